@@ -1,0 +1,76 @@
+import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
+import type { Outcome } from "../outcome.ts";
+import type { Workload } from "../registry/specs.ts";
+import type { Tier } from "../runtime/port.ts";
+import type { Committed, GenerationSummary } from "../vault/types.ts";
+
+/** What a Pool tells an Instance once, when it starts the container; static for the container's life. */
+export interface BootPlan {
+  containerId: ContainerId;
+  poolId: PoolId;
+  workload: Workload;
+  tier: Tier;
+  /** How long the start may take, in ms. */
+  startTimeoutMs: number;
+}
+
+/** What a Tenant tells the Instance that it leased. */
+export interface Assignment {
+  tenantId: TenantId;
+  epoch: Epoch;
+  /** Delivered as config.json; absent: no file. */
+  config?: unknown;
+  /** Plain values by name; they are never stored by the Instance. */
+  secrets?: Record<string, string>;
+  environment: Record<string, string>;
+  /** An admin accepts an empty state directory although generations exist and cannot be restored. */
+  allowFresh: boolean;
+  restoreTimeoutMs: number;
+  startTimeoutMs: number;
+}
+
+export interface Assigned {
+  restored: GenerationSummary | null;
+  /** Milliseconds by step: fence, deliver, restore, ready. */
+  timings: Record<string, number>;
+}
+
+export interface SaveRequest {
+  epoch: Epoch;
+  saveId: string;
+  force: boolean;
+  timeoutMs: number;
+}
+export type SaveOutcome = Outcome<Committed | null>;
+
+/** The lifecycle of an Instance (design §3, "Slot / instance"). */
+export type InstanceState = "starting" | "warm" | "assigning" | "assigned" | "saving" | "draining" | "gone" | "failed";
+
+export interface Observation {
+  state: InstanceState;
+  /** False when the container is certainly not there, or another boot than ours answers. */
+  alive: boolean;
+  tenantId: TenantId | null;
+  epoch: Epoch | null;
+  /** Milliseconds since 1970 of the last proxied request, WebSocket frame or exec. */
+  lastActivityAt: number;
+  openRequests: number;
+  detail?: string;
+}
+
+/** What the RPC surface of the Instance object looks like to Tenant, Pool and the proxy. */
+export interface InstanceApi {
+  /** Starts the container and resolves when it may be leased; idempotent. */
+  boot(plan: BootPlan): Promise<Outcome<{ startMs: number; readyMs: number }>>;
+  /** Provisions the container for one tenant and epoch, for ever. The same assignment again answers what is recorded. */
+  assign(assignment: Assignment): Promise<Outcome<Assigned>>;
+  /** Closes admission, or refuses with `busy` while anything is open or activity is later than `idleSince`. Without `idleSince` it always closes. */
+  quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>>;
+  /** Stops the workload and saves its state volume; null where there is none. Admission must be closed. */
+  save(request: SaveRequest): Promise<SaveOutcome>;
+  /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. */
+  resume(epoch: Epoch, next: Epoch): Promise<Outcome<null>>;
+  observe(): Promise<Observation>;
+  /** Destroys the container; legal in every state, idempotent. */
+  retire(reason: string): Promise<Outcome<null>>;
+}
