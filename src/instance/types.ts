@@ -71,6 +71,23 @@ export interface InstanceApi {
   /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. */
   resume(epoch: Epoch, next: Epoch): Promise<Outcome<null>>;
   observe(): Promise<Observation>;
+  /** `not_found` once the container is gone. */
+  describe(): Promise<Outcome<ContainerView>>;
   /** Destroys the container; legal in every state, idempotent. */
   retire(reason: string): Promise<Outcome<null>>;
+}
+
+/** A container as the API shows it (contract: Container). */
+export interface ContainerView {
+  id: ContainerId;
+  durableObjectId: string;
+  poolId: PoolId;
+  workloadId: string;
+  tenantId?: TenantId;
+  epoch?: Epoch;
+  state: InstanceState;
+  tier: Tier;
+  image: string;
+  /** ISO 8601. */
+  startedAt: string;
 }

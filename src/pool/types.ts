@@ -29,6 +29,8 @@ export interface PoolDescription {
   maxSize: number;
   idleTimeoutMs: number;
   tier: Tier;
+  /** No refill and no shrinking. */
+  paused: boolean;
   size: number;
   warm: number;
   claimed: number;

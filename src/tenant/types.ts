@@ -28,6 +28,8 @@ export interface ClaimRequest {
   config?: unknown;
   secrets?: Record<string, string>;
   allowFresh?: boolean;
+  /** The tenant's own address, for the workload's environment. */
+  publicUrl?: string;
 }
 
 export interface ReleaseRequest {
@@ -87,6 +89,8 @@ export interface TenantStatus {
   tier: Tier | null;
   operation?: OperationView;
   lastError?: Failure & { at: number };
+  /** The latest container that ended with changes that no generation has. */
+  lastLoss?: { containerId: ContainerId; at: number; unsavedSince: number; generation: number; detail: string };
   generation: number;
   /** Since when the running container may hold changes that no generation has; also set, and kept, when a container was lost with them. */
   unsavedSince: number | null;

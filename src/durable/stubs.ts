@@ -1,0 +1,20 @@
+import { FLEET, type FleetApi } from "../fleet/types.ts";
+import type { ContainerId, PoolId, TenantId } from "../ids.ts";
+import type { InstanceApi } from "../instance/types.ts";
+import type { PoolApi } from "../pool/types.ts";
+import type { TenantApi } from "../tenant/types.ts";
+import type { VaultApi } from "../vault/types.ts";
+
+/**
+ * The objects by name, seen as their interfaces. The generated stub types cannot express answers that hold `unknown`
+ * (a tenant's config), so this is the one place that says what they are. A new stub for every call: one that saw an
+ * exception may be broken.
+ */
+type Stub<Api> = Api & { fetch(request: Request): Promise<Response> };
+const stub = <Api>(namespace: DurableObjectNamespace<never>, name: string): Stub<Api> => namespace.getByName(name) as unknown as Stub<Api>;
+
+export const tenantOf = (env: Env, id: TenantId): Stub<TenantApi> => stub(env.TENANT as unknown as DurableObjectNamespace<never>, id);
+export const poolOf = (env: Env, id: PoolId): Stub<PoolApi> => stub(env.POOL as unknown as DurableObjectNamespace<never>, id);
+export const instanceOf = (env: Env, id: ContainerId): Stub<InstanceApi> => stub(env.INSTANCE as unknown as DurableObjectNamespace<never>, id);
+export const vaultOf = (env: Env, id: TenantId): Stub<VaultApi> => stub(env.VAULT as unknown as DurableObjectNamespace<never>, id);
+export const fleetOf = (env: Env): Stub<FleetApi> => stub(env.FLEET as unknown as DurableObjectNamespace<never>, FLEET);

@@ -1,0 +1,326 @@
+import { DurableObject } from "cloudflare:workers";
+import { configOf } from "../config.ts";
+import { messageOf, sleep, within } from "../durable/deadline.ts";
+import { fleetOf, instanceOf, tenantOf } from "../durable/stubs.ts";
+import { type ContainerId, containerId, type Epoch, type TenantId } from "../ids.ts";
+import { done, failed, type Failure, type Outcome } from "../outcome.ts";
+import type { PoolSpec, Workload } from "../registry/specs.ts";
+import type { Tier } from "../runtime/port.ts";
+import { describe, planLease, planRefill, planShrink, retryAt } from "./plan.ts";
+import { type PoolRecord, type Slot, tierOf } from "./record.ts";
+import { PoolStore } from "./store.ts";
+import type { Lease, LeaseRequest, PoolApi, PoolDescription } from "./types.ts";
+
+/** A lease that its tenant did not confirm by then is asked about (design §3). */
+const CONFIRM_MS = 60_000;
+const OBSERVE_EVERY_MS = 60_000;
+const OBSERVE_MS = 5_000;
+const RETIRE_MS = 20_000;
+const RETRY_RETIRE_MS = 5_000;
+/** Refill waits a moment, so that a burst of claims goes first. */
+const REFILL_DELAY_MS = 50;
+const JITTER_MS = 150;
+
+/** One pool's slots: the only writer of who holds which container. Containers are started and destroyed from here only. */
+export class Pool extends DurableObject<Env> implements PoolApi {
+  readonly #store = new PoolStore(this.ctx.storage);
+  /** Slots that were seen alive since this object is in memory; a stored `warm` alone proves nothing after a restart. */
+  readonly #live = new Set<ContainerId>();
+  readonly #starts = new Map<ContainerId, Promise<Outcome<null>>>();
+  readonly #retirements = new Map<ContainerId, Promise<Outcome<null>>>();
+  #refilling = false;
+  #looked = false;
+
+  async configure(spec: PoolSpec, workload: Workload): Promise<Outcome<PoolDescription>> {
+    const before = this.#store.record;
+    const record: PoolRecord = {
+      version: 1,
+      id: spec.id as PoolRecord["id"],
+      spec,
+      workload,
+      paused: before?.paused ?? false,
+      claims: before?.claims ?? 0,
+      hits: before?.hits ?? 0,
+      failures: null,
+    };
+    this.#store.save({ record, alarm: Date.now() + OBSERVE_EVERY_MS });
+    this.#refillSoon(0);
+    return this.describe();
+  }
+
+  async describe(): Promise<Outcome<PoolDescription>> {
+    const record = this.#store.record;
+    if (!record) return failed("not_found", "There is no such pool.");
+    this.#lookAfterRestart();
+    return done(describe(record, this.#store.slots, (id) => this.#live.has(id)));
+  }
+
+  /** Stops or resumes refill and shrinking; claims are not affected. */
+  async pause(paused: "paused" | "running"): Promise<Outcome<PoolDescription>> {
+    const record = this.#store.record;
+    if (!record) return failed("not_found", "There is no such pool.");
+    this.#store.save({ record: { ...record, paused: paused === "paused" } });
+    this.#refillSoon(0);
+    return this.describe();
+  }
+
+  async lease(request: LeaseRequest): Promise<Outcome<Lease>> {
+    this.#lookAfterRestart();
+    for (;;) {
+      const record = this.#store.record;
+      if (!record) return failed("not_found", "There is no such pool.");
+      const { plan, superseded } = planLease(record, this.#store.slots, request);
+      for (const slot of superseded) this.#background(this.retire(slot.containerId, "superseded"));
+      if (plan.kind === "full") {
+        return failed("capacity_exhausted", `Pool ${record.id} holds ${record.spec.maxSize} containers, its maxSize.`, { retryAfterMs: 5_000 });
+      }
+      if (plan.kind === "warm" && !this.#live.has(plan.slot.containerId) && !(await this.#isAlive(plan.slot))) {
+        this.#background(this.retire(plan.slot.containerId, "not running"));
+        continue;
+      }
+      const slot = this.#take(this.#store.record ?? record, plan, request);
+      if (!slot) continue; // another claim was faster while this one looked
+      return this.#leaseOf(record, slot);
+    }
+  }
+
+  async holder(containerId: ContainerId): Promise<{ tenantId: TenantId; epoch: Epoch } | null> {
+    const slot = this.#store.slot(containerId);
+    if (!slot?.lease || slot.state === "draining") return null;
+    return { tenantId: slot.lease.tenantId, epoch: slot.lease.epoch };
+  }
+
+  retire(id: ContainerId, reason: string): Promise<Outcome<null>> {
+    const running = this.#retirements.get(id);
+    if (running) return running;
+    const retirement = this.#retire(id, reason).finally(() => this.#retirements.delete(id));
+    this.#retirements.set(id, retirement);
+    return retirement;
+  }
+
+  override async alarm(): Promise<void> {
+    this.#store.rang();
+    await this.#reconcile();
+  }
+
+  /** Records the lease; null when the slot is no longer what the plan saw. */
+  #take(record: PoolRecord, plan: Exclude<ReturnType<typeof planLease>["plan"], { kind: "full" }>, request: LeaseRequest): Slot | null {
+    if (plan.kind === "again") return plan.slot;
+    const now = Date.now();
+    const hit = plan.kind === "warm";
+    const lease = {
+      tenantId: request.tenantId,
+      epoch: request.epoch,
+      launch: hit ? ("warm" as const) : ("cold" as const),
+      ...(plan.kind === "warm" ? {} : { reason: plan.reason }),
+      confirmBy: now + CONFIRM_MS,
+    };
+    let slot: Slot;
+    if (plan.kind === "start") {
+      slot = { containerId: newContainerId(), state: "starting", tier: request.tier ?? tierOf(record), since: now, lease };
+    } else {
+      const current = this.#store.slot(plan.slot.containerId);
+      if (current !== plan.slot) return null;
+      slot = { ...current, state: hit ? "assigned" : "starting", since: now, lease };
+    }
+    const counted = { ...record, claims: record.claims + 1, hits: record.hits + (hit ? 1 : 0) };
+    this.#store.save({ record: counted, put: [slot], alarm: now + CONFIRM_MS });
+    if (plan.kind === "start") this.#start(slot, 0);
+    this.#refillSoon(REFILL_DELAY_MS);
+    return slot;
+  }
+
+  async #leaseOf(record: PoolRecord, slot: Slot): Promise<Outcome<Lease>> {
+    if (slot.state === "starting") {
+      const started = await (this.#starts.get(slot.containerId) ?? this.#start(slot, 0));
+      if (!started.ok) return started;
+    }
+    if (!slot.lease) return failed("internal", "The slot has no lease.");
+    const { launch, reason } = slot.lease;
+    return done({
+      containerId: slot.containerId,
+      launch,
+      ...(reason ? { reason } : {}),
+      tier: slot.tier,
+      workload: record.workload,
+      idleTimeoutMs: record.spec.idleTimeoutMs,
+    });
+  }
+
+  /** Starts a slot's container; every caller gets the same promise. A failed start retires the slot. */
+  #start(slot: Slot, delayMs: number): Promise<Outcome<null>> {
+    const start = this.#boot(slot, delayMs).finally(() => {
+      this.#starts.delete(slot.containerId);
+      this.#refillSoon(0);
+    });
+    this.#starts.set(slot.containerId, start);
+    this.#background(start);
+    return start;
+  }
+
+  async #boot(slot: Slot, delayMs: number): Promise<Outcome<null>> {
+    const record = this.#store.record;
+    if (!record) return failed("internal", "The pool is gone.");
+    await sleep(delayMs);
+    const { startMs } = configOf(this.env).deadlines;
+    const plan = { containerId: slot.containerId, poolId: record.id, workload: record.workload, tier: slot.tier, startTimeoutMs: startMs };
+    let outcome: Outcome<unknown>;
+    try {
+      outcome = await this.#admit(slot.containerId, record, slot.tier);
+      if (outcome.ok) outcome = await within(startMs + 5_000, "start", instanceOf(this.env, slot.containerId).boot(plan));
+    } catch (error) {
+      outcome = failed("start_failed", messageOf(error));
+    }
+    return outcome.ok ? this.#started(slot.containerId) : this.#startFailed(slot.containerId, outcome.failure);
+  }
+
+  async #admit(id: ContainerId, record: PoolRecord, tier: Tier): Promise<Outcome<null>> {
+    const fleet = fleetOf(this.env);
+    for (let attempt = 0; ; attempt += 1) {
+      const admission = await fleet.admit(id, record.id, tier);
+      if (admission.admitted) return done(null);
+      if (admission.reason === "cap" || attempt >= 20) {
+        return failed("capacity_exhausted", `Tier ${tier} is at its cap.`, { retryAfterMs: admission.retryAfterMs });
+      }
+      await sleep(admission.retryAfterMs);
+    }
+  }
+
+  #started(id: ContainerId): Outcome<null> {
+    const { record } = this.#store;
+    const slot = this.#store.slot(id);
+    if (!record || slot?.state !== "starting") return failed("start_failed", "The container was retired while it started.");
+    this.#live.add(id);
+    const healthy = record.failures === null ? {} : { record: { ...record, failures: null } };
+    this.#store.save({ ...healthy, put: [{ ...slot, state: slot.lease ? "assigned" : "warm", since: Date.now() }] });
+    return done(null);
+  }
+
+  #startFailed(id: ContainerId, failure: Failure): Outcome<null> {
+    const { record } = this.#store;
+    const now = Date.now();
+    if (record) {
+      const failures = { count: (record.failures?.count ?? 0) + 1, at: now, detail: failure.detail };
+      this.#store.save({ record: { ...record, failures }, alarm: retryAt({ ...record, failures }) });
+    }
+    this.#background(this.retire(id, failure.code));
+    return { ok: false, failure };
+  }
+
+  async #retire(id: ContainerId, reason: string): Promise<Outcome<null>> {
+    this.#live.delete(id);
+    const slot = this.#store.slot(id);
+    if (slot && slot.state !== "draining") {
+      this.#store.save({ put: [{ ...slot, state: "draining", since: Date.now() }], alarm: Date.now() + RETRY_RETIRE_MS });
+      this.#refillSoon(REFILL_DELAY_MS);
+    }
+    try {
+      const outcome = await within(RETIRE_MS, "retire", instanceOf(this.env, id).retire(reason));
+      if (!outcome.ok) return outcome;
+      await fleetOf(this.env).release(id);
+    } catch (error) {
+      return failed("operation_interrupted", messageOf(error)); // stays draining; the alarm asks again
+    }
+    if (this.#store.slot(id)) this.#store.save({ remove: [id] });
+    return done(null);
+  }
+
+  /** Brings what is stored and what is there together: what died, what was given up, what is missing, what is too much. */
+  async #reconcile(): Promise<void> {
+    const now = Date.now();
+    const { record } = this.#store;
+    if (!record) return;
+    this.#looked = true;
+    const slots = this.#store.slots;
+    await Promise.all([
+      ...slots.filter((slot) => slot.state === "draining").map((slot) => this.retire(slot.containerId, "swept")),
+      ...slots.filter((slot) => slot.state === "warm").map((slot) => this.#checkWarm(slot)),
+      ...slots.filter((slot) => slot.lease?.confirmBy && slot.lease.confirmBy <= now).map((slot) => this.#confirm(slot)),
+      ...planShrink(record, slots, now).map((id) => this.retire(id, "surplus")),
+    ]);
+    // A start whose promise died with an earlier life of this object goes on: booting is idempotent.
+    for (const slot of slots) {
+      if (slot.state === "starting" && !this.#starts.has(slot.containerId) && this.#store.slot(slot.containerId) === slot) this.#start(slot, 0);
+    }
+    this.#refill();
+    this.#store.arm(this.#nextAlarm(Date.now()));
+  }
+
+  #nextAlarm(now: number): number {
+    const draining = this.#store.slots.some((slot) => slot.state === "draining");
+    const retry = this.#store.record ? retryAt(this.#store.record) : 0;
+    const due = [now + OBSERVE_EVERY_MS * (1 + Math.random() / 5)];
+    if (draining) due.push(now + RETRY_RETIRE_MS);
+    if (retry > now) due.push(retry);
+    return Math.max(now + 1, Math.ceil(Math.min(...due)));
+  }
+
+  async #checkWarm(slot: Slot): Promise<void> {
+    if (!(await this.#isAlive(slot)) && this.#store.slot(slot.containerId)?.state === "warm") await this.retire(slot.containerId, "not running");
+  }
+
+  async #isAlive(slot: Slot): Promise<boolean> {
+    try {
+      const observation = await within(OBSERVE_MS, "observe", instanceOf(this.env, slot.containerId).observe());
+      if (observation.alive) this.#live.add(slot.containerId);
+      return observation.alive;
+    } catch {
+      return false; // a warm slot that does not answer is not worth keeping
+    }
+  }
+
+  /** A lease that was never confirmed: its tenant says whether it has the container. No answer → asked again, never reused. */
+  async #confirm(slot: Slot): Promise<void> {
+    if (!slot.lease) return;
+    const { tenantId, epoch } = slot.lease;
+    let owned: boolean;
+    try {
+      owned = await within(OBSERVE_MS, "owns", tenantOf(this.env, tenantId).owns(slot.containerId, epoch));
+    } catch {
+      this.#store.arm(Date.now() + RETRY_RETIRE_MS);
+      return;
+    }
+    const current = this.#store.slot(slot.containerId);
+    if (!current?.lease || current.state === "draining") return;
+    if (owned) this.#store.save({ put: [{ ...current, lease: { ...current.lease, confirmBy: null } }] });
+    else await this.retire(slot.containerId, "not claimed");
+  }
+
+  #refill(): void {
+    const { record } = this.#store;
+    if (!record) return;
+    const now = Date.now();
+    const own = this.#store.slots.filter((slot) => this.#starts.has(slot.containerId) && slot.lease === null).length;
+    const missing = planRefill(record, this.#store.slots, own, now);
+    const fresh = Array.from({ length: missing }, (): Slot => ({ containerId: newContainerId(), state: "starting", tier: tierOf(record), since: now, lease: null }));
+    if (fresh.length === 0) return;
+    this.#store.save({ put: fresh, alarm: now + OBSERVE_EVERY_MS });
+    fresh.forEach((slot, index) => {
+      this.#start(slot, index === 0 ? 0 : Math.random() * JITTER_MS);
+    });
+  }
+
+  #refillSoon(delayMs: number): void {
+    if (this.#refilling) return;
+    this.#refilling = true;
+    this.#background(
+      sleep(delayMs).then(() => {
+        this.#refilling = false;
+        this.#refill();
+      }),
+    );
+  }
+
+  /** The first call after this object was constructed looks at what it has, before it says or gives anything. */
+  #lookAfterRestart(): void {
+    if (this.#looked) return;
+    this.#looked = true;
+    if (this.#store.slots.length > 0) this.#background(this.#reconcile());
+  }
+
+  #background(work: Promise<unknown>): void {
+    this.ctx.waitUntil(work.catch((error) => console.error("pool", messageOf(error))));
+  }
+}
+
+const newContainerId = (): ContainerId => containerId(crypto.getRandomValues(new Uint8Array(20)));

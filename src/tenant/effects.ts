@@ -1,0 +1,133 @@
+import { configOf } from "../config.ts";
+import { messageOf, sleep, within } from "../durable/deadline.ts";
+import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
+import type { Assignment } from "../instance/types.ts";
+import type { Failure, Outcome } from "../outcome.ts";
+import { claimEnvironment } from "./environment.ts";
+import type { Step, StepResult, TenantEvent } from "./events.ts";
+import type { TenantRecord } from "./record.ts";
+import { unseal } from "./seal.ts";
+
+/** How long a start waits for the tenant's previous container to be gone; after that the vault's fence protects it. */
+const RETIRE_PATIENCE_MS = 2_000;
+const OBSERVE_MS = 5_000;
+const QUIESCE_MS = 10_000;
+/** What an RPC may take beyond the deadline that the callee keeps itself. */
+const GRACE_MS = 5_000;
+
+/** Performs the steps of plans. Nothing here throws: whatever went wrong is an event. */
+export class Effects {
+  readonly #env: Env;
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  async perform(step: Step, record: TenantRecord): Promise<TenantEvent | null> {
+    switch (step.do) {
+      case "retire":
+        return this.#retire(step);
+      case "observe":
+        return this.#observe(step);
+      case "lease":
+        return { operationId: step.operationId, ...(await this.#lease(step, record)) };
+      case "assign":
+        return { operationId: step.operationId, ...(await this.#assign(step, record)) };
+      case "resume": {
+        const outcome = await this.#call(30_000, "resume", () => instanceOf(this.#env, step.containerId).resume(step.epoch, step.next));
+        return { operationId: step.operationId, type: "resumed", failure: outcome.ok ? null : outcome.failure };
+      }
+      case "quiesce": {
+        const outcome = await this.#call(QUIESCE_MS, "quiesce", () => instanceOf(this.#env, step.containerId).quiesce(step.epoch, step.idleSince));
+        const failure = outcome.ok ? null : outcome.failure;
+        return { operationId: step.operationId, type: "quiesced", busy: outcome.ok && outcome.value.busy, failure };
+      }
+      case "save": {
+        const { saveMs: timeoutMs } = configOf(this.#env).deadlines;
+        const { epoch, saveId, force } = step;
+        const outcome = await this.#call(timeoutMs + GRACE_MS, "save", () =>
+          instanceOf(this.#env, step.containerId).save({ epoch, saveId, force, timeoutMs }),
+        );
+        return { operationId: step.operationId, type: "saved", outcome };
+      }
+      case "promote": {
+        const outcome = await this.#call(30_000, "promote", () => vaultOf(this.#env, record.tenantId).promote(step.epoch));
+        if (outcome.ok) return { operationId: step.operationId, type: "promoted", committed: outcome.value, failure: null };
+        const nothing = outcome.failure.code === "not_found";
+        return { operationId: step.operationId, type: "promoted", committed: null, failure: nothing ? null : outcome.failure };
+      }
+    }
+  }
+
+  async #lease(step: Extract<Step, { do: "lease" }>, record: TenantRecord): Promise<StepResult> {
+    const { startMs } = configOf(this.#env).deadlines;
+    const request = { tenantId: record.tenantId, epoch: step.epoch };
+    const outcome = await this.#call(startMs + GRACE_MS, "lease", () => poolOf(this.#env, step.poolId).lease(request));
+    return outcome.ok ? { type: "leased", lease: outcome.value } : { type: "start_failed", failure: outcome.failure, lease: null };
+  }
+
+  async #assign(step: Extract<Step, { do: "assign" }>, record: TenantRecord): Promise<StepResult> {
+    const { lease } = step;
+    const { startMs, restoreMs } = configOf(this.#env).deadlines;
+    const started = record.operation?.startedAt ?? Date.now();
+    const leasedAt = Date.now();
+    const previous = record.retiring.filter((slot) => slot.containerId !== lease.containerId);
+    if (previous.length > 0) {
+      await Promise.race([Promise.all(previous.map((slot) => this.#retire({ do: "retire", ...slot, reason: "superseded" }))), sleep(RETIRE_PATIENCE_MS)]);
+    }
+    const outcome = await this.#call(startMs + restoreMs + GRACE_MS, "assign", async () =>
+      instanceOf(this.#env, lease.containerId).assign(await this.#assignment(step, record)),
+    );
+    if (!outcome.ok) return { type: "start_failed", failure: outcome.failure, lease };
+    const timings = { lease: leasedAt - started, ...outcome.value.timings, total: Date.now() - started };
+    return { type: "assigned", lease, assigned: outcome.value, fingerprint: record.delivery.fingerprint, timings };
+  }
+
+  async #assignment(step: Extract<Step, { do: "assign" }>, record: TenantRecord): Promise<Assignment> {
+    const { delivery, tenantId, poolId } = record;
+    const { deadlines, secretsKey } = configOf(this.#env);
+    const { workload, containerId } = step.lease;
+    const secrets = delivery.sealedSecrets && secretsKey ? await unseal(secretsKey, tenantId, delivery.sealedSecrets) : undefined;
+    return {
+      tenantId,
+      epoch: step.epoch,
+      ...(delivery.config === undefined ? {} : { config: delivery.config }),
+      ...(secrets ? { secrets } : {}),
+      environment: claimEnvironment(workload, {
+        tenantId,
+        poolId: poolId ?? "",
+        workloadId: workload.id,
+        containerId,
+        publicUrl: delivery.publicUrl ?? "",
+        config: delivery.config,
+      }),
+      allowFresh: step.allowFresh,
+      restoreTimeoutMs: deadlines.restoreMs,
+      startTimeoutMs: deadlines.startMs,
+    };
+  }
+
+  async #observe(step: Extract<Step, { do: "observe" }>): Promise<TenantEvent | null> {
+    try {
+      const observation = await within(OBSERVE_MS, "observe", instanceOf(this.#env, step.containerId).observe());
+      return { type: "observed", containerId: step.containerId, observation };
+    } catch {
+      return null; // no answer is not death: it is asked again at the next alarm
+    }
+  }
+
+  async #retire(step: Extract<Step, { do: "retire" }>): Promise<TenantEvent | null> {
+    const pool = poolOf(this.#env, step.poolId);
+    const outcome = await this.#call(30_000, "retire", () => pool.retire(step.containerId, step.reason));
+    return outcome.ok ? { type: "retired", containerId: step.containerId } : null;
+  }
+
+  /** An RPC with a deadline. A call that broke off may have happened: everything called here may be called again. */
+  async #call<T>(ms: number, what: string, call: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    try {
+      return await within(ms, what, call());
+    } catch (error) {
+      const failure: Failure = { code: "operation_interrupted", detail: `${what}: ${messageOf(error)}` };
+      return { ok: false, failure };
+    }
+  }
+}

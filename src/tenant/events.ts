@@ -1,0 +1,66 @@
+import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
+import type { ContainerId, Epoch, PoolId } from "../ids.ts";
+import type { Failure } from "../outcome.ts";
+import type { Lease } from "../pool/types.ts";
+import type { Committed } from "../vault/types.ts";
+import type { Delivery, TenantRecord } from "./record.ts";
+import type { OperationView, ReleaseRequest } from "./types.ts";
+
+/** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
+export interface Fresh {
+  operationId: string;
+  saveId: string;
+}
+
+/** How long things may take, in ms; from configuration. */
+export interface Limits {
+  startMs: number;
+  saveMs: number;
+  guardHoldMs: number;
+}
+
+export type TenantEvent =
+  | { type: "claim"; poolId: PoolId | null; delivery: Delivery | null; allowFresh: boolean }
+  | { type: "release"; request: ReleaseRequest }
+  | { type: "wake" }
+  /** The container of this assignment is certainly gone. */
+  | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
+  /** The alarm. `running`: this object is performing the operation in flight. */
+  | { type: "tick"; running: boolean }
+  | { type: "observed"; containerId: ContainerId; observation: Observation }
+  | { type: "retired"; containerId: ContainerId }
+  /** What a step of an operation came to. */
+  | ({ operationId: string } & StepResult);
+
+export type StepResult =
+  | { type: "leased"; lease: Lease }
+  | { type: "assigned"; lease: Lease; assigned: Assigned; fingerprint: string; timings: Record<string, number> }
+  | { type: "start_failed"; failure: Failure; lease: Lease | null }
+  | { type: "resumed"; failure: Failure | null }
+  | { type: "quiesced"; busy: boolean; failure: Failure | null }
+  | { type: "saved"; outcome: SaveOutcome }
+  | { type: "promoted"; committed: Committed | null; failure: Failure | null };
+
+/** What the shell is to do after the commit. Each is idempotent and carries the epoch that it acts for. */
+export type Step =
+  | { do: "lease"; operationId: string; poolId: PoolId; epoch: Epoch }
+  | { do: "assign"; operationId: string; lease: Lease; epoch: Epoch; allowFresh: boolean }
+  | { do: "resume"; operationId: string; containerId: ContainerId; epoch: Epoch; next: Epoch }
+  | { do: "quiesce"; operationId: string; containerId: ContainerId; epoch: Epoch; idleSince?: number }
+  | { do: "save"; operationId: string; containerId: ContainerId; epoch: Epoch; saveId: string; force: boolean }
+  | { do: "promote"; operationId: string; epoch: Epoch }
+  | { do: "retire"; containerId: ContainerId; poolId: PoolId; reason: string }
+  | { do: "observe"; containerId: ContainerId };
+
+/** One line of the tenant's history, written with the change itself (P-AUDIT). */
+export interface JournalEntry {
+  type: string;
+  detail?: Record<string, unknown>;
+}
+
+export type Plan =
+  | { kind: "refuse"; failure: Failure }
+  /** Another operation decides first. `again`: this event is to be planned anew when it ended. */
+  | { kind: "wait"; operationId: string; again: boolean }
+  /** `record` is what to store; the same object as before means that nothing durable changed. */
+  | { kind: "go"; record: TenantRecord; steps: Step[]; ended?: OperationView; journal: JournalEntry[] };

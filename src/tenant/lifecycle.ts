@@ -1,0 +1,42 @@
+import type { TenantState } from "./types.ts";
+
+/** What can happen to a tenant. Everything else is a detail of how. */
+export type TenantTransition =
+  | "claim" // an assignment was asked for
+  | "wake" // a request came for a sleeping tenant
+  | "assigned" // a container serves the tenant
+  | "refused" // nothing was started; back to where it was
+  | "failed" // a start went wrong in a way that a person should see
+  | "release"
+  | "released"
+  | "save_failed"
+  | "resume" // a failed release is called off: same container, new epoch
+  | "sleep"
+  | "slept"
+  | "called_off" // activity during a sleep
+  | "lost" // the container is certainly gone
+  | "destroy"
+  | "destroyed";
+
+/** The whole lifecycle (design §3). What is not here is an `invalid_transition`. */
+const table: { readonly [State in TenantState]: { readonly [T in TenantTransition]?: TenantState } } = {
+  idle: { claim: "claiming", destroy: "destroying" },
+  claiming: { assigned: "active", refused: "idle", failed: "error", destroy: "destroying" },
+  active: { release: "releasing", sleep: "sleeping", lost: "recovering", destroy: "destroying" },
+  sleeping: { slept: "asleep", called_off: "active", save_failed: "release_failed", lost: "recovering", destroy: "destroying" },
+  asleep: { claim: "waking", wake: "waking", release: "releasing", destroy: "destroying" },
+  waking: { assigned: "active", refused: "asleep", failed: "error", destroy: "destroying" },
+  recovering: { assigned: "active", refused: "error", failed: "error", destroy: "destroying" },
+  releasing: { released: "idle", save_failed: "release_failed", lost: "idle", destroy: "destroying" },
+  release_failed: { resume: "active", release: "releasing", lost: "idle", released: "idle", destroy: "destroying" },
+  error: { claim: "claiming", release: "releasing", destroy: "destroying" },
+  suspended: { destroy: "destroying" },
+  destroying: { destroy: "destroying", destroyed: "destroyed" },
+  destroyed: {},
+};
+
+/** The state after an event; null where the event is illegal. Total. */
+export const after = (state: TenantState, event: TenantTransition): TenantState | null => table[state][event] ?? null;
+
+/** States that wait for something and therefore carry a deadline (P-EXIT). */
+export const TRANSITIONAL: readonly TenantState[] = ["claiming", "waking", "recovering", "sleeping", "releasing", "destroying"];

@@ -1,0 +1,245 @@
+import { DurableObject } from "cloudflare:workers";
+import { configOf } from "../config.ts";
+import { DeadlineError, within } from "../durable/deadline.ts";
+import type { ContainerId, Epoch, TenantId } from "../ids.ts";
+import { done, failed, type Failure, type Outcome } from "../outcome.ts";
+import { Effects } from "./effects.ts";
+import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
+import { operationId } from "./operation-id.ts";
+import { nextAlarm, plan } from "./plan.ts";
+import { claimAnswer } from "./plan-start.ts";
+import { releaseAnswer } from "./plan-save.ts";
+import { view } from "./planning.ts";
+import { newTenant, type TenantRecord } from "./record.ts";
+import { fingerprint, seal } from "./seal.ts";
+import { statusOf } from "./status.ts";
+import { TenantStore } from "./store.ts";
+import type { Awaited, ClaimAnswer, ClaimRequest, OperationView, ReleaseAnswer, ReleaseRequest, Route, TenantApi, TenantStatus } from "./types.ts";
+
+/** One tenant's lifecycle. Single writer of everything in `store.ts`; every effect carries the epoch that it acts for. */
+export class Tenant extends DurableObject<Env> implements TenantApi {
+  readonly #store = new TenantStore(this.ctx.storage);
+  readonly #effects = new Effects(this.env);
+  /** Operations that this object is performing, by id; each resolves when the operation ended. */
+  readonly #running = new Map<string, Promise<void>>();
+
+  async claim(request: ClaimRequest, waitMs: number): Promise<Outcome<Awaited<ClaimAnswer>>> {
+    const given = request.config !== undefined || request.secrets !== undefined || request.publicUrl !== undefined;
+    const delivery = given ? await this.#delivery(request) : null;
+    const event: TenantEvent = { type: "claim", poolId: request.poolId ?? null, delivery, allowFresh: request.allowFresh === true };
+    return this.#ask(request.tenantId, event, waitMs, (record) =>
+      record.held ? claimAnswer(record, record.held, "existing") : null,
+    );
+  }
+
+  async release(tenantId: TenantId, request: ReleaseRequest, waitMs: number): Promise<Outcome<Awaited<ReleaseAnswer>>> {
+    if (!this.#store.load()) return neverSeen(tenantId);
+    return this.#ask(tenantId, { type: "release", request }, waitMs, (record) => releaseAnswer(record, null));
+  }
+
+  async status(tenantId: TenantId): Promise<Outcome<TenantStatus>> {
+    const record = this.#store.load();
+    if (!record) return neverSeen(tenantId);
+    this.#rearm(record);
+    return done(statusOf(record));
+  }
+
+  async operation(id: string): Promise<Outcome<OperationView>> {
+    const record = this.#store.load();
+    if (record?.operation?.id === id) return done(view(record, record.operation));
+    const ended = this.#store.operation(id);
+    return ended ? done(ended) : failed("not_found", `There is no operation ${id}; ended ones are kept for a while only.`);
+  }
+
+  async route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route> {
+    const record = this.#store.load();
+    if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
+    const held = record.held;
+    if (record.state === "active" && held && stale?.containerId === held.containerId && stale.epoch === held.epoch) {
+      const seen = await this.#effects.perform({ do: "observe", containerId: held.containerId }, record);
+      if (seen) this.#commit(seen, null); // a recovery that this starts is waited for below
+    }
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const route = routeOf(this.#store.load() ?? record);
+      if (route !== "pending") return route;
+      const left = deadline - Date.now();
+      const answer = left > 0 ? await this.#ask(tenantId, { type: "wake" }, left, () => ({})) : null;
+      if (answer && !answer.ok) return { kind: "failed", failure: answer.failure };
+      if (answer?.value.kind !== "done") return this.#starting();
+    }
+  }
+
+  async owns(containerId: ContainerId, epoch: Epoch): Promise<boolean> {
+    const record = this.#store.load();
+    if (!record) return false;
+    if (record.held) return record.held.containerId === containerId;
+    return record.operation !== null && record.epoch === epoch;
+  }
+
+  override async alarm(): Promise<void> {
+    const operation = this.#store.load()?.operation;
+    await this.#transition({ type: "tick", running: operation !== null && operation !== undefined && this.#running.has(operation.id) });
+  }
+
+  /**
+   * Plans `event`, joins or starts the operation that it asks for, and waits for its end, at most `waitMs`.
+   * `existing` is the answer when there was nothing to do.
+   */
+  async #ask<T extends object>(
+    tenantId: TenantId,
+    event: TenantEvent,
+    waitMs: number,
+    existing: (record: TenantRecord) => T | null,
+  ): Promise<Outcome<Awaited<T>>> {
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const { planned, finished } = this.#commit(event, tenantId);
+      if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
+      const record = this.#store.load() ?? newTenant(tenantId);
+      const id = planned.kind === "wait" ? planned.operationId : (record.operation?.id ?? planned.ended?.id);
+      if (id === undefined) {
+        const value = existing(record);
+        return value ? done({ kind: "done", value, fresh: false }) : failed("internal", "There is no answer.");
+      }
+      const ended = await this.#waitFor(id, finished, deadline - Date.now());
+      if (!ended) {
+        const running = this.#store.load();
+        return running?.operation ? done({ kind: "pending", operation: view(running, running.operation) }) : failed("internal", "The operation is gone.");
+      }
+      if (planned.kind === "wait" && planned.again) continue;
+      if (ended.status === "succeeded") {
+        const value = ended.result as T;
+        return done({ kind: "done", value, fresh: !("launch" in value) || value.launch !== "existing" });
+      }
+      return { ok: false, failure: ended.error ?? { code: "operation_interrupted", detail: `The ${ended.kind} was called off.` } };
+    }
+  }
+
+  async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {
+    const promise = finished ?? this.#running.get(id);
+    if (promise && ms > 0) {
+      try {
+        await within(ms, "operation", promise);
+      } catch (error) {
+        if (!(error instanceof DeadlineError)) throw error;
+      }
+    }
+    return this.#store.operation(id);
+  }
+
+  /** load → plan → commit → perform; the only place where this object writes or calls out. */
+  async #transition(event: TenantEvent): Promise<void> {
+    const { finished } = this.#commit(event, null);
+    await finished;
+  }
+
+  /** `finished` resolves when everything that the event set going has ended. */
+  #commit(event: TenantEvent, tenantId: TenantId | null): { planned: Plan; finished: Promise<void> | null } {
+    const before = this.#store.load() ?? (tenantId === null ? null : newTenant(tenantId));
+    if (!before) return { planned: { kind: "wait", operationId: "", again: false }, finished: null };
+    const now = Date.now();
+    const planned = plan(before, event, this.#fresh(before.tenantId), this.#limits(), now);
+    if (planned.kind !== "go") return { planned, finished: null };
+    const { record, steps, ended, journal } = planned;
+    const alarm = nextAlarm(record, now, Math.random());
+    if (record !== before) this.#store.save(record, now, journal, ended, alarm);
+    else if (event.type === "tick" && alarm !== null) this.ctx.storage.setAlarm(alarm);
+    if (steps.length === 0) return { planned, finished: null };
+    const finished = this.#perform(steps);
+    const id = record.operation?.id;
+    if (id !== undefined && !this.#running.has(id)) {
+      this.#running.set(id, finished.finally(() => this.#running.delete(id)));
+    }
+    this.ctx.waitUntil(finished);
+    return { planned, finished };
+  }
+
+  /** Performs steps one after the other, each followed by what its result brings. Retiring never holds up the rest. */
+  async #perform(steps: readonly Step[]): Promise<void> {
+    for (const step of steps) {
+      const record = this.#store.load();
+      if (!record) return;
+      const event = this.#effects.perform(step, record);
+      if (step.do === "retire") {
+        this.ctx.waitUntil(event.then((result) => (result ? this.#transition(result) : undefined)));
+        continue;
+      }
+      const result = await event;
+      if (result) await this.#transition(result);
+    }
+  }
+
+  /** A lost alarm is armed again by any request. */
+  #rearm(record: TenantRecord): void {
+    const due = nextAlarm(record, Date.now(), Math.random());
+    if (due === null) return;
+    this.ctx.waitUntil(
+      this.ctx.storage.getAlarm().then((armed) => (armed === null ? this.ctx.storage.setAlarm(due) : undefined)),
+    );
+  }
+
+  async #delivery(request: ClaimRequest): Promise<TenantRecord["delivery"]> {
+    const previous = this.#store.load()?.delivery;
+    const key = configOf(this.env).secretsKey;
+    if (request.secrets && !key) throw new Error("SECRETS_KEY is not set");
+    if (request.config === undefined && request.secrets === undefined && previous?.publicUrl === request.publicUrl && previous) return previous;
+    const keeps = request.config === undefined && request.secrets === undefined && previous;
+    return {
+      ...(keeps ? previous : {}),
+      ...(request.config === undefined ? {} : { config: request.config }),
+      ...(request.secrets && key ? { sealedSecrets: await seal(key, request.tenantId, request.secrets) } : {}),
+      ...(request.publicUrl === undefined ? {} : { publicUrl: request.publicUrl }),
+      fingerprint: keeps ? keeps.fingerprint : await fingerprint(request.config, request.secrets),
+    };
+  }
+
+  #fresh(tenantId: TenantId): Fresh {
+    const random = crypto.randomUUID().replaceAll("-", "");
+    return { operationId: operationId(tenantId, random), saveId: `save-${random}` };
+  }
+
+  #limits(): Limits {
+    const { deadlines, guardHoldMs } = configOf(this.env);
+    return { startMs: deadlines.startMs + deadlines.restoreMs, saveMs: deadlines.saveMs, guardHoldMs };
+  }
+
+  #starting(): Route {
+    const record = this.#store.load();
+    if (record?.operation) return { kind: "starting", operation: view(record, record.operation) };
+    return { kind: "failed", failure: { code: "starting", detail: "The container is being prepared.", retryAfterMs: 1_000 } };
+  }
+}
+
+const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } => failed("not_found", `There is no tenant ${tenantId}.`);
+
+/** Where a request goes in this state; `pending` when an operation has to end (or a wake to begin) first. Pure. */
+function routeOf(record: TenantRecord): Route | "pending" {
+  switch (record.state) {
+    case "active":
+      if (record.held) {
+        const { containerId, epoch, port } = record.held;
+        return { kind: "ready", containerId, epoch, port };
+      }
+      return "pending";
+    case "asleep":
+    case "claiming":
+    case "waking":
+    case "recovering":
+    case "sleeping":
+      return "pending";
+    case "idle":
+    case "releasing":
+    case "destroying":
+    case "destroyed":
+      return { kind: "failed", failure: { code: "not_found", detail: `The tenant is ${record.state}; claim it first.` } };
+    case "suspended":
+      return { kind: "failed", failure: { code: "forbidden", detail: "The tenant is suspended." } };
+    case "release_failed":
+    case "error": {
+      const [latest] = record.errors;
+      const failure: Failure = { code: "container_unavailable", detail: `The tenant is in state ${record.state}: ${latest?.detail ?? "no detail"}` };
+      return { kind: "failed", failure };
+    }
+  }
+}

@@ -1,0 +1,236 @@
+import { type ContainerId, epoch, type Epoch, type PoolId } from "../ids.ts";
+import type { Failure } from "../outcome.ts";
+import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
+import type { Held, Loss, Operation, TenantRecord } from "./record.ts";
+import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import type { ClaimAnswer, Launch, OperationKind } from "./types.ts";
+
+/** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
+
+/** A leased container that turned out dead is replaced this often before the start fails. */
+const START_ATTEMPTS = 3;
+
+type Claim = Extract<TenantEvent, { type: "claim" }>;
+type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
+
+export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: Limits, now: number): Plan {
+  const poolId = event.poolId ?? record.poolId;
+  const moving = event.poolId !== null && record.poolId !== null && event.poolId !== record.poolId;
+  const delivery = event.delivery ?? record.delivery;
+  switch (record.state) {
+    case "active":
+      if (moving) return claimedElsewhere(record);
+      if (delivery === record.delivery) return nothing(record);
+      return { kind: "go", record: { ...record, delivery }, steps: [], journal: [{ type: "tenant.config_changed" }] };
+    case "claiming":
+    case "waking":
+    case "recovering":
+      if (moving) return claimedElsewhere(record);
+      return joining(record, false);
+    case "sleeping":
+      if (moving) return claimedElsewhere(record);
+      return joining(record, true);
+    case "release_failed":
+      if (moving) return claimedElsewhere(record);
+      return resume({ ...record, delivery }, fresh, limits, now);
+    case "idle":
+    case "error":
+    case "asleep": {
+      if (poolId === null) return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", { errors: [{ pointer: "/poolId", detail: "required" }] });
+      const changes = { delivery, poolId, desired: "active" as const, hold: null };
+      return begin({ ...record, ...changes }, record.state === "asleep" ? "wake" : "claim", event.allowFresh, fresh, limits, now);
+    }
+    case "releasing":
+      return inProgress(record);
+    case "suspended":
+    case "destroying":
+    case "destroyed":
+      return refuse("invalid_transition", `A tenant that is ${record.state} cannot be claimed.`, { state: record.state });
+  }
+}
+
+export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+  if (record.state === "asleep") return begin({ ...record, desired: "active" }, "wake", false, fresh, limits, now);
+  return record.operation ? joining(record, record.state === "sleeping") : nothing(record);
+}
+
+/** The container of `event` is gone: what was unsaved in it is lost and said so, and a fresh one takes its place. */
+export function lost(record: TenantRecord, event: Extract<TenantEvent, { type: "lost" }>, fresh: Fresh, limits: Limits, now: number): Plan {
+  if (record.held?.containerId !== event.containerId || record.held.epoch !== event.epoch) return nothing(record);
+  const bare = { ...record, held: null, lastLoss: lossOf(record, event.containerId, event.detail, now) };
+  const { retiring, steps } = letGo(record, "lost");
+  if (record.state === "active") return begin({ ...bare, retiring }, "recover", false, fresh, limits, now, steps);
+  if (record.state === "release_failed") {
+    return move({ ...record, ...bare, retiring }, "lost", { desired: "idle", hold: null, unsavedSince: null }, { steps, detail: { reason: event.detail } });
+  }
+  return nothing(record); // an operation in flight will meet it
+}
+
+/** Epoch + 1 and the first step; everything durable that a start needs is in this one record. */
+function begin(
+  record: TenantRecord,
+  kind: OperationKind & ("claim" | "wake" | "recover"),
+  allowFresh: boolean,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+  before: Step[] = [],
+): Plan {
+  if (record.poolId === null) return refuse("invalid", "This tenant has no pool.");
+  const next = epoch(record.epoch + 1);
+  const operation: Operation = {
+    id: fresh.operationId,
+    kind,
+    startedAt: now,
+    deadlineAt: now + limits.startMs,
+    attempts: 1,
+    from: record.state,
+    allowFresh,
+  };
+  const transition = kind === "recover" ? "lost" : kind;
+  return move(record, transition, { epoch: next, operation }, {
+    steps: [...before, leaseStep(operation, record.poolId, next)],
+    detail: { operation: operation.id, poolId: record.poolId },
+  });
+}
+
+const leaseStep = (operation: Operation, poolId: PoolId, forEpoch: Epoch): Step => ({ do: "lease", operationId: operation.id, poolId, epoch: forEpoch });
+
+/** A lease is not stored here: asking the Pool again for the same epoch gives the same one. */
+export function leased(record: TenantRecord, operation: Operation, event: Result<"leased">): Plan {
+  const step: Step = { do: "assign", operationId: operation.id, lease: event.lease, epoch: record.epoch, allowFresh: operation.allowFresh };
+  return { kind: "go", record, steps: [step], journal: [] };
+}
+
+export function assigned(record: TenantRecord, operation: Operation, event: Result<"assigned">, now: number): Plan {
+  if (record.poolId === null) return nothing(record);
+  const { lease } = event;
+  const hasState = lease.workload.volumes.state !== undefined;
+  const held: Held = {
+    containerId: lease.containerId,
+    poolId: record.poolId,
+    epoch: record.epoch,
+    port: lease.workload.port,
+    tier: lease.tier,
+    hasState,
+    launch: lease.launch,
+    ...(lease.reason ? { reason: lease.reason } : {}),
+    idleTimeoutMs: lease.idleTimeoutMs,
+    since: now,
+    restored: event.assigned.restored,
+    timings: event.timings,
+  };
+  const next: TenantRecord = {
+    ...record,
+    operation: null,
+    held,
+    delivered: event.fingerprint,
+    generation: event.assigned.restored?.generation ?? record.generation,
+    // The workload may write from now on. What was lost unsaved stays visible until a save succeeds.
+    unsavedSince: hasState ? (operation.kind === "recover" ? (record.unsavedSince ?? now) : now) : null,
+    lastActivityAt: now,
+    desired: "active",
+  };
+  const answer = claimAnswer({ ...next, state: "active" }, held, lease.launch);
+  return move(next, "assigned", {}, {
+    ended: end(record, operation, now, { result: answer }),
+    detail: { containerId: lease.containerId, launch: lease.launch, generation: next.generation },
+  });
+}
+
+export function startFailed(record: TenantRecord, operation: Operation, event: Result<"start_failed">, now: number): Plan {
+  const { failure, lease } = event;
+  const dropped = lease && record.poolId ? [{ containerId: lease.containerId, poolId: record.poolId }] : [];
+  const retire: Step[] = dropped.map((slot) => ({ do: "retire", ...slot, reason: failure.code }));
+  const retiring = [...record.retiring, ...dropped];
+  if (failure.code === "container_unavailable" && operation.attempts < START_ATTEMPTS && now < operation.deadlineAt && record.poolId) {
+    const next = epoch(record.epoch + 1);
+    const again = { ...operation, attempts: operation.attempts + 1 };
+    return {
+      kind: "go",
+      record: { ...record, retiring, epoch: next, operation: again, errors: withError(record, failure, now) },
+      steps: [...retire, leaseStep(again, record.poolId, next)],
+      journal: [{ type: "tenant.start_retried", detail: { epoch: next, code: failure.code } }],
+    };
+  }
+  const nothingStarted = failure.code === "capacity_exhausted" || failure.code === "start_failed" || failure.code === "container_unavailable";
+  const transition = nothingStarted && operation.from !== "error" ? "refused" : "failed";
+  const desired = transition === "refused" && operation.kind === "claim" ? ("idle" as const) : record.desired;
+  return move(record, transition, { operation: null, retiring, desired, errors: withError(record, failure, now) }, {
+    steps: retire,
+    ended: end(record, operation, now, { error: failure }),
+    detail: { code: failure.code },
+  });
+}
+
+/** A failed release is called off: the same container serves again, under a new epoch. */
+function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+  if (record.operation) return joining(record, true);
+  if (!record.held) return refuse("invalid_transition", "The container is gone.", { state: record.state });
+  const next = epoch(record.epoch + 1);
+  const operation: Operation = {
+    id: fresh.operationId,
+    kind: "claim",
+    startedAt: now,
+    deadlineAt: now + limits.startMs,
+    attempts: 1,
+    from: "release_failed",
+    allowFresh: false,
+  };
+  return {
+    kind: "go",
+    record: { ...record, epoch: next, operation },
+    steps: [{ do: "resume", operationId: operation.id, containerId: record.held.containerId, epoch: record.held.epoch, next }],
+    journal: [{ type: "tenant.resuming", detail: { epoch: next, operation: operation.id } }],
+  };
+}
+
+export function resumed(record: TenantRecord, operation: Operation, event: Result<"resumed">, now: number): Plan {
+  if (event.failure || !record.held) {
+    const failure: Failure = event.failure ?? { code: "container_unavailable", detail: "The container is gone." };
+    return {
+      kind: "go",
+      record: { ...record, operation: null, errors: withError(record, failure, now) },
+      steps: record.held ? [{ do: "observe", containerId: record.held.containerId }] : [],
+      ended: end(record, operation, now, { error: failure }),
+      journal: [{ type: "tenant.resume_failed", detail: { code: failure.code } }],
+    };
+  }
+  const held = { ...record.held, epoch: record.epoch, since: now };
+  const next = { ...record, held, operation: null, hold: null, desired: "active" as const, lastActivityAt: now };
+  return move(next, "resume", {}, {
+    ended: end(record, operation, now, { result: claimAnswer({ ...next, state: "active" }, held, "existing") }),
+    detail: { containerId: held.containerId },
+  });
+}
+
+export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): ClaimAnswer {
+  const pending = record.delivery.fingerprint !== record.delivered && record.delivered !== null;
+  return {
+    tenantId: record.tenantId,
+    containerId: held.containerId,
+    poolId: held.poolId,
+    state: record.state,
+    launch,
+    ...(launch !== "existing" && held.reason ? { reason: held.reason } : {}),
+    epoch: held.epoch,
+    restored: held.restored,
+    ...(pending ? { pendingRestart: true as const } : {}),
+    timings: launch === "existing" ? {} : held.timings,
+  };
+}
+
+export function lossOf(record: TenantRecord, containerId: ContainerId, detail: string, now: number): Loss | null {
+  if (record.unsavedSince === null) return record.lastLoss;
+  return { containerId, at: now, unsavedSince: record.unsavedSince, generation: record.generation, detail };
+}
+
+function joining(record: TenantRecord, again: boolean): Plan {
+  return record.operation ? { kind: "wait", operationId: record.operation.id, again } : nothing(record);
+}
+
+export const inProgress = (record: TenantRecord): Plan =>
+  refuse("operation_in_progress", `The tenant is ${record.state}.`, { operation: record.operation?.id, state: record.state });
+
+const claimedElsewhere = (record: TenantRecord): Plan =>
+  refuse("claimed_elsewhere", `The tenant holds a container in pool ${record.poolId}.`, { poolId: record.poolId });

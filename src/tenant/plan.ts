@@ -1,0 +1,146 @@
+import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
+import { end, letGo, move, nothing } from "./planning.ts";
+import { beginSleep, promoted, quiesced, quiesceStep, release, saved, saveFailed } from "./plan-save.ts";
+import { assigned, claim, leased, lost, resumed, startFailed, wake } from "./plan-start.ts";
+import type { Operation, TenantRecord } from "./record.ts";
+
+/** What an event means for a tenant. Pure: the same arguments give the same plan. Times in ms since 1970. */
+export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
+  switch (event.type) {
+    case "claim":
+      return claim(record, event, fresh, limits, now);
+    case "release":
+      return release(record, event.request, fresh, limits, now);
+    case "wake":
+      return wake(record, fresh, limits, now);
+    case "lost":
+      return lost(record, event, fresh, limits, now);
+    case "tick":
+      return tick(record, event.running, fresh, limits, now);
+    case "observed":
+      return observed(record, event, fresh, limits, now);
+    case "retired":
+      return retired(record, event.containerId);
+  }
+  // The result of a step counts only for the operation that took it: a late reply changes nothing (P-FENCE).
+  const operation = record.operation;
+  if (operation === null || operation.id !== event.operationId) return nothing(record);
+  switch (event.type) {
+    case "leased":
+      return leased(record, operation, event);
+    case "assigned":
+      return assigned(record, operation, event, now);
+    case "start_failed":
+      return startFailed(record, operation, event, now);
+    case "resumed":
+      return resumed(record, operation, event, now);
+    case "quiesced":
+      return quiesced(record, operation, event, now);
+    case "saved":
+      if (!event.outcome.ok) return saveFailed(record, operation, event.outcome.failure, now, limits.guardHoldMs);
+      return saved(record, operation, event, now);
+    case "promoted":
+      return promoted(record, operation, event, now);
+  }
+}
+
+/** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
+function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limits, now: number): Plan {
+  const again: Step[] = record.retiring.map((slot) => ({ do: "retire", ...slot, reason: "swept" }));
+  const operation = record.operation;
+  if (operation) {
+    if (now >= operation.deadlineAt) return overdue(record, operation, limits, now);
+    return { kind: "go", record, steps: running ? [] : [...again, ...firstSteps(record, operation)], journal: [] };
+  }
+  if (record.state === "release_failed" && record.hold) {
+    if (record.hold.kind === "retry" && now >= record.hold.at) return release(record, record.hold.release, fresh, limits, now);
+    if (record.hold.kind === "guard" && now >= record.hold.until) {
+      // What was sent is in the vault as a quarantined generation, so the container holds nothing that is not kept.
+      const { retiring, steps } = letGo(record, "guard hold is over");
+      return move(record, "released", { held: null, retiring, hold: null, desired: "idle", unsavedSince: null }, { steps });
+    }
+  }
+  const look: Step[] = record.held ? [{ do: "observe", containerId: record.held.containerId }] : [];
+  return { kind: "go", record, steps: [...again, ...look], journal: [] };
+}
+
+/** An operation whose performer is gone (the object left memory) starts over: every step is idempotent. */
+function firstSteps(record: TenantRecord, operation: Operation): Step[] {
+  switch (operation.kind) {
+    case "claim":
+    case "wake":
+    case "recover":
+      if (operation.from === "release_failed" && record.held) {
+        const { containerId, epoch } = record.held;
+        return [{ do: "resume", operationId: operation.id, containerId, epoch, next: record.epoch }];
+      }
+      return record.poolId ? [{ do: "lease", operationId: operation.id, poolId: record.poolId, epoch: record.epoch }] : [];
+    case "release":
+    case "sleep":
+      if (!record.held || record.state === "release_failed" || record.state === "idle") {
+        return [{ do: "promote", operationId: operation.id, epoch: record.epoch }];
+      }
+      return [quiesceStep(record, operation)];
+  }
+}
+
+/** Every transitional state ends (P-EXIT). */
+function overdue(record: TenantRecord, operation: Operation, limits: Limits, now: number): Plan {
+  const failure = { code: "deadline_exceeded" as const, detail: `${operation.kind} took longer than its deadline.` };
+  if (record.state === "releasing" || record.state === "sleeping") return saveFailed(record, operation, failure, now, limits.guardHoldMs);
+  if (record.state === "claiming" || record.state === "waking" || record.state === "recovering") {
+    return startFailed(record, operation, { type: "start_failed", failure, lease: null }, now);
+  }
+  return {
+    kind: "go",
+    record: { ...record, operation: null },
+    steps: [],
+    ended: end(record, operation, now, { error: failure }),
+    journal: [{ type: "tenant.operation_overdue", detail: { operation: operation.id } }],
+  };
+}
+
+function observed(record: TenantRecord, event: Extract<TenantEvent, { type: "observed" }>, fresh: Fresh, limits: Limits, now: number): Plan {
+  const { held } = record;
+  if (!held || held.containerId !== event.containerId || record.operation) return nothing(record);
+  const { observation } = event;
+  if (!observation.alive) {
+    return lost(record, { type: "lost", containerId: held.containerId, epoch: held.epoch, detail: observation.detail ?? "not running" }, fresh, limits, now);
+  }
+  if (record.state !== "active") return nothing(record);
+  const lastActivityAt = Math.max(record.lastActivityAt ?? held.since, observation.lastActivityAt);
+  const seen = lastActivityAt === record.lastActivityAt ? record : { ...record, lastActivityAt };
+  if (observation.openRequests === 0 && now - lastActivityAt >= held.idleTimeoutMs) {
+    return beginSleep(seen, lastActivityAt, fresh, limits, now);
+  }
+  return { kind: "go", record: seen, steps: [], journal: [] };
+}
+
+function retired(record: TenantRecord, containerId: string): Plan {
+  const retiring = record.retiring.filter((slot) => slot.containerId !== containerId);
+  return retiring.length === record.retiring.length ? nothing(record) : { kind: "go", record: { ...record, retiring }, steps: [], journal: [] };
+}
+
+/** How often an active tenant's container is looked at, and an operation's performer checked; before jitter. */
+const ACTIVE_MS = 60_000;
+const TRANSITIONAL_MS = 10_000;
+const SWEEP_MS = 5_000;
+
+/**
+ * When this tenant wants to be looked at next, strictly in the future; null when nothing is due.
+ * `jitter` in [0, 1) spreads the cadence by up to a fifth.
+ */
+export function nextAlarm(record: TenantRecord, now: number, jitter: number): number | null {
+  const due: number[] = [];
+  if (record.operation) due.push(Math.min(record.operation.deadlineAt, now + TRANSITIONAL_MS));
+  if (record.retiring.length > 0) due.push(now + SWEEP_MS);
+  if (record.hold) due.push(record.hold.kind === "retry" ? record.hold.at : record.hold.until);
+  const { held } = record;
+  if (record.state === "active" && held) {
+    const idleAt = (record.lastActivityAt ?? held.since) + held.idleTimeoutMs;
+    // Idle but with something open (a long WebSocket): look again, the less often the longer it may be idle.
+    const again = now + Math.max(1_000, held.idleTimeoutMs / 4);
+    due.push(Math.min(now + ACTIVE_MS * (1 + jitter / 5), idleAt > now ? idleAt : again));
+  }
+  return due.length === 0 ? null : Math.max(Math.ceil(Math.min(...due)), now + 1);
+}

@@ -1,0 +1,73 @@
+import type { Failure } from "../outcome.ts";
+import type { JournalEntry, Plan, Step } from "./events.ts";
+import { after, type TenantTransition } from "./lifecycle.ts";
+import type { Operation, TenantRecord } from "./record.ts";
+import type { ClaimAnswer, OperationView, ReleaseAnswer } from "./types.ts";
+
+/** The vocabulary that the plans of starting, saving and waiting share. */
+
+export const refuse = (code: Failure["code"], detail: string, extra?: Record<string, unknown>): Plan => ({
+  kind: "refuse",
+  failure: { code, detail, ...(extra ? { extra } : {}) },
+});
+
+/** Nothing to do: a duplicate, or the late reply of something that is over. */
+export const nothing = (record: TenantRecord): Plan => ({ kind: "go", record, steps: [], journal: [] });
+
+/** Moves along the lifecycle table; an illegal event is refused as `invalid_transition`. */
+export function move(
+  record: TenantRecord,
+  transition: TenantTransition,
+  changes: Partial<TenantRecord>,
+  more: { steps?: Step[]; ended?: OperationView; detail?: Record<string, unknown> } = {},
+): Plan {
+  const state = after(record.state, transition);
+  if (state === null) {
+    return refuse("invalid_transition", `A tenant that is ${record.state} cannot ${transition}.`, { state: record.state });
+  }
+  const next = { ...record, ...changes, state };
+  const entry: JournalEntry = {
+    type: `tenant.${transition}`,
+    detail: { from: record.state, to: state, epoch: next.epoch, ...more.detail },
+  };
+  return { kind: "go", record: next, steps: more.steps ?? [], journal: [entry], ...(more.ended ? { ended: more.ended } : {}) };
+}
+
+/** The end of the operation in flight, as clients see it. */
+export function end(
+  record: TenantRecord,
+  operation: Operation,
+  now: number,
+  result: { result: ClaimAnswer | ReleaseAnswer } | { error: Failure } | { cancelled: string },
+): OperationView {
+  const common = { ...view(record, operation), endedAt: now };
+  if ("result" in result) return { ...common, status: "succeeded", result: result.result };
+  if ("error" in result) return { ...common, status: "failed", error: result.error };
+  return { ...common, status: "cancelled", step: result.cancelled };
+}
+
+export function view(record: TenantRecord, operation: Operation): OperationView {
+  return {
+    id: operation.id,
+    tenantId: record.tenantId,
+    kind: operation.kind,
+    status: "running",
+    step: record.state,
+    startedAt: operation.startedAt,
+    deadlineAt: operation.deadlineAt,
+    attempts: operation.attempts,
+  };
+}
+
+export const withError = (record: TenantRecord, failure: Failure, now: number): TenantRecord["errors"] =>
+  [{ ...failure, at: now }, ...record.errors].slice(0, 10);
+
+/** The steps that destroy a held container, and the note that it is not confirmed gone. */
+export function letGo(record: TenantRecord, reason: string): { retiring: TenantRecord["retiring"]; steps: Step[] } {
+  if (!record.held) return { retiring: record.retiring, steps: [] };
+  const { containerId, poolId } = record.held;
+  return {
+    retiring: [...record.retiring, { containerId, poolId }],
+    steps: [{ do: "retire", containerId, poolId, reason }],
+  };
+}
