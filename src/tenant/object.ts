@@ -77,6 +77,11 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return record.operation !== null && record.epoch === epoch;
   }
 
+  async servedBy(containerId: ContainerId): Promise<Epoch | null> {
+    const held = this.#store.load()?.held;
+    return held?.containerId === containerId ? held.epoch : null;
+  }
+
   override async alarm(): Promise<void> {
     const operation = this.#store.load()?.operation;
     await this.#transition({ type: "tick", running: operation !== null && operation !== undefined && this.#running.has(operation.id) });

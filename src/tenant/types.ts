@@ -119,4 +119,6 @@ export interface TenantApi {
   route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route>;
   /** Whether this container serves the tenant for this epoch, or is about to. */
   owns(containerId: ContainerId, epoch: Epoch): Promise<boolean>;
+  /** The epoch that this container serves now; null when it serves none. */
+  servedBy(containerId: ContainerId): Promise<Epoch | null>;
 }

@@ -1,0 +1,105 @@
+import type { ManifestEntry } from "../vault/types.ts";
+
+/** The records of find(1) that the control port answers (docs/container.md): `%y %m %U %G %s %T@ %C@ %i %P\0%l\0`. */
+const HEAD = /^([a-zA-Z]) ([0-7]+) (\d+) (\d+) (\d+) (-?\d+)\.(\d{9})\d* (-?\d+)\.(\d{9})\d* (\d+) $/;
+const KINDS: Readonly<Record<string, ManifestEntry["kind"]>> = { f: "file", d: "directory", l: "symlink" };
+const SPACE = 0x20;
+const FIELDS_BEFORE_PATH = 8;
+
+/**
+ * The entries in find's order, the state directory itself first. Sockets, pipes and devices are not state and are left out.
+ * @throws SyntaxError when the records are not whole
+ */
+export function parseManifest(records: Uint8Array): ManifestEntry[] {
+  const entries: ManifestEntry[] = [];
+  let offset = 0;
+  while (offset < records.length) {
+    const nameEnd = records.indexOf(0, offset);
+    const linkEnd = nameEnd < 0 ? -1 : records.indexOf(0, nameEnd + 1);
+    if (linkEnd < 0) throw new SyntaxError("the manifest ends within a record");
+    const entry = parseRecord(records.subarray(offset, nameEnd), records.subarray(nameEnd + 1, linkEnd));
+    if (entry) entries.push(entry);
+    offset = linkEnd + 1;
+  }
+  if (entries[0]?.path !== "") throw new SyntaxError("the manifest does not begin with the state directory");
+  return entries;
+}
+
+/** The inverse of `parseManifest`, for containers that are simulated. */
+export function formatManifest(entries: Iterable<ManifestEntry>): string {
+  let out = "";
+  for (const entry of entries) {
+    const kind = entry.kind === "file" ? "f" : entry.kind === "directory" ? "d" : "l";
+    const times = `${seconds(entry.mtimeNs)} ${seconds(entry.ctimeNs)}`;
+    const head = `${kind} ${entry.mode.toString(8)} ${entry.uid} ${entry.gid} ${entry.size} ${times} ${entry.inode}`;
+    out += `${head} ${entry.path}\0${entry.target ?? ""}\0`;
+  }
+  return out;
+}
+
+function parseRecord(record: Uint8Array, link: Uint8Array): ManifestEntry | null {
+  let pathAt = 0;
+  for (let field = 0; field < FIELDS_BEFORE_PATH; field++) pathAt = record.indexOf(SPACE, pathAt) + 1;
+  const head = HEAD.exec(decodeName(record.subarray(0, pathAt)));
+  if (!head) throw new SyntaxError("the manifest has a record that is not find's");
+  const [, type = "", mode = "", uid, gid, size, mtime = "", mtimeNs = "", ctime = "", ctimeNs = "", inode = ""] = head;
+  const kind = KINDS[type];
+  if (!kind) return null;
+  return {
+    path: decodeName(record.subarray(pathAt)),
+    kind,
+    mode: Number.parseInt(mode, 8),
+    uid: Number(uid),
+    gid: Number(gid),
+    size: kind === "file" ? Number(size) : 0,
+    mtimeNs: nanoseconds(mtime, mtimeNs),
+    ctimeNs: nanoseconds(ctime, ctimeNs),
+    inode,
+    ...(kind === "symlink" && { target: decodeName(link) }),
+  };
+}
+
+/** find counts down from the second above for times before 1970: -0.5 s is `-1.5000000000`. */
+const nanoseconds = (whole: string, fraction: string): string =>
+  String(BigInt(whole) * 1_000_000_000n + BigInt(fraction));
+
+function seconds(ns: string): string {
+  const value = BigInt(ns);
+  const fraction = BigInt.asUintN(64, ((value % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
+  return `${(value - fraction) / 1_000_000_000n}.${String(fraction).padStart(9, "0")}0`;
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A name as text. Bytes that are not UTF-8 become `‛XX`, the form in which rclone names such a file in a bucket. */
+export function decodeName(bytes: Uint8Array): string {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return quoteInvalid(bytes);
+  }
+}
+
+function quoteInvalid(bytes: Uint8Array): string {
+  let out = "";
+  for (let i = 0; i < bytes.length; ) {
+    const length = characterLength(bytes, i);
+    if (length === 0) out += `‛${(bytes[i] ?? 0).toString(16).toUpperCase().padStart(2, "0")}`;
+    else out += strict.decode(bytes.subarray(i, i + length));
+    i += length || 1;
+  }
+  return out;
+}
+
+/** Bytes of the valid UTF-8 character at `offset`, or 0. */
+function characterLength(bytes: Uint8Array, offset: number): number {
+  for (let length = 1; length <= 4 && offset + length <= bytes.length; length++) {
+    try {
+      strict.decode(bytes.subarray(offset, offset + length));
+      return length;
+    } catch {
+      // Too short, or not a character at all: the next length tells.
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,123 @@
+import { instanceOf, tenantOf } from "../durable/stubs.ts";
+import type { Epoch, TenantId } from "../ids.ts";
+import { bridge } from "../proxy/bridge.ts";
+import { isUpgrade, toClient } from "../proxy/headers.ts";
+import { decodeRoute, encodeRoute, ROUTE_HEADER, type Routed, type Verdict, verdictResponse } from "../proxy/internal.ts";
+import type { CloseSocket } from "../proxy/open-requests.ts";
+import { type ContainerRuntime, RuntimeError } from "../runtime/port.ts";
+
+/** How long a request that a stale Instance passes on waits for the tenant's current container, in ms. */
+const FORWARD_WAIT_MS = 25_000;
+
+/** What the Instance knows of itself when a request arrives. */
+export interface ProxyHooks {
+  /** Whether this container serves the tenant for this epoch and admission is open, now. */
+  isCurrent(tenantId: TenantId, epoch: Epoch): boolean;
+  /** A request or a WebSocket frame passed. */
+  onActivity(): void;
+  /** Opens an entry (OpenRequests.begin); a socket brings the way to close it. The end may be reported twice. */
+  begin(close?: CloseSocket): () => void;
+}
+
+export interface ProxyContext {
+  runtime: Pick<ContainerRuntime, "running" | "fetch">;
+  hooks: ProxyHooks;
+  env: Env;
+}
+
+/** Whether a request came from the Worker's proxy; nothing else reaches an Instance's `fetch`. */
+export const isProxied = (request: Request): boolean => request.headers.has(ROUTE_HEADER);
+
+/**
+ * One proxied request, checked against what this Instance serves now, streamed in both directions. Answers either with
+ * the container's response or with a verdict for the Worker (internal.ts).
+ */
+export async function serveProxied(request: Request, context: ProxyContext): Promise<Response> {
+  const { runtime, hooks } = context;
+  const routed = decodeRoute(request.headers.get(ROUTE_HEADER));
+  if (!routed) return verdictResponse("stale");
+  const current = hooks.isCurrent(routed.tenantId, routed.epoch);
+  if (!current || !runtime.running) {
+    const replayable = request.body === null && !isUpgrade(request.headers);
+    if (!replayable && routed.forwarded === "no") return forward(request, routed, context.env);
+    return verdictResponse(current ? "absent" : "stale");
+  }
+  hooks.onActivity();
+  return isUpgrade(request.headers) ? upgrade(request, routed, context) : exchange(request, routed, context);
+}
+
+/** A used body cannot be sent twice, and an upgrade has one chance: the stale Instance passes them on, untouched. */
+async function forward(request: Request, routed: Routed, env: Env): Promise<Response> {
+  const stale = { containerId: routed.containerId, epoch: routed.epoch };
+  const route = await tenantOf(env, routed.tenantId).route(routed.tenantId, stale, FORWARD_WAIT_MS);
+  if (route.kind !== "ready") return verdictResponse(request.body === null ? "absent" : "spent");
+  const { containerId, epoch, port } = route;
+  const headers = new Headers(request.headers);
+  headers.set(ROUTE_HEADER, encodeRoute({ ...routed, containerId, epoch, port, forwarded: "once" }));
+  return instanceOf(env, containerId).fetch(new Request(request, { headers }));
+}
+
+async function exchange(request: Request, routed: Routed, { runtime, hooks }: ProxyContext): Promise<Response> {
+  const end = hooks.begin();
+  request.signal.addEventListener("abort", end, { once: true });
+  try {
+    const response = await runtime.fetch(routed.port, withoutRoute(request));
+    return passOn(response, request, routed, end);
+  } catch (error) {
+    end();
+    return verdictResponse(verdictFor(error, request));
+  }
+}
+
+async function upgrade(request: Request, routed: Routed, { runtime, hooks }: ProxyContext): Promise<Response> {
+  let closeBoth: CloseSocket | null = null;
+  // Open from before the handshake, so that a sleep cannot begin in the middle of it.
+  const end = hooks.begin((code, reason) => closeBoth?.(code, reason));
+  try {
+    const response = await runtime.fetch(routed.port, withoutRoute(request));
+    const container = response.webSocket;
+    if (!container) return passOn(response, request, routed, end);
+    const { 0: outside, 1: client } = new WebSocketPair();
+    container.accept();
+    client.accept();
+    closeBoth = bridge(client, container, { onFrame: hooks.onActivity, onEnd: end });
+    const headers = toClient(response.headers, routed.exposure, request.headers.get("x-request-id"));
+    return new Response(null, { status: 101, webSocket: outside, headers });
+  } catch (error) {
+    end();
+    return verdictResponse(verdictFor(error, request));
+  }
+}
+
+/** The container's response as the client may see it; `end` is called when its body ended or nobody reads it any more. */
+function passOn(response: Response, request: Request, routed: Routed, end: () => void): Response {
+  const headers = toClient(response.headers, routed.exposure, request.headers.get("x-request-id"));
+  const init = { status: response.status, statusText: response.statusText, headers };
+  if (response.body === null) {
+    end();
+    return new Response(null, init);
+  }
+  const { readable, writable } = pipeFor(response.headers);
+  response.body.pipeTo(writable).then(end, end);
+  return new Response(readable, init);
+}
+
+/** A pipe that keeps a known length known. Encoded bodies are decoded on the way, so that their length is not what was announced. */
+function pipeFor(headers: Headers): TransformStream<Uint8Array, Uint8Array> {
+  const length = headers.get("content-length");
+  const known = length !== null && /^\d{1,15}$/.test(length) && !headers.has("content-encoding");
+  return known ? new FixedLengthStream(Number(length)) : new IdentityTransformStream();
+}
+
+function withoutRoute(request: Request): Request {
+  const headers = new Headers(request.headers);
+  headers.delete(ROUTE_HEADER);
+  return new Request(request, { headers });
+}
+
+/** What a failed fetch means for a second try. Anything unknown counts as sent. */
+function verdictFor(error: unknown, request: Request): Verdict {
+  const nothingHappened = error instanceof RuntimeError && (error.code === "not_running" || error.code === "not_listening");
+  if (!nothingHappened) return "lost";
+  return request.body === null ? "absent" : "spent";
+}
