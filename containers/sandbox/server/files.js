@@ -55,7 +55,13 @@ async function list(directory) {
     const full = path.join(entry.parentPath, entry.name);
     const stat = await fs.promises.lstat(full);
     const type = stat.isDirectory() ? "directory" : stat.isSymbolicLink() ? "symlink" : "file";
-    files.push({ path: path.relative(ROOT, full), type, bytes: stat.size, mode: stat.mode & 0o7777, mtimeMs: stat.mtimeMs });
+    files.push({
+      path: path.relative(ROOT, full),
+      type,
+      bytes: stat.size,
+      mode: stat.mode & 0o7777,
+      mtimeMs: stat.mtimeMs,
+    });
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -69,7 +75,8 @@ async function write(target, request, response) {
 async function remove(target, _request, response) {
   if (target === ROOT || target === `${ROOT}/`) {
     // Empties it; the directory itself belongs to the volume.
-    for (const name of await fs.promises.readdir(ROOT)) await fs.promises.rm(path.join(ROOT, name), { recursive: true });
+    for (const name of await fs.promises.readdir(ROOT))
+      await fs.promises.rm(path.join(ROOT, name), { recursive: true });
   } else {
     await fs.promises.rm(target, { recursive: true });
   }
