@@ -17,7 +17,7 @@ export const SLUG = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** Ids of tenants (contract: API conventions). */
 export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$/;
 const CONTAINER_ID = /^c-[a-z2-7]{20}$/;
-const RESERVED_HOST_LABELS = new Set(["api", "admin", "app", "www", "docs", "health"]);
+export const RESERVED_HOST_LABELS = new Set(["api", "admin", "app", "www", "docs", "health"]);
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 const matching =

@@ -1,0 +1,57 @@
+import { type ContainerId, type Epoch, epoch, parseContainerId, parseTenantId, type TenantId } from "../ids.ts";
+
+/**
+ * What the Worker and the Instance tell each other beside the request itself: one header each way. Clients and
+ * containers cannot forge either, because every `x-boilerhouse-*` is removed from what they send (headers.ts).
+ */
+export const ROUTE_HEADER = "x-boilerhouse-route";
+export const VERDICT_HEADER = "x-boilerhouse-verdict";
+
+/** `host`: the tenant's own host, an origin to itself. `path`: under `/t/{tenant}/` of the shared one. */
+export type Exposure = "host" | "path";
+
+export interface Routed {
+  tenantId: TenantId;
+  epoch: Epoch;
+  containerId: ContainerId;
+  port: number;
+  exposure: Exposure;
+  /** A stale Instance passed it on; no second one does. */
+  forwarded: "no" | "once";
+}
+
+/**
+ * Why an Instance did not answer with its container's own words.
+ * - `stale`: it does not serve this tenant and epoch (any more).
+ * - `absent`: the container is not there; the request did not reach it.
+ * - `spent`: as `absent`, but the body was read, so that only the client can send it again.
+ * - `lost`: the connection broke after the request was sent; it may have had its effect.
+ */
+export type Verdict = "stale" | "absent" | "spent" | "lost";
+const VERDICTS: readonly Verdict[] = ["stale", "absent", "spent", "lost"];
+
+export function encodeRoute(routed: Routed): string {
+  const { containerId, port, exposure, forwarded, tenantId } = routed;
+  return `${routed.epoch} ${containerId} ${port} ${exposure} ${forwarded} ${tenantId}`;
+}
+
+/** Null for what no Worker of ours wrote. */
+export function decodeRoute(text: string | null): Routed | null {
+  const [at, container, port, exposure, forwarded, tenant, ...rest] = text?.split(" ") ?? [];
+  const tenantId = parseTenantId(tenant ?? "");
+  const containerId = parseContainerId(container ?? "");
+  if (!tenantId || !containerId || rest.length > 0) return null;
+  if (exposure !== "host" && exposure !== "path") return null;
+  if (forwarded !== "no" && forwarded !== "once") return null;
+  if (!/^\d{1,15}$/.test(at ?? "") || !/^\d{1,5}$/.test(port ?? "")) return null;
+  return { tenantId, containerId, epoch: epoch(Number(at)), port: Number(port), exposure, forwarded };
+}
+
+/** An Instance's own answer, for the Worker only. */
+export const verdictResponse = (verdict: Verdict): Response =>
+  new Response(null, { status: 421, headers: { [VERDICT_HEADER]: verdict } });
+
+export function verdictOf(response: Response): Verdict | null {
+  const text = response.headers.get(VERDICT_HEADER);
+  return text === null ? null : (VERDICTS.find((verdict) => verdict === text) ?? "lost");
+}
