@@ -4,13 +4,14 @@ import { messageOf } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
 import { poolOf, tenantOf, vaultOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
-import { done, failed, type Outcome } from "../outcome.ts";
-import { forward, Sessions } from "./proxy.ts";
+import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import { OpenRequests } from "../proxy/open-requests.ts";
 import { RuntimeError } from "../runtime/port.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS, startSpec } from "./environment.ts";
 import { Inside } from "./inside.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
+import { isProxied, serveProxied, type ProxyHooks } from "./proxy.ts";
 import { type BootRecord, newBoot } from "./record.ts";
 import { answers, until } from "./readiness.ts";
 import { provision } from "./provision.ts";
@@ -28,10 +29,20 @@ interface Holder {
 export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #record = new Document<BootRecord>(this.ctx.storage.sql, "instance");
   readonly #runtime = runtimeFor(this.ctx, this.env);
-  readonly #sessions = new Sessions();
+  readonly #open = new OpenRequests();
+  readonly #hooks: ProxyHooks = {
+    isCurrent: (tenantId, epoch) => this.#state === "assigned" && this.#holder?.tenantId === tenantId && this.#holder.epoch === epoch,
+    onActivity: () => {
+      this.#lastActivityAt = Date.now();
+    },
+    begin: this.#open.begin,
+  };
+  #lastActivityAt = Date.now();
   #boot = this.#record.read();
   #state: InstanceState = this.#boot ? "starting" : "gone";
   #holder: Holder | null = null;
+  /** What the pool says of a container whose object came back to memory before it served anyone. */
+  #leasedTo: Holder | null = null;
   #booting: Promise<Outcome<{ startMs: number; readyMs: number }>> | null = null;
   #assigning: Promise<Outcome<Assigned>> | null = null;
   #saving: Promise<SaveOutcome> | null = null;
@@ -56,7 +67,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async assign(assignment: Assignment): Promise<Outcome<Assigned>> {
     const { tenantId, epoch } = assignment;
-    if (this.#holder && (this.#holder.tenantId !== tenantId || epoch < this.#holder.epoch)) {
+    const known = this.#holder ?? this.#leasedTo;
+    if (known && (known.tenantId !== tenantId || epoch < known.epoch)) {
       return failed("stale_epoch", "The container serves another assignment.");
     }
     if (this.#holder?.epoch === epoch) {
@@ -77,9 +89,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>> {
     const stale = this.#notCurrent(epoch);
     if (stale) return stale;
-    if (idleSince !== undefined && (this.#sessions.open > 0 || this.#sessions.lastActivityAt > idleSince)) return done({ busy: true });
+    if (idleSince !== undefined && (this.#open.count > 0 || this.#lastActivityAt > idleSince)) return done({ busy: true });
     if (!this.#move("quiesce")) return failed("container_unavailable", `The container is ${this.#state}.`);
-    this.#sessions.closeAll(1012, "the container is being stopped");
+    this.#open.closeSockets();
     return done({ busy: false });
   }
 
@@ -130,8 +142,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       ...alive,
       tenantId: this.#holder?.tenantId ?? null,
       epoch: this.#holder?.epoch ?? null,
-      lastActivityAt: this.#sessions.lastActivityAt,
-      openRequests: this.#sessions.open,
+      lastActivityAt: this.#lastActivityAt,
+      openRequests: this.#open.count,
     };
   }
 
@@ -154,7 +166,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async retire(reason: string): Promise<Outcome<null>> {
     this.#move("retire");
-    this.#sessions.closeAll(1012, "the container is gone");
+    this.#open.closeSockets();
     try {
       await this.#runtime.destroy(reason);
     } catch (error) {
@@ -168,16 +180,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** The proxied hot path: one look at memory, then the container. */
-  override fetch(request: Request): Promise<Response> {
-    const boot = this.#boot;
-    return forward(request, {
-      runtime: this.#runtime,
-      port: boot?.plan.workload.port ?? 0,
-      sessions: this.#sessions,
-      isCurrent: (tenantId, epoch) =>
-        boot !== null && this.#state === "assigned" && this.#holder?.tenantId === tenantId && this.#holder.epoch === epoch,
-      env: this.env,
-    });
+  override async fetch(request: Request): Promise<Response> {
+    if (!isProxied(request)) return new Response(null, { status: 404 });
+    return serveProxied(request, { runtime: this.#runtime, hooks: this.#hooks, env: this.env });
   }
 
   async #start(plan: BootPlan): Promise<Outcome<{ startMs: number; readyMs: number }>> {
@@ -223,7 +228,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     }
     if (!this.#move("assigned")) return failed("container_unavailable", "The container was retired while it was assigned.");
     this.#holder = { tenantId: assignment.tenantId, epoch: assignment.epoch, assigned: outcome.value };
-    this.#sessions.stamp();
+    this.#hooks.onActivity();
     return outcome;
   }
 
@@ -253,12 +258,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       }
       const owned = await tenantOf(this.env, holder.tenantId).servedBy(boot.plan.containerId);
       if (owned === null) {
+        this.#leasedTo = holder;
         this.#state = "warm"; // leased but not served yet: its tenant assigns it again
         return;
       }
       this.#holder = { tenantId: holder.tenantId, epoch: owned };
       this.#state = "assigned";
-      this.#sessions.stamp();
+      this.#hooks.onActivity();
       if (boot.plan.workload.volumes.state) await this.#intercept(boot, holder.tenantId, owned);
     } catch (error) {
       console.error("instance: cannot learn whom it serves", messageOf(error));
@@ -292,7 +298,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 }
 
-function startFailure(error: unknown): { ok: false; failure: Outcome<never> extends { ok: false; failure: infer F } ? F : never } {
+function startFailure(error: unknown): { ok: false; failure: Failure } {
   if (error instanceof RuntimeError && (error.code === "capacity" || error.code === "rate_limited")) {
     return failed("capacity_exhausted", error.message, { retryAfterMs: 30_000 });
   }

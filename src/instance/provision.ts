@@ -1,5 +1,6 @@
 import { done, type Outcome } from "../outcome.ts";
 import type { GenerationSummary } from "../vault/types.ts";
+import type { ClaimParcel } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
 import { answers, until } from "./readiness.ts";
 import type { Assigned, Assignment } from "./types.ts";
@@ -28,17 +29,18 @@ export async function provision(
   const delivers = starts || workload.volumes.state || hasEnvironment || assignment.config !== undefined || assignment.secrets;
   if (!delivers) return done({ restored: null, timings });
 
-  const delivery = {
+  const parcel = {
     ...(assignment.config === undefined ? {} : { config: assignment.config }),
     ...(hasEnvironment ? { environment: assignment.environment } : {}),
     ...(assignment.secrets ? { secrets: assignment.secrets } : {}),
   };
-  const claim = (state: object) => inside.control.claim(assignment.epoch, { ...delivery, ...state }, assignment.restoreTimeoutMs);
+  const claim = (state?: ClaimParcel["state"]) =>
+    inside.control.claim(assignment.epoch, { ...parcel, ...(state ? { state } : {}) }, assignment.restoreTimeoutMs);
   let restored = head;
-  let claimed = await claim(workload.volumes.state ? (head ? { restore: bundleOf(head) } : { fresh: true }) : {});
+  let claimed = await claim(workload.volumes.state && (head ? { restore: bundleOf(head) } : "fresh"));
   if (!claimed.ok && claimed.failure.code === "restore_failed" && assignment.allowFresh) {
     restored = null; // an admin said so; the guard still protects what is saved
-    claimed = await claim({ fresh: true });
+    claimed = await claim("fresh");
   }
   if (!claimed.ok) return claimed;
   timings.deliver = lap();

@@ -26,6 +26,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async claim(request: ClaimRequest, waitMs: number): Promise<Outcome<Awaited<ClaimAnswer>>> {
     const given = request.config !== undefined || request.secrets !== undefined || request.publicUrl !== undefined;
     const delivery = given ? await this.#delivery(request) : null;
+    await this.#look(); // an existing claim is an answer about a container that is there
     const event: TenantEvent = { type: "claim", poolId: request.poolId ?? null, delivery, allowFresh: request.allowFresh === true };
     return this.#ask(request.tenantId, event, waitMs, (record) =>
       record.held ? claimAnswer(record, record.held, "existing") : null,
@@ -54,11 +55,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route> {
     const record = this.#store.load();
     if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
-    const held = record.held;
-    if (record.state === "active" && held && stale?.containerId === held.containerId && stale.epoch === held.epoch) {
-      const seen = await this.#effects.perform({ do: "observe", containerId: held.containerId }, record);
-      if (seen) this.#commit(seen, null); // a recovery that this starts is waited for below
-    }
+    if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) await this.#look();
     const deadline = Date.now() + waitMs;
     for (;;) {
       const route = routeOf(this.#store.load() ?? record);
@@ -84,7 +81,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   override async alarm(): Promise<void> {
     const operation = this.#store.load()?.operation;
-    await this.#transition({ type: "tick", running: operation !== null && operation !== undefined && this.#running.has(operation.id) });
+    // Not waited for: the deadline of what this sets going is kept by the next alarm.
+    this.#commit({ type: "tick", running: operation != null && this.#running.has(operation.id) }, null);
   }
 
   /**
@@ -173,6 +171,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const result = await event;
       if (result) await this.#transition(result);
     }
+  }
+
+  /** Looks at the container of an active tenant; a recovery that this starts is not waited for. */
+  async #look(): Promise<void> {
+    const record = this.#store.load();
+    if (record?.state !== "active" || !record.held) return;
+    const seen = await this.#effects.perform({ do: "observe", containerId: record.held.containerId }, record);
+    if (seen) this.#commit(seen, null);
   }
 
   /** A lost alarm is armed again by any request. */
