@@ -2,7 +2,14 @@ import { instanceOf, tenantOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
 import { bridge } from "../proxy/bridge.ts";
 import { isUpgrade, toClient } from "../proxy/headers.ts";
-import { decodeRoute, encodeRoute, ROUTE_HEADER, type Routed, type Verdict, verdictResponse } from "../proxy/internal.ts";
+import {
+  decodeRoute,
+  encodeRoute,
+  ROUTE_HEADER,
+  type Routed,
+  type Verdict,
+  verdictResponse,
+} from "../proxy/internal.ts";
 import type { CloseSocket } from "../proxy/open-requests.ts";
 import { type ContainerRuntime, RuntimeError } from "../runtime/port.ts";
 
@@ -117,7 +124,8 @@ function withoutRoute(request: Request): Request {
 
 /** What a failed fetch means for a second try. Anything unknown counts as sent. */
 function verdictFor(error: unknown, request: Request): Verdict {
-  const nothingHappened = error instanceof RuntimeError && (error.code === "not_running" || error.code === "not_listening");
+  const nothingHappened =
+    error instanceof RuntimeError && (error.code === "not_running" || error.code === "not_listening");
   if (!nothingHappened) return "lost";
   return request.body === null ? "absent" : "spent";
 }

@@ -9,7 +9,7 @@ import type { Failure } from "../outcome.ts";
 import { tenantOfLabel } from "../registry/hosts.ts";
 import type { Route } from "../tenant/types.ts";
 import { isUpgrade, toContainer } from "./headers.ts";
-import { encodeRoute, type Exposure, ROUTE_HEADER, type Verdict, verdictOf } from "./internal.ts";
+import { type Exposure, encodeRoute, ROUTE_HEADER, type Verdict, verdictOf } from "./internal.ts";
 import { isForeign } from "./origin.ts";
 import { type ReadyRoute, RouteCache } from "./route-cache.ts";
 import { startingPage, startingProblem } from "./starting.ts";
@@ -48,7 +48,8 @@ export async function proxy(
     const refusal = refuse(request, url, target, config);
     if (refusal) return problemResponse(refusal, requestId);
     const tenant = await resolve(target, env);
-    if (!tenant) return problemResponse({ code: "not_found", detail: "There is no tenant at this address." }, requestId);
+    if (!tenant)
+      return problemResponse({ code: "not_found", detail: "There is no tenant at this address." }, requestId);
     return await send({ request, url, env, ctx, requestId, ...tenant });
   } catch (error) {
     console.error({ message: "proxied request failed", requestId, error: String(error) });
@@ -140,7 +141,9 @@ const maySendAgain = (request: Request, verdict: Verdict): boolean =>
 const isSafe = (request: Request): boolean => SAFE_METHODS.has(request.method) && !isUpgrade(request.headers);
 
 const wantsPage = (request: Request): boolean =>
-  request.method === "GET" && !isUpgrade(request.headers) && (request.headers.get("accept") ?? "").includes("text/html");
+  request.method === "GET" &&
+  !isUpgrade(request.headers) &&
+  (request.headers.get("accept") ?? "").includes("text/html");
 
 function notReady(call: Call, route: Exclude<Route, ReadyRoute>): Response {
   if (route.kind === "starting") {

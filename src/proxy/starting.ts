@@ -39,7 +39,7 @@ export function startingProblem(starting: Starting, requestId: string): Response
 
 function html({ phase, startedAt, lastError, retryAfterMs }: Starting, nonce: string, now: number): string {
   const elapsed = startedAt === null ? 0 : Math.max(0, Math.round((now - startedAt) / 1000));
-  const error = lastError === null ? "" : `<p class="error">Last error: ${escape(lastError)}</p>`;
+  const error = lastError === null ? "" : `<p class="error">Last error: ${escapeHtml(lastError)}</p>`;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -53,7 +53,7 @@ function html({ phase, startedAt, lastError, retryAfterMs }: Starting, nonce: st
 </style>
 <main>
   <h1>Your container is starting</h1>
-  <p role="status">${escape(phase)} · <span id="elapsed">${elapsed}</span> s</p>
+  <p role="status">${escapeHtml(phase)} · <span id="elapsed">${elapsed}</span> s</p>
   ${error}
   <noscript><p>Reload this page in a few seconds.</p></noscript>
 </main>
@@ -72,4 +72,4 @@ function html({ phase, startedAt, lastError, retryAfterMs }: Starting, nonce: st
 }
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");

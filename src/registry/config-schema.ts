@@ -1,4 +1,4 @@
-import { type Schema, Validator } from "@cfworker/json-schema";
+import { dereference, type Schema, Validator } from "@cfworker/json-schema";
 import type { FieldError } from "../errors/problem.ts";
 
 /** JSON Schemas (draft 2020-12) that workloads declare for their tenants' config. */
@@ -64,18 +64,18 @@ const validators = new WeakMap<object, Validator>();
 export function schemaErrors(schema: Record<string, unknown>, at: string): FieldError[] {
   const errors = evaluate(meta, schema, at);
   if (errors.length > 0) return errors;
-  let validator: Validator;
   try {
-    validator = validatorOf(schema);
+    const parts = dereference(structuredClone(schema) as Schema);
+    const dangling = Object.values(parts).some((part) => typeof part === "object" && isDangling(part, parts));
+    if (dangling) return [{ pointer: at, detail: "has a $ref that leads nowhere" }];
   } catch (error) {
     return [{ pointer: at, detail: `cannot be used: ${error instanceof Error ? error.message : String(error)}` }];
   }
-  const dangling = Object.values(validator.lookup).find(
-    (part) => typeof part === "object" && part.__absolute_ref__ && !(part.__absolute_ref__ in validator.lookup),
-  );
-  if (dangling) return [{ pointer: at, detail: "has a $ref that leads nowhere" }];
-  return evaluate(validator, {}, at).filter((error) => error.detail === ENDLESS);
+  return evaluate(validatorOf(schema), {}, at).filter((error) => error.detail === ENDLESS);
 }
+
+const isDangling = (part: Schema, parts: Record<string, Schema | boolean>): boolean =>
+  part.__absolute_ref__ !== undefined && !(part.__absolute_ref__ in parts);
 
 /** What is wrong with a config, with pointers from `at`. */
 export const configErrors = (schema: Record<string, unknown>, config: unknown, at: string): FieldError[] =>
@@ -106,7 +106,15 @@ function evaluate(validator: Validator, value: unknown, at: string): FieldError[
 }
 
 /** A missing property is reported where it should be, not at the object that lacks it. */
-function locationOf({ instanceLocation, keyword, error }: { instanceLocation: string; keyword: string; error: string }): string {
+function locationOf({
+  instanceLocation,
+  keyword,
+  error,
+}: {
+  instanceLocation: string;
+  keyword: string;
+  error: string;
+}): string {
   const parent = decodeURI(instanceLocation.slice(1));
   const missing = keyword === "required" ? /required property "(.*)"\.$/.exec(error)?.[1] : undefined;
   return missing === undefined ? parent : `${parent}/${missing.replaceAll("~", "~0").replaceAll("/", "~1")}`;

@@ -8,7 +8,10 @@ const MAX_KNOWN = 5_000;
 export async function tenantOfLabel(db: D1Database, label: string): Promise<TenantId | null> {
   const cached = known.get(label);
   if (cached) return cached;
-  const text = await db.prepare("SELECT tenant_id FROM tenant_hosts WHERE label = ?").bind(label).first<string>("tenant_id");
+  const text = await db
+    .prepare("SELECT tenant_id FROM tenant_hosts WHERE label = ?")
+    .bind(label)
+    .first<string>("tenant_id");
   const tenantId = text === null ? null : parseTenantId(text);
   if (tenantId) remember(label, tenantId);
   return tenantId;

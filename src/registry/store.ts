@@ -33,7 +33,10 @@ const of = <Spec>(row: Row): Registered<Spec> => ({
 });
 
 async function find<Spec>(db: D1Database, table: Table, id: string): Promise<Registered<Spec> | null> {
-  const row = await db.prepare(`SELECT version, spec, created_at, updated_at FROM ${table} WHERE id = ?`).bind(id).first<Row>();
+  const row = await db
+    .prepare(`SELECT version, spec, created_at, updated_at FROM ${table} WHERE id = ?`)
+    .bind(id)
+    .first<Row>();
   return row && of<Spec>(row);
 }
 
@@ -48,7 +51,8 @@ async function list<Spec>(db: D1Database, table: Table, after: string, limit: nu
 
 export const findWorkload = (db: D1Database, id: string) => find<Workload>(db, "workloads", id);
 export const findPool = (db: D1Database, id: string) => find<PoolSpec>(db, "pools", id);
-export const listWorkloads = (db: D1Database, after: string, limit: number) => list<Workload>(db, "workloads", after, limit);
+export const listWorkloads = (db: D1Database, after: string, limit: number) =>
+  list<Workload>(db, "workloads", after, limit);
 export const listPools = (db: D1Database, after: string, limit: number) => list<PoolSpec>(db, "pools", after, limit);
 
 /** Null when the id is taken. */
@@ -63,7 +67,9 @@ export async function insertWorkload(db: D1Database, spec: Workload, now: number
 /** Null when the id is taken. */
 export async function insertPool(db: D1Database, spec: PoolSpec, now: number): Promise<RegisteredPool | null> {
   const { meta } = await db
-    .prepare("INSERT OR IGNORE INTO pools (id, workload_id, version, spec, created_at, updated_at) VALUES (?, ?, 1, ?, ?, ?)")
+    .prepare(
+      "INSERT OR IGNORE INTO pools (id, workload_id, version, spec, created_at, updated_at) VALUES (?, ?, 1, ?, ?, ?)",
+    )
     .bind(spec.id, spec.workloadId, JSON.stringify(spec), now, now)
     .run();
   return meta.changes === 0 ? null : { spec, version: 1, createdAt: now, updatedAt: now };

@@ -60,7 +60,7 @@ describe("the configuration", () => {
   });
 
   test("and .dev.vars.example name the same variables", () => {
-    const text = readFileSync(new URL("../../.dev.vars.example", import.meta.url), "utf8");
+    const text = readFileSync(".dev.vars.example", "utf8");
     const listed = [...text.matchAll(/^([A-Z_]+)=/gm)].map((match) => match[1]);
     expect(listed.sort()).toEqual(Object.keys(environmentSchema.shape).sort());
   });

@@ -1,0 +1,75 @@
+import { HTTPException } from "hono/http-exception";
+import { isAdmin } from "./auth/admin.ts";
+import { configOf } from "./config.ts";
+import { failureOf, notConfigured, Problem, problemResponse } from "./errors/problem.ts";
+import { containers } from "./http/containers.ts";
+import { resource } from "./http/context.ts";
+import { healthRoutes } from "./http/health.ts";
+import { allowedMethods } from "./http/methods.ts";
+import { operations } from "./http/operations.ts";
+import { pools } from "./http/pools.ts";
+import { requestIdOf } from "./http/request-id.ts";
+import { tenants } from "./http/tenants.ts";
+import { workloads } from "./http/workloads.ts";
+
+/** The API as one Hono app: open routes, the two doors (configured? authenticated?), and the resources behind them. */
+export const app = resource();
+
+app.use(async (c, next) => {
+  const requestId = requestIdOf(c.req.raw.headers);
+  c.set("requestId", requestId);
+  await next();
+  c.res.headers.set("x-request-id", requestId);
+});
+
+app.route("/", healthRoutes);
+
+app.use(async (c, next) => {
+  const { missing } = configOf(c.env);
+  if (missing.length > 0) throw Problem.of(notConfigured(missing));
+  await next();
+});
+
+app.get("/openapi.json", (c) => c.json(openApiDocument()));
+
+app.use(async (c, next) => {
+  if (!isAdmin(configOf(c.env), c.req.header("authorization") ?? null)) {
+    throw new Problem("unauthenticated", "This needs an admin key.");
+  }
+  await next();
+});
+
+app.route("/", workloads);
+app.route("/", pools);
+app.route("/", tenants);
+app.route("/", operations);
+app.route("/", containers);
+
+app.notFound((c) => {
+  const allowed = allowedMethods(app.routes, c.req.path);
+  if (allowed.length === 0) {
+    return problemResponse({ code: "not_found", detail: `There is nothing at ${c.req.path}.` }, c.get("requestId"));
+  }
+  const detail = `${c.req.path} answers to ${allowed.join(", ")} only.`;
+  return problemResponse({ code: "method_not_allowed", detail }, c.get("requestId"), { allow: allowed.join(", ") });
+});
+
+app.onError((error, c) => {
+  const requestId = c.get("requestId");
+  if (error instanceof HTTPException && error.status < 500) {
+    return problemResponse({ code: "malformed_json", detail: error.message }, requestId);
+  }
+  const failure = failureOf(error);
+  if (failure.code === "internal") console.error({ message: "request failed", requestId, error: error.stack });
+  return problemResponse(failure, requestId);
+});
+
+app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+
+/** What `docs/openapi.json` holds; `npm run check` compares the two. */
+export const openApiDocument = () =>
+  app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: { title: "Boilerhouse", version: "1", description: "A container for every tenant, on Cloudflare." },
+    security: [{ bearer: [] }],
+  });

@@ -1,0 +1,79 @@
+import { createMiddleware } from "hono/factory";
+import { invalid, Problem } from "../errors/problem.ts";
+import type { AppEnv } from "./context.ts";
+
+const MAX_BYTES = 1_000_000;
+const MAX_DEPTH = 64;
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/i;
+
+/**
+ * Reads a JSON body within its limits before anything looks at it: type, size (also when it comes in chunks), encoding,
+ * syntax, depth. `optional`: an empty body counts as `{}`.
+ */
+export const jsonBody = (presence: "required" | "optional") =>
+  createMiddleware<AppEnv>(async (c, next) => {
+    const { raw } = c.req;
+    const text = await readText(raw, presence);
+    const headers = new Headers(raw.headers);
+    headers.set("content-type", "application/json");
+    headers.delete("content-length");
+    c.req.raw = new Request(raw.url, { method: raw.method, headers, body: text });
+    await next();
+  });
+
+/** JSON text that is fit to be parsed again. Exported for tests. */
+export async function readText(request: Request, presence: "required" | "optional"): Promise<string> {
+  const bytes = await readBytes(request);
+  if (bytes.length === 0 && presence === "optional") return "{}";
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim() ?? "";
+  if (!JSON_TYPE.test(type)) throw new Problem("unsupported_media_type", "The body must be application/json.");
+  let text: string;
+  let value: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    value = JSON.parse(text);
+  } catch {
+    throw new Problem("malformed_json", "The body is not one JSON value in UTF-8.");
+  }
+  checkShape(value);
+  return text;
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
+  if (Number(request.headers.get("content-length")) > MAX_BYTES) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength;
+    if (length > MAX_BYTES) throw tooLarge(); // leaving the loop cancels the stream
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+const tooLarge = () => new Problem("payload_too_large", "The body is larger than 1 MB.");
+
+/** Refuses what would be trouble further in: deep nesting and keys that reach a prototype. Walks without recursion. */
+function checkShape(value: unknown): void {
+  let level: [pointer: string, value: object][] = isObject(value) ? [["", value]] : [];
+  for (let depth = 1; level.length > 0; depth += 1) {
+    const below: typeof level = [];
+    for (const [pointer, parent] of level) {
+      if (depth > MAX_DEPTH) throw invalid([{ pointer, detail: `is nested deeper than ${MAX_DEPTH} levels` }]);
+      for (const [key, child] of Object.entries(parent)) {
+        const at = `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+        if (key === "__proto__") throw invalid([{ pointer: at, detail: "is not allowed as a name" }]);
+        if (isObject(child)) below.push([at, child]);
+      }
+    }
+    level = below;
+  }
+}
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;

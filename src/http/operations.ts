@@ -1,0 +1,28 @@
+import { createRoute } from "@hono/zod-openapi";
+import { configOf } from "../config.ts";
+import { tenantOf } from "../durable/stubs.ts";
+import { Problem } from "../errors/problem.ts";
+import { tenantOfOperation } from "../tenant/operation-id.ts";
+import { json, refusals, resource } from "./context.ts";
+import { addressOf } from "./endpoints.ts";
+import { ownIdParam } from "./params.ts";
+import { operation, operationView } from "./views.ts";
+
+const get = createRoute({
+  method: "get",
+  path: "/api/v1/operations/{id}",
+  summary: "A long action: where it is, or how it ended",
+  tags: ["operations"],
+  request: { params: ownIdParam },
+  responses: { 200: json(operationView, "Known"), ...refusals },
+});
+
+export const operations = resource().openapi(get, async (c) => {
+  const { id } = c.req.valid("param");
+  const tenantId = tenantOfOperation(id);
+  if (!tenantId) throw new Problem("not_found", `There is no operation ${id}.`);
+  const outcome = await tenantOf(c.env, tenantId).operation(id);
+  if (!outcome.ok) throw Problem.of(outcome.failure);
+  const { endpoints } = await addressOf(tenantId, configOf(c.env), new URL(c.req.url));
+  return c.json(operation(outcome.value, endpoints), 200);
+});

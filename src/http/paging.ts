@@ -1,0 +1,37 @@
+import { z } from "@hono/zod-openapi";
+import { SLUG } from "../ids.ts";
+
+/** `?limit&cursor` of every list; a cursor is opaque to clients. */
+export const pageQuery = z.object({
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, "must be a number")
+    .transform(Number)
+    .refine((limit) => limit >= 1 && limit <= 200, "must be from 1 to 200")
+    .optional()
+    .transform((limit) => limit ?? 50)
+    .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50 }),
+  cursor: z
+    .string()
+    .transform((cursor, context) => {
+      const after = decodeCursor(cursor);
+      if (after !== null) return after;
+      context.addIssue({ code: "custom", message: "is not a cursor of this list" });
+      return z.NEVER;
+    })
+    .optional()
+    .openapi({ type: "string" }),
+});
+
+/** Null stays null: there is no next page. */
+export const encodeCursor = (after: string | null): string | null =>
+  after === null ? null : btoa(after).replaceAll("=", "");
+
+function decodeCursor(cursor: string): string | null {
+  try {
+    const after = atob(cursor);
+    return SLUG.test(after) ? after : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,93 @@
+import { createRoute, z } from "@hono/zod-openapi";
+import { configOf } from "../config.ts";
+import { tenantOf } from "../durable/stubs.ts";
+import { Problem } from "../errors/problem.ts";
+import { claimSchema, releaseSchema } from "../registry/requests.ts";
+import type { OperationView } from "../tenant/types.ts";
+import { jsonBody } from "./body.ts";
+import { checkClaim } from "./claim.ts";
+import { json, refusals, resource } from "./context.ts";
+import { addressOf, type Endpoints } from "./endpoints.ts";
+import { tenantParam } from "./params.ts";
+import { claimed, claimView, pending, pendingView, released, releaseView, status, statusView } from "./views.ts";
+import { waitSchema } from "./wait.ts";
+
+const stillRunning = {
+  ...json(pendingView, "Still running; `Location` is the operation."),
+  headers: z.object({ location: z.string() }),
+};
+
+const claim = createRoute({
+  method: "post",
+  path: "/api/v1/tenants/{id}/claim",
+  summary: "Give a tenant its container",
+  tags: ["tenants"],
+  middleware: jsonBody("optional"),
+  request: {
+    params: tenantParam,
+    query: z.object({ wait: waitSchema(10_000) }),
+    body: { content: { "application/json": { schema: claimSchema } } },
+  },
+  responses: {
+    200: json(claimView, "It has one already"),
+    201: json(claimView, "Claimed"),
+    202: stillRunning,
+    ...refusals,
+  },
+});
+
+const release = createRoute({
+  method: "post",
+  path: "/api/v1/tenants/{id}/release",
+  summary: "Save the tenant's state and take its container away",
+  tags: ["tenants"],
+  middleware: jsonBody("optional"),
+  request: {
+    params: tenantParam,
+    query: z.object({ wait: waitSchema(0) }),
+    body: { content: { "application/json": { schema: releaseSchema } } },
+  },
+  responses: { 200: json(releaseView, "Released"), 202: stillRunning, ...refusals },
+});
+
+const getStatus = createRoute({
+  method: "get",
+  path: "/api/v1/tenants/{id}/status",
+  summary: "What is known of a tenant; never wakes anything",
+  tags: ["tenants"],
+  request: { params: tenantParam },
+  responses: { 200: json(statusView, "Known"), ...refusals },
+});
+
+export const tenants = resource()
+  .openapi(claim, async (c) => {
+    const { id } = c.req.valid("param");
+    const { wait } = c.req.valid("query");
+    const body = c.req.valid("json");
+    const address = await addressOf(id, configOf(c.env), new URL(c.req.url));
+    await checkClaim(c.env, c.executionCtx, id, body, address.label);
+    const request = { ...body, tenantId: id, publicUrl: address.endpoints.http };
+    const outcome = await tenantOf(c.env, id).claim(request, wait);
+    if (!outcome.ok) throw Problem.of(outcome.failure);
+    if (outcome.value.kind === "pending") return c.json(...accepted(outcome.value.operation, address.endpoints));
+    return c.json(claimed(outcome.value.value, address.endpoints), outcome.value.fresh ? 201 : 200);
+  })
+  .openapi(release, async (c) => {
+    const { id } = c.req.valid("param");
+    const { wait } = c.req.valid("query");
+    const { endpoints } = await addressOf(id, configOf(c.env), new URL(c.req.url));
+    const outcome = await tenantOf(c.env, id).release(id, c.req.valid("json"), wait);
+    if (!outcome.ok) throw Problem.of(outcome.failure);
+    if (outcome.value.kind === "pending") return c.json(...accepted(outcome.value.operation, endpoints));
+    return c.json(released(outcome.value.value), 200);
+  })
+  .openapi(getStatus, async (c) => {
+    const { id } = c.req.valid("param");
+    const { host, endpoints } = await addressOf(id, configOf(c.env), new URL(c.req.url));
+    const outcome = await tenantOf(c.env, id).status(id);
+    if (!outcome.ok) throw Problem.of(outcome.failure);
+    return c.json(status(outcome.value, host, endpoints), 200);
+  });
+
+const accepted = (view: OperationView, endpoints: Endpoints) =>
+  [pending(view, endpoints), 202, { location: `/api/v1/operations/${view.id}`, "retry-after": "1" }] as const;

@@ -1,0 +1,161 @@
+import { z } from "@hono/zod-openapi";
+import type { Failure } from "../outcome.ts";
+import { TIERS } from "../runtime/port.ts";
+import type {
+  ClaimAnswer,
+  OperationKind,
+  OperationView,
+  ReleaseAnswer,
+  TenantState,
+  TenantStatus,
+} from "../tenant/types.ts";
+import type { Endpoints } from "./endpoints.ts";
+
+/** What tenants and operations look like from outside (contract: Shapes). Times are ISO 8601; absent is absent. */
+
+const time = z.iso.datetime();
+const generationView = z.object({ generation: z.int(), files: z.int(), bytes: z.int() });
+const stateView = z.string().openapi({ description: "contract: States", example: "active" });
+
+export const claimView = z
+  .object({
+    tenantId: z.string(),
+    containerId: z.string(),
+    poolId: z.string(),
+    state: stateView,
+    launch: z.enum(["existing", "warm", "cold"]),
+    reason: z.string().optional().openapi({ description: "Why it was not warm." }),
+    epoch: z.int(),
+    endpoints: z.object({ http: z.url(), ws: z.url() }),
+    restored: generationView.nullable(),
+    pendingRestart: z.literal(true).optional(),
+    timings: z.record(z.string(), z.number()),
+  })
+  .openapi("Claim");
+
+export const releaseView = z
+  .object({
+    tenantId: z.string(),
+    state: stateView,
+    saved: generationView.extend({ changed: z.int() }).nullable(),
+  })
+  .openapi("Release");
+
+const failureView = z.looseObject({ code: z.string(), detail: z.string(), retryAfterMs: z.int().optional() });
+
+export const operationView = z
+  .object({
+    id: z.string(),
+    tenantId: z.string(),
+    kind: z.enum(["claim", "release", "sleep", "wake", "recover"]),
+    status: z.enum(["running", "succeeded", "failed", "cancelled"]),
+    step: z.string(),
+    startedAt: time,
+    deadlineAt: time,
+    attempts: z.int(),
+    endedAt: time.optional(),
+    result: z.union([claimView, releaseView]).optional(),
+    error: failureView.optional(),
+  })
+  .openapi("Operation");
+
+export const pendingView = z
+  .object({
+    tenantId: z.string(),
+    state: stateView,
+    endpoints: z.object({ http: z.url(), ws: z.url() }),
+    operation: operationView,
+  })
+  .openapi("Pending");
+
+export const statusView = z
+  .object({
+    tenantId: z.string(),
+    host: z.string(),
+    assigned: z.boolean(),
+    assignment: z.enum(["pending", "assigned", "releasing"]).nullable(),
+    state: stateView,
+    desired: z.enum(["active", "asleep", "idle", "destroyed"]),
+    containerId: z.string().optional(),
+    poolId: z.string().optional(),
+    epoch: z.int(),
+    tier: z.enum(TIERS).nullable(),
+    operation: operationView.optional(),
+    lastError: failureView.extend({ at: time }).optional(),
+    lastLoss: z
+      .object({ containerId: z.string(), at: time, unsavedSince: time, generation: z.int(), detail: z.string() })
+      .optional(),
+    generation: z.int(),
+    unsavedSince: time.nullable(),
+    lastActivityAt: time.nullable(),
+    syncStatus: z.object({
+      lastSync: time.nullable(),
+      pending: z.boolean(),
+      errors: z.array(z.object({ at: time, code: z.string(), detail: z.string() })),
+    }),
+  })
+  .openapi("TenantStatus");
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
+
+export const claimed = (answer: ClaimAnswer, endpoints: Endpoints): z.output<typeof claimView> => ({
+  ...answer,
+  endpoints,
+});
+
+export const released = (answer: ReleaseAnswer): z.output<typeof releaseView> => ({ ...answer });
+
+export function operation(view: OperationView, endpoints: Endpoints): z.output<typeof operationView> {
+  const { startedAt, deadlineAt, endedAt, result, error, ...rest } = view;
+  return {
+    ...rest,
+    startedAt: iso(startedAt),
+    deadlineAt: iso(deadlineAt),
+    ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }),
+    ...(result === undefined ? {} : { result: "launch" in result ? claimed(result, endpoints) : released(result) }),
+    ...(error === undefined ? {} : { error: failure(error) }),
+  };
+}
+
+const STATE_DURING: Record<OperationKind, TenantState> = {
+  claim: "claiming",
+  release: "releasing",
+  sleep: "sleeping",
+  wake: "waking",
+  recover: "recovering",
+};
+
+export const pending = (view: OperationView, endpoints: Endpoints): z.output<typeof pendingView> => ({
+  tenantId: view.tenantId,
+  state: STATE_DURING[view.kind],
+  endpoints,
+  operation: operation(view, endpoints),
+});
+
+export function status(view: TenantStatus, host: string, endpoints: Endpoints): z.output<typeof statusView> {
+  const { operation: running, lastError, lastLoss, unsavedSince, lastActivityAt, syncStatus, ...rest } = view;
+  return {
+    ...rest,
+    host,
+    ...(running === undefined ? {} : { operation: operation(running, endpoints) }),
+    ...(lastError === undefined ? {} : { lastError: { ...failure(lastError), at: iso(lastError.at) } }),
+    ...(lastLoss === undefined
+      ? {}
+      : { lastLoss: { ...lastLoss, at: iso(lastLoss.at), unsavedSince: iso(lastLoss.unsavedSince) } }),
+    unsavedSince: isoOrNull(unsavedSince),
+    lastActivityAt: isoOrNull(lastActivityAt),
+    syncStatus: {
+      lastSync: isoOrNull(syncStatus.lastSync),
+      pending: syncStatus.pending,
+      errors: syncStatus.errors.map((error) => ({ ...error, at: iso(error.at) })),
+    },
+  };
+}
+
+const failure = ({ code, detail, retryAfterMs, extra }: Failure) => ({
+  ...extra,
+  code,
+  detail,
+  ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+});

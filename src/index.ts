@@ -1,0 +1,19 @@
+import { app } from "./app.ts";
+import { configOf } from "./config.ts";
+import { proxy } from "./proxy/proxy.ts";
+import { targetOf } from "./proxy/target.ts";
+
+export { Fleet } from "./fleet/object.ts";
+export { Instance } from "./instance/object.ts";
+export { Pool } from "./pool/object.ts";
+export { Tenant } from "./tenant/object.ts";
+export { Vault } from "./vault/object.ts";
+
+export default {
+  /** Tenants' traffic takes the short way past the API's middleware. */
+  fetch(request, env, ctx) {
+    const url = new URL(request.url);
+    const target = targetOf(url, configOf(env).tenantDomain);
+    return target.kind === "platform" ? app.fetch(request, env, ctx) : proxy(request, url, target, env, ctx);
+  },
+} satisfies ExportedHandler<Env>;
