@@ -7,17 +7,24 @@ export interface ContainerRuntime {
   readonly running: boolean;
   /** The names that `StartSpec.image` may use. */
   readonly images: readonly string[];
-  /** Starts the container and returns at once; readiness is for the caller to probe. @throws RuntimeError `already_running`, `unknown_image`, `capacity`, `rate_limited`, `start_failed` */
+  /**
+   * Starts the container and returns at once; readiness is for the caller to probe. What goes wrong after the return
+   * (`capacity`, `rate_limited`, `start_failed`) is thrown by the next `fetch`, `exec` or `monitor`.
+   * @throws RuntimeError `already_running`, `unknown_image`, `capacity`, `rate_limited`, `start_failed`
+   */
   start(spec: StartSpec): void;
-  /** One HTTP request (WebSocket upgrades included) to a port of the container. @throws RuntimeError `not_running`, `not_listening`, `lost` */
+  /**
+   * One HTTP request (WebSocket upgrades included) to a port of the container. The request's own AbortSignal is the deadline.
+   * @throws RuntimeError `not_running`, `not_listening`, `timeout` (the signal fired), `lost`, and what `start` could not say
+   */
   fetch(port: number, request: Request): Promise<Response>;
   /** Runs a command to its end; on timeout it is killed. @throws RuntimeError `not_running`, `timeout` */
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
   /** Routes the container's plain-HTTP requests for a host to a handler; the same host replaces. Lost when the object leaves memory. */
   intercept(host: string, handler: Fetcher): Promise<void>;
-  /** Resolves with how the container ended. @throws RuntimeError `not_running` */
+  /** Resolves with how the container ended. @throws RuntimeError `not_running`, and what `start` could not say */
   monitor(): Promise<Exit>;
-  /** @throws RuntimeError `not_running` */
+  /** Sends a signal to PID 1. @throws RuntimeError `not_running` */
   signal(signal: number): void;
   /** Ends the container now; resolves when it is gone. Legal when nothing runs. */
   destroy(reason: string): Promise<void>;

@@ -1,0 +1,164 @@
+import { z } from "zod";
+import type { ErrorCode } from "../errors/codes.ts";
+import type { Epoch } from "../ids.ts";
+import { done, failed, type Outcome } from "../outcome.ts";
+import { withDeadline } from "../runtime/deadline.ts";
+import { failedBy } from "../runtime/failure.ts";
+import type { ContainerRuntime } from "../runtime/port.ts";
+import { classifySync, saveCodeOf } from "../sync/classify.ts";
+import type { ManifestEntry } from "../vault/types.ts";
+import { parseManifest } from "./manifest.ts";
+
+/** What tells one start of a container from another, and opens its control port and its agent. */
+export interface BootKeys {
+  bootId: string;
+  bootKey: string;
+}
+
+export const CONTROL_PORT = 41800;
+const ORIGIN = "http://container";
+/** The time for an answer beyond what the operation itself may take. */
+const MARGIN_MS = 15_000;
+
+const statusAnswer = z.object({
+  workload: z.enum(["waiting", "running", "backoff", "stopped"]),
+  restarts: z.number(),
+  lastExitCode: z.number().nullable(),
+});
+const claimAnswer = z.object({
+  epoch: z.number(),
+  restored: z.object({ files: z.number(), bytes: z.number() }).nullable(),
+  timings: z.object({ applyMs: z.number(), restoreMs: z.number(), verifyMs: z.number() }),
+});
+const stopAnswer = z.object({ exitCode: z.number().nullable() });
+const startAnswer = statusAnswer.pick({ workload: true });
+const bundleAnswer = z.object({ status: z.number(), body: z.string() });
+const errorAnswer = z.object({ error: z.string(), detail: z.string() });
+const bootAnswer = z.object({ bootId: z.string() });
+
+export type WorkloadStatus = z.output<typeof statusAnswer>;
+export type Claimed = z.output<typeof claimAnswer>;
+
+/** What the container's own error codes (docs/container.md) mean outside. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  unauthorized: "container_unavailable",
+  already_claimed: "stale_epoch",
+  restore_failed: "restore_failed",
+  claim_pending: "deadline_exceeded",
+  bundle_failed: "save_failed",
+  manifest_failed: "save_failed",
+  stop_failed: "save_failed",
+  start_failed: "start_failed",
+};
+
+interface Call {
+  method: "GET" | "POST";
+  op: string;
+  timeoutMs: number;
+  body?: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The control port of one boot (docs/container.md). Every call has a deadline and answers an Outcome. An answer of
+ * another boot is `container_unavailable`: the container that was meant is gone.
+ */
+export class ControlClient {
+  readonly #runtime: ContainerRuntime;
+  readonly #keys: BootKeys;
+
+  constructor(runtime: ContainerRuntime, keys: BootKeys) {
+    this.#runtime = runtime;
+    this.#keys = keys;
+  }
+
+  /** Also the probe for readiness and for life: nothing changes by it. */
+  async status(timeoutMs = 5_000): Promise<Outcome<WorkloadStatus>> {
+    return await this.#json({ method: "GET", op: "status", timeoutMs }, statusAnswer);
+  }
+
+  /** Applies a claim tar. The same epoch again answers what is recorded. Failures: `restore_failed`, `stale_epoch` (claimed for another epoch). */
+  async claim(epoch: Epoch, tar: Uint8Array<ArrayBuffer>, timeoutMs: number): Promise<Outcome<Claimed>> {
+    return await this.#json({ method: "POST", op: `claim&epoch=${epoch}`, timeoutMs, body: tar }, claimAnswer);
+  }
+
+  /** Ends every process of the workload: SIGTERM, `graceMs` of patience, SIGKILL. */
+  async stop(graceMs: number): Promise<Outcome<{ exitCode: number | null }>> {
+    const call = { method: "POST", op: `stop&graceMs=${graceMs}`, timeoutMs: graceMs + MARGIN_MS } as const;
+    return await this.#json(call, stopAnswer);
+  }
+
+  /** Starts a stopped workload again. */
+  async start(timeoutMs = MARGIN_MS): Promise<Outcome<Pick<WorkloadStatus, "workload">>> {
+    return await this.#json({ method: "POST", op: "start", timeoutMs }, startAnswer);
+  }
+
+  /** The state directory as it is now, itself first. */
+  async manifest(timeoutMs: number): Promise<Outcome<ManifestEntry[]>> {
+    return await this.#exchange({ method: "GET", op: "manifest", timeoutMs }, async (response) => {
+      if (response.status !== 200) return this.#failure("manifest", await readJson(response));
+      const records = new Uint8Array(await response.arrayBuffer());
+      try {
+        return done(parseManifest(records));
+      } catch (error) {
+        if (error instanceof SyntaxError) return failed("save_failed", `manifest: ${error.message}`);
+        throw error;
+      }
+    });
+  }
+
+  /** Sends the state directory to the gateway as one tar. A refusal of the gateway is a failure with `extra.problem`. */
+  async bundle(timeoutMs: number): Promise<Outcome<null>> {
+    const sent = await this.#json({ method: "POST", op: "bundle", timeoutMs }, bundleAnswer);
+    if (!sent.ok) return sent;
+    const { status, body } = sent.value;
+    if (status >= 200 && status < 300) return done(null);
+    const problem = classifySync(`StatusCode: ${status} ${body}`);
+    return failed(saveCodeOf(problem), `bundle: the gateway answered ${status}`, { extra: { problem } });
+  }
+
+  async #json<T>(call: Call, schema: z.ZodType<T>): Promise<Outcome<T>> {
+    return await this.#exchange(call, async (response) => {
+      const json = await readJson(response);
+      const boot = bootAnswer.safeParse(json);
+      if (!boot.success || boot.data.bootId !== this.#keys.bootId) return anotherBoot();
+      if (response.status !== 200) return this.#failure(call.op, json);
+      const answer = schema.safeParse(json);
+      return answer.success ? done(answer.data) : failed("internal", `${call.op}: an answer of another form`);
+    });
+  }
+
+  async #exchange<T>(call: Call, read: (response: Response) => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    try {
+      return await withDeadline(call.timeoutMs, async (signal) => {
+        const request = new Request(`${ORIGIN}/cgi-bin/control?op=${call.op}`, {
+          method: call.method,
+          headers: { authorization: `Bearer ${this.#keys.bootKey}` },
+          signal,
+          ...(call.body && { body: call.body }),
+        });
+        return await read(await this.#runtime.fetch(CONTROL_PORT, request));
+      });
+    } catch (error) {
+      return failedBy(error, call.op);
+    }
+  }
+
+  #failure(op: string, json: unknown): ReturnType<typeof failed> {
+    const answer = errorAnswer.safeParse(json);
+    if (!answer.success) return failed("operation_interrupted", `${op}: an answer that is not the control port's`);
+    const { error, detail } = answer.data;
+    return failed(CODES[error] ?? "internal", `${op}: ${detail}`, { extra: { control: error } });
+  }
+}
+
+const anotherBoot = () => failed("container_unavailable", "Another boot of the container answers: the one that was meant has ended.");
+
+/** Null for what is not JSON: busybox answers a script that failed with a page of its own. */
+async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

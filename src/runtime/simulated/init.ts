@@ -1,0 +1,224 @@
+import { formatManifest } from "../../instance/manifest.ts";
+import { messageOf } from "../classify.ts";
+import { RuntimeError } from "../port.ts";
+import type { SimulatedContainer } from "./container.ts";
+import { type Owner, ROOT } from "./files.ts";
+import { type RestoreOrder, unpackBundle } from "./restore.ts";
+import type { Sandbox } from "./sandbox.ts";
+import { bundleOf, manifestOf } from "./state.ts";
+import { Supervisor } from "./supervisor.ts";
+import { readTar } from "./tar.ts";
+
+const CONFIG = "/run/boilerhouse/config.json";
+const RESTORE_ENDED = "the bundle could not be fetched: ";
+
+/** The one claim of a container's life; the same epoch is answered the same. */
+interface Claim {
+  epoch: number;
+  answer: Answer | null;
+  /** While there is no answer: whose I/O it waits for. Under another incarnation of the object it is begun anew. */
+  pending: { egress: unknown; answer: Promise<Answer> } | null;
+}
+interface Answer {
+  status: number;
+  body: Record<string, unknown>;
+}
+
+/** PID 1's children: the supervisor and the control script, op by op as docs/container.md has them. */
+export class SimulatedInit {
+  readonly bootId: string;
+  readonly stateDir: string;
+  readonly accessKeyId: string;
+  readonly supervisor: Supervisor;
+  readonly #container: SimulatedContainer;
+  readonly #bootKey: string;
+  readonly #startMode: string;
+  readonly #secretsDir: string;
+  #claim: Claim | null = null;
+
+  constructor(container: SimulatedContainer, env: Readonly<Record<string, string>>) {
+    this.#container = container;
+    this.bootId = env.BOILERHOUSE_BOOT_ID ?? "";
+    this.#bootKey = env.BOILERHOUSE_BOOT_KEY ?? "";
+    this.accessKeyId = env.BOILERHOUSE_ACCESS_KEY_ID ?? "";
+    this.#startMode = env.BOILERHOUSE_START ?? "on-boot";
+    this.stateDir = env.BOILERHOUSE_STATE_DIR ?? "";
+    this.#secretsDir = env.BOILERHOUSE_SECRETS_DIR ?? "/run/secrets";
+    const user = userOf(env.BOILERHOUSE_USER ?? "workload");
+    const own = Object.entries(env).filter(([name]) => !name.startsWith("BOILERHOUSE_"));
+    this.supervisor = new Supervisor(container, user, Object.fromEntries(own), this.#secretsDir);
+    const { files } = container;
+    files.makeDirectory("/run/boilerhouse", ROOT, 0o711);
+    files.makeDirectory(this.#secretsDir, user, 0o500);
+    files.write("/run/boilerhouse/boot", "");
+    if (this.stateDir) files.makeDirectory(this.stateDir, ROOT, 0o700);
+    if (this.#startMode === "on-boot") this.supervisor.start();
+  }
+
+  workload(): Sandbox | null {
+    return this.supervisor.workload();
+  }
+
+  async control(request: Request): Promise<Response> {
+    if (!this.#bootKey || request.headers.get("authorization") !== `Bearer ${this.#bootKey}`) {
+      return this.#error(401, "unauthorized", "the boot key is missing or wrong");
+    }
+    const query = new URL(request.url).searchParams;
+    switch (`${request.method} ${query.get("op")}`) {
+      case "GET status":
+        return await this.#op("status", async () => this.#status());
+      case "POST claim":
+        return await this.#op("claim", async () => this.#applyClaim(query.get("epoch"), await request.arrayBuffer()));
+      case "POST stop":
+        return await this.#op("stop", async () => this.#stop(Number(query.get("graceMs") ?? 5000)));
+      case "POST start":
+        return await this.#op("status", async () => this.#start());
+      case "GET manifest":
+        return await this.#op("manifest", async () => this.#manifest());
+      case "POST bundle":
+        return await this.#op("bundle", async () => this.#bundle());
+      default:
+        return this.#error(404, "unknown_op", "no such operation");
+    }
+  }
+
+  async #op(
+    at: "status" | "claim" | "stop" | "manifest" | "bundle",
+    perform: () => Promise<Response>,
+  ): Promise<Response> {
+    const fault = await this.#container.pass(at);
+    if (fault?.how === "fail") return this.#error(500, fault.code ?? "failed", fault.detail ?? "a planned fault");
+    const response = await perform();
+    if (fault?.how === "lose") throw new RuntimeError("lost", "Network connection lost.");
+    return response;
+  }
+
+  #status(): Response {
+    this.supervisor.look();
+    const { state, restarts, lastExitCode } = this.supervisor;
+    return this.#json({ workload: state, restarts, lastExitCode });
+  }
+
+  #start(): Response {
+    this.supervisor.start();
+    return this.#json({ workload: this.supervisor.state });
+  }
+
+  async #stop(graceMs: number): Promise<Response> {
+    await this.supervisor.stop(graceMs, (ms) => this.#container.sleep(ms));
+    return this.#json({ stopped: true, exitCode: this.supervisor.lastExitCode });
+  }
+
+  #manifest(): Response {
+    if (!this.stateDir) return this.#noState();
+    const records = formatManifest(manifestOf(this.#container.files, this.stateDir));
+    return new Response(records, { headers: { "content-type": "application/octet-stream" } });
+  }
+
+  async #bundle(): Promise<Response> {
+    if (!this.stateDir) return this.#noState();
+    try {
+      const answer = await this.sink("PUT", ".bundle/staging.tar", bundleOf(this.#container.files, this.stateDir));
+      return this.#json({ status: answer.status, body: await answer.text() });
+    } catch (error) {
+      return this.#error(502, "bundle_failed", messageOf(error));
+    }
+  }
+
+  async #applyClaim(epochText: string | null, body: ArrayBuffer): Promise<Response> {
+    const epoch = Number(epochText);
+    if (!Number.isSafeInteger(epoch)) return this.#error(400, "bad_request", "epoch must be a whole number");
+    this.#claim ??= { epoch, answer: null, pending: null };
+    const claim = this.#claim;
+    if (claim.epoch !== epoch) {
+      return this.#error(409, "already_claimed", `this container was claimed for epoch ${claim.epoch}`);
+    }
+    const { egress } = this.#container;
+    if (claim.answer === null) {
+      if (claim.pending?.egress !== egress) {
+        claim.pending = { egress, answer: this.#deliver(epoch, new Uint8Array(body)) };
+      }
+      claim.answer = await claim.pending.answer;
+      claim.pending = null;
+    }
+    return this.#json(claim.answer.body, claim.answer.status);
+  }
+
+  async #deliver(epoch: number, tar: Uint8Array<ArrayBuffer>): Promise<Answer> {
+    const { files } = this.#container;
+    const { user } = this.supervisor;
+    const begun = this.#container.now();
+    let order: RestoreOrder | null = null;
+    let environment: Record<string, string> | null = null;
+    for (const { name, body } of readTar(tar)) {
+      const text = new TextDecoder().decode(body);
+      if (name === "config.json") files.write(CONFIG, body, user, 0o400);
+      else if (name === "env") environment = variables(text);
+      else if (name === "fresh") this.#makeFresh(user);
+      else if (name === "restore") order = restoreOrder(text);
+      else if (name.startsWith("secrets/")) files.write(`${this.#secretsDir}/${name.slice(8)}`, body, user, 0o400);
+    }
+    const applied = this.#container.now();
+    if (order) {
+      const problem = await this.#restore(order);
+      if (problem) return { status: 502, body: { error: "restore_failed", detail: problem } };
+    }
+    if (environment) this.supervisor.addEnvironment(environment);
+    if (this.#startMode === "on-claim") this.supervisor.start();
+    else if (environment) this.supervisor.restart();
+    const timings = { applyMs: applied - begun, restoreMs: this.#container.now() - applied, verifyMs: 0 };
+    return { status: 200, body: { epoch, restored: order && { files: order.files, bytes: order.bytes }, timings } };
+  }
+
+  #makeFresh(user: Owner): void {
+    if (this.stateDir) this.#container.files.change(this.stateDir, { mode: 0o755, ...user });
+  }
+
+  /** Null, or what went wrong; the state directory is then as it was. */
+  async #restore(order: RestoreOrder): Promise<string | null> {
+    if (!this.stateDir) return "there is no state directory";
+    try {
+      const fault = await this.#container.pass("restore");
+      if (fault?.how === "fail") return fault.detail ?? `${RESTORE_ENDED}a planned fault`;
+      const answer = await this.sink("GET", order.path);
+      if (!answer.ok) return `${RESTORE_ENDED}the requested URL returned error: ${answer.status}`;
+      const tar = new Uint8Array(await answer.arrayBuffer());
+      const arrived = fault?.how === "truncate" ? tar.slice(0, Math.floor(tar.length / 2)) : tar;
+      const tree = unpackBundle(arrived, order, () => this.#container.now());
+      this.#container.files.put(this.stateDir, tree);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  /** A request to the storage gateway, as curl sends it. */
+  async sink(method: "GET" | "PUT", path: string, body?: Uint8Array<ArrayBuffer>): Promise<Response> {
+    const headers = { "x-boilerhouse-access-key": this.accessKeyId, ...(body && { "content-type": "application/x-tar" }) };
+    const request = new Request(`http://sink.internal/${path}`, { method, headers, ...(body && { body }) });
+    return await this.#container.egress.outbound(request);
+  }
+
+  #noState = (): Response => this.#error(409, "no_state", "there is no state directory");
+  #json = (body: Record<string, unknown>, status = 200): Response =>
+    Response.json({ bootId: this.bootId, ...body }, { status });
+  #error = (status: number, error: string, detail: string): Response => this.#json({ error, detail }, status);
+}
+
+/** `name` or `uid[:gid]`, among the users of the base image. */
+function userOf(user: string): Owner {
+  if (user === "workload") return { uid: 10001, gid: 10001 };
+  if (user === "root") return ROOT;
+  const [uid = "10001", gid = uid] = user.split(":");
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+function variables(text: string): Record<string, string> {
+  const pairs = text.split("\0").filter((pair) => pair !== "");
+  return Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+}
+
+function restoreOrder(line: string): RestoreOrder {
+  const [path = "", files, bytes] = line.trim().split(" ");
+  return { path, files: Number(files), bytes: Number(bytes) };
+}

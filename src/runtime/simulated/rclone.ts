@@ -1,0 +1,168 @@
+import { messageOf } from "../classify.ts";
+import type { VirtualFile, VirtualFiles, VirtualSymlink } from "./files.ts";
+import { globFilter } from "./glob.ts";
+import { type ListedObject, md5, type S3Client } from "./s3.ts";
+
+/** The part of `sync/sync` and `sync/copy` that the Instance uses; names as rclone's `_config` and `_filter` have them. */
+export interface SyncOptions {
+  deleteExtra: boolean;
+  ignoreTimes: boolean;
+  transfers: number;
+  include: readonly string[];
+  exclude: readonly string[];
+}
+
+/** As `core/stats` shows it. */
+export interface SyncStats {
+  bytes: number;
+  checks: number;
+  deletes: number;
+  errors: number;
+  lastError: string;
+  listed: number;
+  serverSideCopies: number;
+  totalBytes: number;
+  totalTransfers: number;
+  transfers: number;
+}
+
+export const noStats = (): SyncStats => ({
+  bytes: 0,
+  checks: 0,
+  deletes: 0,
+  errors: 0,
+  lastError: "",
+  listed: 0,
+  serverSideCopies: 0,
+  totalBytes: 0,
+  totalTransfers: 0,
+  transfers: 0,
+});
+
+type Leaf = VirtualFile | VirtualSymlink;
+interface Difference {
+  key: string;
+  node: Leaf;
+  /** Of the same size on the other side: perhaps only the mod-time differs. */
+  sameSize: boolean;
+}
+
+const LINK_SUFFIX = ".rclonelink";
+
+/** Makes a bucket like a directory, with the requests that rclone sends for it. @throws Error with rclone's own sentence */
+export async function syncUp(
+  files: VirtualFiles,
+  directory: string,
+  bucket: S3Client,
+  prefix: string,
+  options: SyncOptions,
+  stats: SyncStats,
+  signal: AbortSignal,
+): Promise<void> {
+  const source = files.stat(directory);
+  if (source?.kind !== "directory") throw new Error("directory not found");
+  const listed = await bucket.list(prefix);
+  const wanted = globFilter(options.include, options.exclude);
+  const there = new Map(listed.map((object) => [object.key.slice(prefix.length), object]));
+  const here = leaves(files, directory, wanted);
+  stats.listed += there.size + here.size;
+
+  const differences = compare(here, there, options, stats);
+  const transfer = async (difference: Difference) => {
+    try {
+      await send(bucket, prefix, difference, options, stats);
+    } catch (error) {
+      stats.errors += 1;
+      stats.lastError = messageOf(error);
+    }
+  };
+  await inParallel(differences, options.transfers, signal, transfer);
+  // Nothing is deleted on the other side unless everything arrived there.
+  if (stats.errors > 0) throw new Error(stats.lastError);
+  if (!options.deleteExtra) return;
+  const extra = [...there.keys()].filter((key) => wanted(key) && !here.has(key));
+  await inParallel(extra, options.transfers, signal, async (key) => {
+    await bucket.delete(prefix + key);
+    stats.deletes += 1;
+  });
+}
+
+function leaves(files: VirtualFiles, directory: string, wanted: (path: string) => boolean): Map<string, Leaf> {
+  const found = new Map<string, Leaf>();
+  for (const { path, node } of files.walk(directory)) {
+    if (node.kind === "directory") continue;
+    const key = node.kind === "symlink" ? `${path}${LINK_SUFFIX}` : path;
+    if (wanted(key)) found.set(key, node);
+  }
+  return found;
+}
+
+function compare(
+  here: ReadonlyMap<string, Leaf>,
+  there: ReadonlyMap<string, ListedObject>,
+  options: SyncOptions,
+  stats: SyncStats,
+): Difference[] {
+  const differences: Difference[] = [];
+  for (const [key, node] of here) {
+    const object = there.get(key);
+    const sameSize = object?.size === contentOf(node).length;
+    if (object) stats.checks += 1;
+    if (sameSize && object?.modifiedNs === node.mtimeNs && !options.ignoreTimes) continue;
+    differences.push({ key, node, sameSize });
+  }
+  stats.totalTransfers += differences.length;
+  return differences;
+}
+
+async function send(
+  bucket: S3Client,
+  prefix: string,
+  { key, node, sameSize }: Difference,
+  options: SyncOptions,
+  stats: SyncStats,
+): Promise<void> {
+  const body = contentOf(node);
+  const metadata = metadataOf(node);
+  if (sameSize && !options.ignoreTimes && (await bucket.hash(prefix + key)) === md5(body).toString("hex")) {
+    await bucket.touch(prefix + key, metadata);
+    stats.serverSideCopies += 1;
+    return;
+  }
+  await bucket.put(prefix + key, body, metadata);
+  stats.transfers += 1;
+  stats.bytes += body.length;
+  stats.totalBytes += body.length;
+}
+
+const contentOf = (node: Leaf): Uint8Array<ArrayBuffer> =>
+  node.kind === "file" ? node.body : new Uint8Array(new TextEncoder().encode(node.target));
+
+/** What `--metadata` sends: the mod-time in seconds with the trailing zeros cut off, the mode with the type's bits, in octal. */
+function metadataOf(node: Leaf): Record<string, string> {
+  const fraction = String(node.mtimeNs % 1_000_000_000n).padStart(9, "0").replace(/0+$/, "");
+  const seconds = node.mtimeNs / 1_000_000_000n;
+  const type = node.kind === "file" ? 0o100000 : 0o120000;
+  return {
+    mtime: fraction === "" ? `${seconds}` : `${seconds}.${fraction}`,
+    mode: (type | node.mode).toString(8),
+    uid: String(node.uid),
+    gid: String(node.gid),
+  };
+}
+
+async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  signal: AbortSignal,
+  perform: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  const worker = async () => {
+    for (const item of queue) {
+      if (signal.aborted) throw new Error("context canceled");
+      await perform(item);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
+}

@@ -1,0 +1,103 @@
+import type { Owner, VirtualFiles } from "./files.ts";
+import { Sandbox } from "./sandbox.ts";
+
+export type WorkloadState = "waiting" | "running" | "backoff" | "stopped";
+
+const FIRST_BACKOFF_MS = 200;
+const LONGEST_BACKOFF_MS = 10_000;
+const STEADY_MS = 10_000;
+
+/** What a supervisor needs of its container. */
+export interface Host {
+  readonly files: VirtualFiles;
+  now(): number;
+}
+
+/** The workload's process and its restarts, as boilerhouse-init does them. There are no timers: what is due is done when somebody looks. */
+export class Supervisor {
+  state: WorkloadState = "waiting";
+  restarts = 0;
+  lastExitCode: number | null = null;
+  readonly user: Owner;
+
+  readonly #host: Host;
+  readonly #environment: Record<string, string>;
+  readonly #secretsDir: string;
+  #process: Sandbox | null = null;
+  #startedAt = 0;
+  #backoffMs = 0;
+  #dueAt = 0;
+
+  constructor(host: Host, user: Owner, environment: Record<string, string>, secretsDir: string) {
+    this.#host = host;
+    this.user = user;
+    this.#environment = { ...environment };
+    this.#secretsDir = secretsDir;
+  }
+
+  /** The running workload, after whatever was due. */
+  workload(): Sandbox | null {
+    this.look();
+    return this.#process;
+  }
+
+  look(): void {
+    if (this.state !== "backoff" || this.#host.now() < this.#dueAt) return;
+    this.restarts += 1;
+    this.#launch();
+  }
+
+  /** Starts a waiting or stopped workload; a running one stays. */
+  start(): void {
+    this.look();
+    if (this.state === "waiting" || this.state === "stopped") this.#launch();
+  }
+
+  /** Adds variables; a running workload is started anew for them, neither counted nor delayed. */
+  addEnvironment(variables: Record<string, string>): void {
+    Object.assign(this.#environment, variables);
+  }
+  restart(): void {
+    this.#end(0);
+    this.#launch();
+  }
+
+  /** SIGTERM, patience, SIGKILL. Resolves when no process of the workload is left. */
+  async stop(graceMs: number, sleep: (ms: number) => Promise<void>): Promise<void> {
+    const process = this.#process;
+    if (process?.hung) {
+      await sleep(graceMs);
+      this.#end(137);
+    } else if (process) this.#end(0);
+    this.state = "stopped";
+  }
+
+  #launch(): void {
+    this.state = "running";
+    this.#startedAt = this.#host.now();
+    const process = new Sandbox(this.#host, {
+      user: this.user,
+      environment: this.#environment,
+      secretsDir: this.#secretsDir,
+      exit: (code) => {
+        if (this.#process === process) this.#crashed(code);
+      },
+    });
+    this.#process = process;
+  }
+
+  #crashed(code: number): void {
+    this.#end(code);
+    const steady = this.#host.now() - this.#startedAt >= STEADY_MS;
+    this.#backoffMs = this.#backoffMs === 0 || steady ? FIRST_BACKOFF_MS : this.#backoffMs * 2;
+    this.#backoffMs = Math.min(this.#backoffMs, LONGEST_BACKOFF_MS);
+    this.#dueAt = this.#host.now() + this.#backoffMs;
+    this.state = "backoff";
+  }
+
+  #end(code: number): void {
+    this.#process?.closeSockets();
+    this.#process = null;
+    this.lastExitCode = code;
+  }
+}
