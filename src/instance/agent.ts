@@ -102,7 +102,9 @@ export class AgentClient {
   async #expire(job: AgentJob): Promise<Outcome<SyncStats>> {
     const stopped = await this.stop(job);
     const detail = stopped.ok ? "and was cancelled" : `and could not be cancelled: ${stopped.failure.detail}`;
-    return failed("deadline_exceeded", `The transfer did not end in time ${detail}.`, { extra: { problem: "timeout" } });
+    return failed("deadline_exceeded", `The transfer did not end in time ${detail}.`, {
+      extra: { problem: "timeout" },
+    });
   }
 
   async #call<T>(call: RcCall, schema: z.ZodType<T>): Promise<Outcome<T>> {

@@ -7,6 +7,7 @@ import { failedBy } from "../runtime/failure.ts";
 import type { ContainerRuntime } from "../runtime/port.ts";
 import { classifySync, saveCodeOf } from "../sync/classify.ts";
 import type { ManifestEntry } from "../vault/types.ts";
+import { type ClaimParcel, claimTar } from "./claim-tar.ts";
 import { parseManifest } from "./manifest.ts";
 
 /** What tells one start of a container from another, and opens its control port and its agent. */
@@ -76,15 +77,24 @@ export class ControlClient {
     return await this.#json({ method: "GET", op: "status", timeoutMs }, statusAnswer);
   }
 
-  /** Applies a claim tar. The same epoch again answers what is recorded. Failures: `restore_failed`, `stale_epoch` (claimed for another epoch). */
-  async claim(epoch: Epoch, tar: Uint8Array<ArrayBuffer>, timeoutMs: number): Promise<Outcome<Claimed>> {
-    return await this.#json({ method: "POST", op: `claim&epoch=${epoch}`, timeoutMs, body: tar }, claimAnswer);
+  /**
+   * Delivers a claim, once in a container's life. The same epoch again answers what is recorded, a failed restore included.
+   * Failures: `restore_failed`, `stale_epoch` (claimed for another epoch), `invalid` (what a tar cannot carry).
+   */
+  async claim(epoch: Epoch, parcel: ClaimParcel, timeoutMs: number): Promise<Outcome<Claimed>> {
+    let body: Uint8Array<ArrayBuffer>;
+    try {
+      body = claimTar(parcel);
+    } catch (error) {
+      if (error instanceof TypeError) return failed("invalid", `claim: ${error.message}`);
+      throw error;
+    }
+    return await this.#json({ method: "POST", op: `claim&epoch=${epoch}`, timeoutMs, body }, claimAnswer);
   }
 
   /** Ends every process of the workload: SIGTERM, `graceMs` of patience, SIGKILL. */
-  async stop(graceMs: number): Promise<Outcome<{ exitCode: number | null }>> {
-    const call = { method: "POST", op: `stop&graceMs=${graceMs}`, timeoutMs: graceMs + MARGIN_MS } as const;
-    return await this.#json(call, stopAnswer);
+  async stop(graceMs: number, timeoutMs = graceMs + MARGIN_MS): Promise<Outcome<{ exitCode: number | null }>> {
+    return await this.#json({ method: "POST", op: `stop&graceMs=${graceMs}`, timeoutMs }, stopAnswer);
   }
 
   /** Starts a stopped workload again. */
@@ -151,7 +161,8 @@ export class ControlClient {
   }
 }
 
-const anotherBoot = () => failed("container_unavailable", "Another boot of the container answers: the one that was meant has ended.");
+const anotherBoot = () =>
+  failed("container_unavailable", "Another boot of the container answers: the one that was meant has ended.");
 
 /** Null for what is not JSON: busybox answers a script that failed with a page of its own. */
 async function readJson(response: Response): Promise<unknown> {

@@ -27,7 +27,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     args.length === 0 ? { stdout: stdin } : { stdout: args.map((path) => text(call, path)).join("") },
   pwd: ({ cwd }) => ({ stdout: `${cwd}\n` }),
   id: ({ args, user }) => ({ stdout: args[0] === "-u" ? `${user.uid}\n` : `uid=${user.uid} gid=${user.gid}\n` }),
-  env: ({ env }) => ({ stdout: Object.entries(env).map(([name, value]) => `${name}=${value}\n`).join("") }),
+  env: ({ env }) => ({
+    stdout: Object.entries(env)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(""),
+  }),
   printenv: ({ env, args: [name = ""] }) => (name in env ? { stdout: `${env[name]}\n` } : { exitCode: 1 }),
   sleep: async ({ container, args: [seconds] }) => {
     await container.sleep(Number(seconds) * 1000);
@@ -70,7 +74,11 @@ export async function execute(
     container,
     args,
     stdin: bytes(options.stdin ?? ""),
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...container.spec.env, ...options.env },
+    env: {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      ...container.spec.env,
+      ...options.env,
+    },
     user: userOf(options.user),
     cwd: options.cwd ?? "/",
   });
@@ -94,7 +102,9 @@ async function shell(call: Omit<Call, "args">, script: string): Promise<Output> 
   let exitCode = 0;
   for (const [, joint, part = ""] of script.matchAll(/(^|;|&&)((?:[^;&'"]|'[^']*'|"[^"]*")*)/g)) {
     if (part.trim() === "" || (joint === "&&" && exitCode !== 0)) continue;
-    const words = [...part.matchAll(/'([^']*)'|"([^"]*)"|[^\s'"]+/g)].map(([word, single, double]) => single ?? double ?? word);
+    const words = [...part.matchAll(/'([^']*)'|"([^"]*)"|[^\s'"]+/g)].map(
+      ([word, single, double]) => single ?? double ?? word,
+    );
     const redirect = words.findIndex((word) => word === ">" || word === ">&2");
     const [program = "", ...args] = redirect < 0 ? words : words.slice(0, redirect);
     if (program === "exit") return { exitCode: Number(args[0] ?? exitCode), stdout, stderr };
@@ -104,7 +114,8 @@ async function shell(call: Omit<Call, "args">, script: string): Promise<Output> 
     const printed = new TextDecoder().decode(bytes(output.stdout ?? ""));
     const target = words[redirect + 1];
     if (words[redirect] === ">&2") stderr += printed;
-    else if (redirect >= 0 && target !== undefined) call.container.files.write(absolute(call, target), printed, call.user);
+    else if (redirect >= 0 && target !== undefined)
+      call.container.files.write(absolute(call, target), printed, call.user);
     else stdout += printed;
   }
   return { exitCode, stdout, stderr };

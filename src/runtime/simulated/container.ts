@@ -125,4 +125,5 @@ export class SimulatedContainer {
   }
 }
 
-const notListening = (port: number) => new RuntimeError("not_listening", `The container is not listening on port ${port}.`);
+const notListening = (port: number) =>
+  new RuntimeError("not_listening", `The container is not listening on port ${port}.`);

@@ -194,7 +194,10 @@ export class SimulatedInit {
 
   /** A request to the storage gateway, as curl sends it. */
   async sink(method: "GET" | "PUT", path: string, body?: Uint8Array<ArrayBuffer>): Promise<Response> {
-    const headers = { "x-boilerhouse-access-key": this.accessKeyId, ...(body && { "content-type": "application/x-tar" }) };
+    const headers = {
+      "x-boilerhouse-access-key": this.accessKeyId,
+      ...(body && { "content-type": "application/x-tar" }),
+    };
     const request = new Request(`http://sink.internal/${path}`, { method, headers, ...(body && { body }) });
     return await this.#container.egress.outbound(request);
   }

@@ -140,7 +140,9 @@ const contentOf = (node: Leaf): Uint8Array<ArrayBuffer> =>
 
 /** What `--metadata` sends: the mod-time in seconds with the trailing zeros cut off, the mode with the type's bits, in octal. */
 function metadataOf(node: Leaf): Record<string, string> {
-  const fraction = String(node.mtimeNs % 1_000_000_000n).padStart(9, "0").replace(/0+$/, "");
+  const fraction = String(node.mtimeNs % 1_000_000_000n)
+    .padStart(9, "0")
+    .replace(/0+$/, "");
   const seconds = node.mtimeNs / 1_000_000_000n;
   const type = node.kind === "file" ? 0o100000 : 0o120000;
   return {

@@ -62,7 +62,8 @@ function verifyParts(staging: VirtualFiles): void {
     if (!hash || step <= 0) throw new Error("parts: a line of another form");
     const body = contentOf(staging, path);
     let sums = "";
-    for (let offset = 0; offset < body.length; offset += step) sums += `${sha256(body.subarray(offset, offset + step))}\n`;
+    for (let offset = 0; offset < body.length; offset += step)
+      sums += `${sha256(body.subarray(offset, offset + step))}\n`;
     if (sha256(new TextEncoder().encode(sums)) !== hash) throw new Error(`${path}: does not match its parts`);
   }
 }
@@ -79,6 +80,9 @@ function verifyTotals(staging: VirtualFiles, order: RestoreOrder): void {
 }
 
 const lines = (staging: VirtualFiles, path: string): string[] =>
-  staging.readText(path).split("\n").filter((line) => line !== "");
+  staging
+    .readText(path)
+    .split("\n")
+    .filter((line) => line !== "");
 const contentOf = (staging: VirtualFiles, path: string): Uint8Array => staging.read(`/tree/${path}`);
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

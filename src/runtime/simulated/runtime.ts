@@ -54,7 +54,8 @@ export class SimulatedRuntime implements ContainerRuntime, Egress {
     const container = this.#require();
     return await withSignal(request.signal, async () => {
       const fault = await container.pass("fetch");
-      if (fault?.how === "fail") throw new RuntimeError(fault.code ?? "lost", fault.detail ?? "Network connection lost.");
+      if (fault?.how === "fail")
+        throw new RuntimeError(fault.code ?? "lost", fault.detail ?? "Network connection lost.");
       const response = await container.serve(port, request);
       if (fault?.how === "lose") throw new RuntimeError("lost", "Network connection lost.");
       return response;
@@ -66,7 +67,8 @@ export class SimulatedRuntime implements ContainerRuntime, Egress {
     const deadline = AbortSignal.timeout(options.timeoutMs);
     return await withSignal(deadline, async () => {
       const fault = await container.pass("exec");
-      if (fault?.how === "fail") throw new RuntimeError(fault.code ?? "lost", fault.detail ?? "Network connection lost.");
+      if (fault?.how === "fail")
+        throw new RuntimeError(fault.code ?? "lost", fault.detail ?? "Network connection lost.");
       const result = container.frozen ? await container.ending() : await execute(container, argv, options);
       if (fault?.how === "lose") throw new RuntimeError("lost", "Network connection lost.");
       return result;
