@@ -127,7 +127,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       if (!fenced.ok) return fenced;
     }
     const inside = new Inside(this.#runtime, boot);
-    const started = await inside.control.start(30_000);
+    const started = await inside.control.start();
     if (!started.ok) return started;
     const ready = await until(this.#runtime, "ready", boot.plan.startTimeoutMs, () => answers(this.#runtime, workload.port, workload.readiness?.path));
     if (!ready.ok) return ready;
@@ -221,7 +221,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
     const inside = new Inside(this.#runtime, boot);
-    const outcome = await provision(inside, assignment, () => this.#openStorage(boot, assignment.tenantId, assignment.epoch, "assign"));
+    const open = () => this.#openStorage(boot, assignment.tenantId, assignment.epoch, "assign");
+    const outcome = await provision(inside, assignment, open).catch((error) => failed("operation_interrupted", messageOf(error)));
     if (!outcome.ok) {
       this.#move("failed");
       return outcome;
@@ -280,7 +281,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (this.#state === "starting") return { alive: true };
     const status = await new Inside(this.#runtime, boot).control.status(2_000);
     if (!status.ok) return { alive: this.#runtime.running && status.failure.code !== "container_unavailable", detail: status.failure.detail };
-    if (status.value.bootId !== boot.bootId) return { alive: false, detail: "Another boot answers." };
     await this.#runtime.keepFor(KEEP_MS);
     return { alive: true };
   }

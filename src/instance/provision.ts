@@ -1,6 +1,6 @@
 import { done, type Outcome } from "../outcome.ts";
 import type { GenerationSummary } from "../vault/types.ts";
-import type { ClaimParcel } from "./claim-tar.ts";
+import { type ClaimParcel, claimTar } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
 import { answers, until } from "./readiness.ts";
 import type { Assigned, Assignment } from "./types.ts";
@@ -35,7 +35,7 @@ export async function provision(
     ...(assignment.secrets ? { secrets: assignment.secrets } : {}),
   };
   const claim = (state?: ClaimParcel["state"]) =>
-    inside.control.claim(assignment.epoch, { ...parcel, ...(state ? { state } : {}) }, assignment.restoreTimeoutMs);
+    inside.control.claim(assignment.epoch, claimTar({ ...parcel, ...(state ? { state } : {}) }), assignment.restoreTimeoutMs);
   let restored = head;
   let claimed = await claim(workload.volumes.state && (head ? { restore: bundleOf(head) } : "fresh"));
   if (!claimed.ok && claimed.failure.code === "restore_failed" && assignment.allowFresh) {

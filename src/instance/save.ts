@@ -1,5 +1,5 @@
-import { type Outcome } from "../outcome.ts";
-import type { Committed, SaveRef, VaultApi } from "../vault/types.ts";
+import { done, type Outcome } from "../outcome.ts";
+import type { Committed, OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
 import type { Inside } from "./inside.ts";
 import type { SaveRequest } from "./types.ts";
 
@@ -13,17 +13,30 @@ const STOP_GRACE_MS = 10_000;
 export async function saveState(inside: Inside, vault: VaultApi, ref: SaveRef, request: SaveRequest): Promise<Outcome<Committed>> {
   const deadline = Date.now() + request.timeoutMs;
   const left = () => Math.max(1, deadline - Date.now());
-  const stopped = await inside.control.stop(STOP_GRACE_MS, STOP_GRACE_MS + 5_000);
+  const stopped = await inside.control.stop(STOP_GRACE_MS);
   if (!stopped.ok) return stopped;
   const manifest = await inside.control.manifest(left());
   if (!manifest.ok) return manifest;
   const opened = await vault.open(ref, manifest.value);
   if (!opened.ok) return opened;
   if (opened.value.how === "done") return opened.value.outcome;
-  const sent = opened.value.how === "bundle" ? await inside.control.bundle(left()) : await inside.agent.save(manifest.value, left());
+  const sent = await send(inside, opened.value, left());
   if (!sent.ok) {
     await vault.abort(ref);
     return sent;
   }
   return vault.commit(ref, { force: request.force });
+}
+
+/** Most of the tree new: one tar. Else what rclone finds different. */
+async function send(inside: Inside, opened: Exclude<OpenAnswer, { how: "done" }>, timeoutMs: number): Promise<Outcome<unknown>> {
+  const directory = inside.boot.plan.workload.volumes.state?.containerPath ?? "";
+  switch (opened.how) {
+    case "unchanged":
+      return done(null);
+    case "bundle":
+      return inside.control.bundle(timeoutMs);
+    case "incremental":
+      return inside.agent.sync({ directory, mode: "sync", backend: "vault", send: opened.send }, timeoutMs);
+  }
 }
