@@ -65,6 +65,18 @@ const get = createRoute({
   responses: { 200: json(poolView, "Found"), ...refusals },
 });
 
+const refill = (word: "pause" | "resume", summary: string) =>
+  createRoute({
+    method: "post",
+    path: `/api/v1/pools/{id}/${word}`,
+    summary,
+    tags: ["registry"],
+    request: { params: slugParam },
+    responses: { 200: json(poolView, "Done"), ...refusals },
+  });
+const pause = refill("pause", "Stop refilling and shrinking a pool; claims go on");
+const resume = refill("resume", "Refill and shrink a pool again");
+
 export const pools = resource()
   .openapi(create, async (c) => {
     const spec = c.req.valid("json");
@@ -91,7 +103,17 @@ export const pools = resource()
     const registered = await findPool(c.env.DB, id);
     if (!registered) throw new Problem("not_found", `There is no pool ${id}.`);
     return c.json(await describe(c.env, registered), 200);
-  });
+  })
+  .openapi(pause, async (c) => c.json(await setRefill(c.env, c.req.valid("param").id, "paused"), 200))
+  .openapi(resume, async (c) => c.json(await setRefill(c.env, c.req.valid("param").id, "running"), 200));
+
+async function setRefill(env: Env, id: string, refill: "paused" | "running"): Promise<z.output<typeof poolView>> {
+  const registered = await findPool(env.DB, id);
+  if (!registered) throw new Problem("not_found", `There is no pool ${id}.`);
+  const description = await poolOf(env, poolIdOf(registered)).pause(refill);
+  if (!description.ok) throw Problem.of(description.failure);
+  return viewOf(registered, description.value);
+}
 
 const poolIdOf = (registered: RegisteredPool) => registered.spec.id as PoolId;
 

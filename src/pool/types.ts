@@ -46,6 +46,8 @@ export interface PoolDescription {
 export interface PoolApi {
   configure(spec: PoolSpec, workload: Workload): Promise<Outcome<PoolDescription>>;
   describe(): Promise<Outcome<PoolDescription>>;
+  /** Stops or resumes refill and shrinking; claims are not affected. */
+  pause(refill: "paused" | "running"): Promise<Outcome<PoolDescription>>;
   /** Gives the tenant a slot for this epoch; idempotent. A higher epoch retires the tenant's older slot. Failure: `capacity_exhausted`, `start_failed`. */
   lease(request: LeaseRequest): Promise<Outcome<Lease>>;
   /** Whom a container serves: the durable record behind the Instance's copy. */
