@@ -25,7 +25,11 @@ const volume = (mode: "rw" | "ro") =>
     mode: z.literal(mode, { error: `only ${mode} can be had for this volume on Cloudflare` }).optional(),
   });
 /** Known from other systems, and refused with the reason instead of being ignored. */
-const unsupported = (reason: string) => z.never({ error: reason }).optional();
+const unsupported = (reason: string) =>
+  z
+    .never({ error: reason })
+    .optional()
+    .openapi({ type: "null", description: `Refused: ${reason}.` });
 const text = (max: number) =>
   z
     .string()

@@ -1,0 +1,180 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { containerId, epoch, hostLabel, parseTenantId, type TenantId } from "../../src/ids.ts";
+import { closeCode, closeReason } from "../../src/proxy/close.ts";
+import { decodeRoute, encodeRoute } from "../../src/proxy/internal.ts";
+import { OpenRequests } from "../../src/proxy/open-requests.ts";
+import { isForeign } from "../../src/proxy/origin.ts";
+import { type ReadyRoute, RouteCache } from "../../src/proxy/route-cache.ts";
+import { targetOf } from "../../src/proxy/target.ts";
+
+const tenantIds = fc
+  .stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,40}$/)
+  .map((text) => parseTenantId(text))
+  .filter((id) => id !== null);
+const anyContainer = containerId(new Uint8Array(20).fill(7));
+
+describe("whom a URL is for", () => {
+  const target = (url: string, domain = "localhost") => targetOf(new URL(url), domain);
+
+  test.each([
+    ["http://127.0.0.1:8787/api/v1/pools", { kind: "platform" }],
+    ["http://localhost:8787/", { kind: "platform" }],
+    ["http://api.localhost:8787/x", { kind: "platform" }],
+    ["http://alice.localhost:8787", { kind: "tenant", tenantId: "alice", exposure: "host", path: "/" }],
+    ["http://alice.localhost/a%20b?c=d", { kind: "tenant", tenantId: "alice", exposure: "host", path: "/a%20b?c=d" }],
+    ["http://alice.localhost/t/bob/x", { kind: "tenant", tenantId: "alice", exposure: "host", path: "/t/bob/x" }],
+    ["http://xn--lice-0na.localhost/", { kind: "nobody" }],
+    ["http://a.b.localhost/", { kind: "nobody" }],
+    ["http://-a.localhost/", { kind: "nobody" }],
+    ["http://t-abcdefghijklmnopqrst.localhost/", { kind: "label", label: "t-abcdefghijklmnopqrst", path: "/" }],
+    ["http://localhost/t/alice", { kind: "tenant", tenantId: "alice", exposure: "path", path: "/" }],
+    ["http://localhost/t/alice?x=1", { kind: "tenant", tenantId: "alice", exposure: "path", path: "/?x=1" }],
+    ["http://localhost/t/a%40b.c:d/x", { kind: "tenant", tenantId: "a@b.c:d", exposure: "path", path: "/x" }],
+    ["http://localhost/t/alice//x", { kind: "tenant", tenantId: "alice", exposure: "path", path: "//x" }],
+    ["http://localhost/t/%ff/x", { kind: "bad-tenant-id" }],
+    ["http://localhost/t/a%2Fb/x", { kind: "bad-tenant-id" }],
+    ["http://localhost/t//x", { kind: "bad-tenant-id" }],
+    ["http://localhost/tenants", { kind: "platform" }],
+  ])("%s", (url, expected) => {
+    expect(target(url)).toEqual(expected);
+  });
+
+  test("every tenant's host label leads back to it, or to its hashed label", async () => {
+    await fc.assert(
+      fc.asyncProperty(tenantIds, async (id) => {
+        const label = await hostLabel(id);
+        const found = target(`http://${label}.tenants.example/`, "tenants.example");
+        if (found.kind === "tenant") expect(found.tenantId).toBe(id);
+        else expect(found).toEqual({ kind: "label", label, path: "/" });
+      }),
+    );
+  });
+
+  test("every tenant's encoded id in a path leads back to it", () => {
+    fc.assert(
+      fc.property(tenantIds, (id) => {
+        expect(target(`http://x.example/t/${encodeURIComponent(id)}/`)).toMatchObject({ tenantId: id });
+      }),
+    );
+  });
+});
+
+describe("the route header", () => {
+  test("carries every route there and back", () => {
+    fc.assert(
+      fc.property(tenantIds, fc.nat(), fc.integer({ min: 1, max: 65535 }), (tenantId, at, port) => {
+        const routed = { tenantId, epoch: epoch(at), containerId: anyContainer, port };
+        const full = { ...routed, exposure: "path", forwarded: "no" } as const;
+        expect(decodeRoute(encodeRoute(full))).toEqual(full);
+      }),
+    );
+  });
+
+  test.each([
+    null,
+    "",
+    "1 2 3",
+    "x c-aaaaaaaaaaaaaaaaaaaa 80 host no alice",
+    "1 c-aaaaaaaaaaaaaaaaaaaa 80 host no a b",
+  ])("%j is no route", (text) => {
+    expect(decodeRoute(text)).toBeNull();
+  });
+});
+
+describe("a page of another origin", () => {
+  test.each([
+    ["POST", false, null, false],
+    ["POST", false, "http://alice.localhost:8787", false],
+    ["POST", false, "https://alice.localhost:8787", false],
+    ["POST", false, "http://bob.localhost:8787", true],
+    ["POST", false, "http://alice.localhost", true],
+    ["POST", false, "null", true],
+    ["GET", false, "http://evil.example", false],
+    ["GET", true, "http://evil.example", true],
+    ["GET", true, "http://alice.localhost:8787", false],
+    ["DELETE", false, "file://", true],
+  ])("%s upgrade=%s from %j is foreign: %s", (method, upgrade, origin, foreign) => {
+    expect(isForeign(method, upgrade, origin, "alice.localhost:8787")).toBe(foreign);
+  });
+});
+
+describe("closing a socket", () => {
+  test.each([
+    [1000, 1000],
+    [1001, 1001],
+    [1005, 1000],
+    [1006, 1011],
+    [1015, 1011],
+    [1004, 1011],
+    [999, 1011],
+    [2999, 1011],
+    [3000, 3000],
+    [4999, 4999],
+    [5000, 1011],
+  ])("code %i is told as %i", (received, told) => {
+    expect(closeCode(received)).toBe(told);
+  });
+
+  test("a reason never exceeds 123 bytes and never ends within a character", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", maxLength: 200 }), (reason) => {
+        const cut = closeReason(reason);
+        expect(new TextEncoder().encode(cut).length).toBeLessThanOrEqual(123);
+        expect(reason.startsWith(cut)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("open requests", () => {
+  test("count until they end, and ending twice counts once", () => {
+    const open = new OpenRequests();
+    const end = open.begin();
+    open.begin();
+    end();
+    end();
+    expect(open.count).toBe(1);
+  });
+
+  test("whose end was never reported stop counting after an hour", () => {
+    let now = 0;
+    const open = new OpenRequests(() => now);
+    open.begin();
+    now = 3_599_999;
+    expect(open.count).toBe(1);
+    now = 3_600_000;
+    expect(open.count).toBe(0);
+  });
+
+  test("that are sockets are closed with 1012 by a planned stop", () => {
+    const closed: number[] = [];
+    const open = new OpenRequests();
+    open.begin();
+    open.begin((code) => closed.push(code));
+    open.closeSockets();
+    expect(closed).toEqual([1012]);
+  });
+});
+
+describe("the route cache", () => {
+  const route = (at: number): ReadyRoute => ({ kind: "ready", containerId: anyContainer, epoch: epoch(at), port: 80 });
+  const alice = "alice" as TenantId;
+
+  test("forgets a route that did not work, but not the one that replaced it", () => {
+    const cache = new RouteCache();
+    const [old, current] = [route(1), route(2)];
+    cache.set(alice, old);
+    cache.set(alice, current);
+    cache.drop(alice, old);
+    expect(cache.get(alice)).toBe(current);
+    cache.drop(alice, current);
+    expect(cache.get(alice)).toBeUndefined();
+  });
+
+  test("holds a bounded number of tenants", () => {
+    const cache = new RouteCache(2);
+    for (const name of ["a", "b", "c"]) cache.set(name as TenantId, route(1));
+    expect(["a", "b", "c"].map((name) => cache.get(name as TenantId) !== undefined)).toEqual([false, true, true]);
+  });
+});
