@@ -4,6 +4,7 @@ import { proxy } from "./proxy/proxy.ts";
 import { targetOf } from "./proxy/target.ts";
 
 export { Fleet } from "./fleet/object.ts";
+export { StorageGateway } from "./gateway/storage/entrypoint.ts";
 export { Instance } from "./instance/object.ts";
 export { Pool } from "./pool/object.ts";
 export { Tenant } from "./tenant/object.ts";
