@@ -1,25 +1,38 @@
 import type { Epoch, Generation } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 
-/** What the rest of the system may ask of a Vault (one per tenant). Every call that writes carries the epoch and the incarnation that it acts for. */
+/**
+ * What the rest of the system may ask of a Vault (one per tenant). Every call that writes carries the epoch and the
+ * incarnation that it acts for, and compares them in the transaction of its effect. `storage.ts` is the storage gateway's side.
+ */
 export interface VaultApi {
   /**
    * Raises the epoch and aborts every staging generation of an older one; a lower epoch is refused (`stale_epoch`).
    * `incarnation` is the container id. Answers with what a restore needs: the head, or null where nothing was ever saved.
-   * It also binds the incarnation to that head: only a save that began there may replace it.
+   * It also binds the incarnation to that head: only a save that began there may replace it. The same incarnation under a
+   * higher epoch (a release that was called off) stays bound to what it restored or last committed.
    */
   fence(epoch: Epoch, incarnation: string): Promise<Outcome<{ head: GenerationSummary | null }>>;
   /**
-   * Opens a staging generation on top of the head for one save. A known `saveId` answers with what was recorded (`done`).
+   * Opens a staging generation on top of the head for one save. A known `saveId` answers with what was recorded (`done`);
+   * one that is still open begins again with the new manifest. An older save of this incarnation that is still open is aborted.
    * `manifest` lists the state directory as it is now; the answer says how to send it.
    */
   open(save: SaveRef, manifest: ManifestEntry[]): Promise<Outcome<OpenAnswer>>;
-  /** Makes the staging generation the head in one transaction, or keeps it as `quarantined` (guard) or `detached` (conflict). Idempotent by `saveId`. */
+  /**
+   * Makes the staging generation the head in one transaction, or keeps it as `quarantined` (guard) or `detached` (conflict).
+   * Idempotent by `saveId`. `save_failed` (what arrived is not what the manifest lists) leaves the save open, to be opened and sent again.
+   * `force` on a save that the guard had stopped promotes what it kept.
+   */
   commit(save: SaveRef, options: { force: boolean }): Promise<Outcome<Committed>>;
   /** Drops a staging generation; legal for unknown saves. */
   abort(save: SaveRef): Promise<Outcome<null>>;
-  /** Makes the latest quarantined generation the head; `not_found` without one. */
-  promote(epoch: Epoch): Promise<Outcome<Committed>>;
+  /**
+   * Makes the latest quarantined generation the head; `not_found` when there is none newer than the head.
+   * `generation` makes it safe to ask again after a lost answer: when that is the head already, the answer says so.
+   */
+  promote(epoch: Epoch, generation?: Generation): Promise<Outcome<Committed>>;
+  /** Reads only; a Vault that was never used stays unused. */
   describe(): Promise<VaultDescription>;
 }
 
@@ -54,23 +67,33 @@ export interface GenerationSummary {
   bytes: number;
 }
 
+/** Counts of regular files and symlinks, and the bytes of regular files. */
+export interface Size {
+  files: number;
+  bytes: number;
+}
+
 export type OpenAnswer =
   /** This save was decided before. */
   | { how: "done"; outcome: Outcome<Committed> }
   /** Most of the tree is new: send it as one tar. */
   | { how: "bundle" }
-  /** Send the differences with rclone. */
-  | { how: "incremental" };
+  /** Send the differences with rclone; `send` is what it will find to upload. */
+  | { how: "incremental"; send: Size }
+  /** No file is new, changed or gone (by kind, size and mod-time): nothing to send, commit at once. */
+  | { how: "unchanged" };
 
 export interface Committed extends GenerationSummary {
   /** Files that were added, replaced or removed. */
   changed: number;
 }
 
+export type GenerationStatus = "head" | "kept" | "quarantined" | "detached";
+
 export interface VaultDescription {
   epoch: Epoch;
   head: (GenerationSummary & { at: number }) | null;
-  generations: (GenerationSummary & { status: "head" | "kept" | "quarantined" | "detached"; at: number; changed: number; epoch: Epoch })[];
+  generations: (GenerationSummary & { status: GenerationStatus; at: number; changed: number; epoch: Epoch })[];
 }
 
 /** What the storage gateway knows about a request: from the intercept's registration, never from the request. */

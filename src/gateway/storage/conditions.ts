@@ -1,0 +1,46 @@
+import { S3Error } from "./errors.ts";
+
+/** What a condition is checked against. */
+export interface Validators {
+  etag: string;
+  /** Milliseconds since 1970. */
+  modifiedAt: number;
+}
+
+/** What a conditional read becomes (RFC 9110 §13.2.2, which S3 follows): the entity tag weighs more than the date. @throws S3Error `PreconditionFailed` */
+export function evaluate(headers: Headers, now: Validators): "send" | "not_modified" {
+  const seconds = Math.floor(now.modifiedAt / 1000);
+  const match = headers.get("if-match");
+  const unmodified = httpSeconds(headers.get("if-unmodified-since"));
+  if (match !== null ? !lists(match, now.etag) : unmodified !== null && seconds > unmodified) {
+    throw new S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold.");
+  }
+  const noneMatch = headers.get("if-none-match");
+  const modified = httpSeconds(headers.get("if-modified-since"));
+  if (noneMatch !== null) return lists(noneMatch, now.etag) ? "not_modified" : "send";
+  return modified !== null && seconds <= modified ? "not_modified" : "send";
+}
+
+function lists(header: string, etag: string): boolean {
+  return header.split(",").some((one) => {
+    const tag = one.trim().replace(/^W\//, "");
+    return tag === "*" || tag === `"${etag}"` || tag === etag;
+  });
+}
+
+function httpSeconds(date: string | null): number | null {
+  const ms = date === null ? Number.NaN : Date.parse(date);
+  return Number.isNaN(ms) ? null : Math.floor(ms / 1000);
+}
+
+/** The bytes to send; null for all of them, also where the header is none that S3 understands (several ranges, other units). @throws S3Error `InvalidRange` */
+export function rangeOf(header: string | null, size: number): { offset: number; length: number } | null {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
+  if (match === null || (match[1] === "" && match[2] === "")) return null;
+  const [first, last] = [match[1] ?? "", match[2] ?? ""];
+  if (first !== "" && last !== "" && Number(last) < Number(first)) return null;
+  const offset = first === "" ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
+  if (offset >= size || end <= offset) throw new S3Error("InvalidRange", "The requested range is not satisfiable.");
+  return { offset, length: end - offset };
+}

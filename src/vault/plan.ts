@@ -1,0 +1,112 @@
+import type { Epoch, Generation } from "../ids.ts";
+import { type Failure, failed } from "../outcome.ts";
+import { keyOf, type Tree } from "./tree.ts";
+import type { ManifestEntry, OpenAnswer, Size } from "./types.ts";
+
+/** The one row that says who may write, and what is current. Generation 0 stands for "nothing yet". */
+export interface VaultRecord {
+  epoch: Epoch;
+  /** The container bound to the epoch; null when an admin's action raised it. */
+  incarnation: string | null;
+  /** What the incarnation restored or last committed: the only head that its save may replace. */
+  base: Generation | 0;
+  head: Generation | 0;
+  /** The highest generation number ever given out. */
+  last: number;
+}
+
+const refused = (failure: { failure: Failure }): { failure: Failure } => ({ failure: failure.failure });
+
+/** An epoch belongs to one incarnation for ever; the same fence again answers as the first did. */
+export function planFence(
+  record: VaultRecord | null,
+  epoch: Epoch,
+  incarnation: string,
+): { failure: Failure } | { next: VaultRecord; changed: boolean } {
+  if (record === null) return { next: { epoch, incarnation, base: 0, head: 0, last: 0 }, changed: true };
+  if (epoch < record.epoch) return refused(stale(epoch, record.epoch));
+  if (epoch === record.epoch) {
+    if (incarnation !== record.incarnation)
+      return refused(failed("stale_epoch", `Epoch ${epoch} belongs to another container.`));
+    return { next: record, changed: false };
+  }
+  // The same container under a new epoch still holds what it began from, whatever the head is by now.
+  const base = incarnation === record.incarnation ? record.base : record.head;
+  return { next: { ...record, epoch, incarnation, base }, changed: true };
+}
+
+/** Null when the actor is the one that the Vault is bound to. */
+export function refusal(
+  record: VaultRecord | null,
+  actor: { epoch: Epoch; incarnation: string },
+): { ok: false; failure: Failure } | null {
+  if (record === null) return failed("save_failed", "This vault was never bound to a container.");
+  if (actor.epoch < record.epoch) return stale(actor.epoch, record.epoch);
+  if (actor.epoch > record.epoch) return failed("save_failed", `Epoch ${actor.epoch} was never fenced here.`);
+  if (actor.incarnation !== record.incarnation)
+    return failed("stale_epoch", `Epoch ${actor.epoch} belongs to another container.`);
+  return null;
+}
+
+export function stale(epoch: Epoch, current: Epoch): { ok: false; failure: Failure } {
+  return failed("stale_epoch", `Epoch ${epoch} was superseded by ${current}.`);
+}
+
+/** What a commit becomes. A conflict weighs more than the guard: a tree that began elsewhere says nothing about what vanished. */
+export function planCommit(facts: {
+  base: Generation | 0;
+  head: Generation | 0;
+  previous: Size | null;
+  now: Size;
+  force: boolean;
+}): "commit" | "quarantine" | "detach" {
+  if (facts.base !== facts.head) return "detach";
+  if (!facts.force && facts.previous !== null && shrank(facts.previous, facts.now)) return "quarantine";
+  return "commit";
+}
+
+/** P-GUARD: fewer than half of the files or of the bytes; it holds from the first file on. */
+export const shrank = (previous: Size, now: Size): boolean =>
+  now.files * 2 < previous.files || now.bytes * 2 < previous.bytes;
+
+/** Larger files go to R2 in parts, which a tar's single stream cannot (R2 takes 5 GiB in one piece). */
+const LARGEST_IN_BUNDLE = 4 * 1024 ** 3;
+
+/** How to send a tree: one tar when most of it is new, rclone for less, nothing when no file differs by kind, size or mod-time. */
+export function planSend(manifest: readonly ManifestEntry[], base: Tree | null): Exclude<OpenAnswer, { how: "done" }> {
+  const total: Size = { files: 0, bytes: 0 };
+  const send: Size = { files: 0, bytes: 0 };
+  const keys = new Set<string>();
+  let same = 0;
+  let collision = false;
+  let tooLarge = false;
+  for (const item of manifest) {
+    if (item.kind === "directory") continue;
+    const size = item.kind === "file" ? item.size : 0;
+    total.files += 1;
+    total.bytes += size;
+    const key = keyOf(item.path, item.kind);
+    if (keys.has(key)) collision = true;
+    keys.add(key);
+    const before = base?.get(item.path);
+    if (before !== undefined && before.kind === item.kind && before.mtimeNs === item.mtimeNs) {
+      if (item.kind === "file" ? before.content?.size === size : before.target === (item.target ?? "")) {
+        same += 1;
+        continue;
+      }
+    }
+    send.files += 1;
+    send.bytes += size;
+    if (size > LARGEST_IN_BUNDLE) tooLarge = true;
+  }
+  const before = base === null ? 0 : filesOf(base);
+  if (send.files === 0 && same === before) return { how: "unchanged" };
+  const most = base === null || send.files * 2 > total.files || send.bytes * 2 > total.bytes;
+  return (most || collision) && !tooLarge ? { how: "bundle" } : { how: "incremental", send };
+}
+
+function filesOf(tree: Tree): number {
+  let files = 0;
+  for (const entry of tree.values()) if (entry.kind !== "directory") files += 1;
+  return files;
+}
