@@ -7,7 +7,6 @@ import { failedBy } from "../runtime/failure.ts";
 import type { ContainerRuntime } from "../runtime/port.ts";
 import { classifySync, saveCodeOf } from "../sync/classify.ts";
 import type { ManifestEntry } from "../vault/types.ts";
-import { type ClaimParcel, claimTar } from "./claim-tar.ts";
 import { parseManifest } from "./manifest.ts";
 
 /** What tells one start of a container from another, and opens its control port and its agent. */
@@ -78,18 +77,11 @@ export class ControlClient {
   }
 
   /**
-   * Delivers a claim, once in a container's life. The same epoch again answers what is recorded, a failed restore included.
-   * Failures: `restore_failed`, `stale_epoch` (claimed for another epoch), `invalid` (what a tar cannot carry).
+   * Applies a claim tar, once in a container's life. The same epoch again answers what is recorded, a failed restore included.
+   * Failures: `restore_failed`, `stale_epoch` (claimed for another epoch).
    */
-  async claim(epoch: Epoch, parcel: ClaimParcel, timeoutMs: number): Promise<Outcome<Claimed>> {
-    let body: Uint8Array<ArrayBuffer>;
-    try {
-      body = claimTar(parcel);
-    } catch (error) {
-      if (error instanceof TypeError) return failed("invalid", `claim: ${error.message}`);
-      throw error;
-    }
-    return await this.#json({ method: "POST", op: `claim&epoch=${epoch}`, timeoutMs, body }, claimAnswer);
+  async claim(epoch: Epoch, tar: Uint8Array<ArrayBuffer>, timeoutMs: number): Promise<Outcome<Claimed>> {
+    return await this.#json({ method: "POST", op: `claim&epoch=${epoch}`, timeoutMs, body: tar }, claimAnswer);
   }
 
   /** Ends every process of the workload: SIGTERM, `graceMs` of patience, SIGKILL. */
