@@ -49,9 +49,12 @@ function installPackages() {
   console.log("▸ Installing the npm packages that package-lock.json names (npm ci)");
   const outcome = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
-    stdio: "inherit",
+    stdio: ["ignore", "inherit", "pipe"],
+    encoding: "utf8",
   });
-  if (outcome.status !== 0) fail("npm ci failed: see its message above, then try again.");
+  if (outcome.status === 0) return;
+  // npm's first lines say what is wrong; dozens of lines of usage follow.
+  fail(`npm ci failed:\n${(outcome.stderr ?? String(outcome.error)).split("\n").slice(0, 12).join("\n")}`);
 }
 
 function fail(message) {

@@ -4,7 +4,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const SYSTEMS = { android: "android", darwin: "darwin", linux: "linux", win32: "win32", windows: "win32", freebsd: "freebsd", openharmony: "openharmony" };
+const SYSTEMS = {
+  android: "android",
+  darwin: "darwin",
+  linux: "linux",
+  win32: "win32",
+  windows: "win32",
+  freebsd: "freebsd",
+  openharmony: "openharmony",
+};
 const PROCESSORS = ["arm64", "x64", "ia32", "riscv64", "ppc64", "s390x", "arm"];
 
 const path = fileURLToPath(new URL("../package-lock.json", import.meta.url));

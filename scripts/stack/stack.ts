@@ -17,6 +17,8 @@ export interface StackOptions {
   readonly port?: number;
   /** Another wrangler configuration than the product's own; absolute. Its Worker answers 200 on `/health`. */
   readonly config?: string;
+  /** Another entry than the configuration's; absolute. */
+  readonly entry?: string;
   /** No containers at all: the same system on the simulated runtime. */
   readonly simulated?: boolean;
   /** Variables of the Worker, over those of `varsFile`. */
@@ -172,6 +174,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     [
       `${ROOT}/node_modules/wrangler/bin/wrangler.js`,
       "dev",
+      ...(options.entry === undefined ? [] : [options.entry]),
       ...(options.config === undefined ? [] : ["--config", options.config]),
       ...["--name", worker, "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(await freePort())],
       ...["--persist-to", `${options.stateDir}/state`, "--env-file", varsFile],
