@@ -61,7 +61,8 @@ async function forward(request: Request, routed: Routed, env: Env): Promise<Resp
   const { containerId, epoch, port } = route;
   const headers = new Headers(request.headers);
   headers.set(ROUTE_HEADER, encodeRoute({ ...routed, containerId, epoch, port, forwarded: "once" }));
-  return instanceOf(env, containerId).fetch(new Request(request, { headers }));
+  const response = await instanceOf(env, containerId).fetch(new Request(request, { headers }));
+  return verdictOf(response) === null ? moved(response) : response;
 }
 
 async function exchange(request: Request, routed: Routed, { runtime, hooks }: ProxyContext): Promise<Response> {
@@ -123,7 +124,7 @@ function withoutRoute(request: Request): Request {
 }
 
 /** What a failed fetch means for a second try. Anything unknown counts as sent. */
-function verdictFor(error: unknown, request: Request): Verdict {
+function verdictFor(error: unknown, request: Request): Refusal {
   const nothingHappened =
     error instanceof RuntimeError && (error.code === "not_running" || error.code === "not_listening");
   if (!nothingHappened) return "lost";

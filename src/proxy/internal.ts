@@ -27,8 +27,11 @@ export interface Routed {
  * - `spent`: as `absent`, but the body was read, so that only the client can send it again.
  * - `lost`: the connection broke after the request was sent; it may have had its effect.
  */
-export type Verdict = "stale" | "absent" | "spent" | "lost";
-const VERDICTS: readonly Verdict[] = ["stale", "absent", "spent", "lost"];
+export type Refusal = "stale" | "absent" | "spent" | "lost";
+const REFUSALS: readonly Refusal[] = ["stale", "absent", "spent", "lost"];
+
+/** `moved`: a real answer, but another Instance's, to which a stale one passed the request on. */
+export type Verdict = Refusal | "moved";
 
 export function encodeRoute(routed: Routed): string {
   const { containerId, port, exposure, forwarded, tenantId } = routed;
@@ -48,10 +51,29 @@ export function decodeRoute(text: string | null): Routed | null {
 }
 
 /** An Instance's own answer, for the Worker only. */
-export const verdictResponse = (verdict: Verdict): Response =>
+export const verdictResponse = (verdict: Refusal): Response =>
   new Response(null, { status: 421, headers: { [VERDICT_HEADER]: verdict } });
 
 export function verdictOf(response: Response): Verdict | null {
   const text = response.headers.get(VERDICT_HEADER);
-  return text === null ? null : (VERDICTS.find((verdict) => verdict === text) ?? "lost");
+  if (text === null || text === "moved") return text;
+  return REFUSALS.find((verdict) => verdict === text) ?? "lost";
+}
+
+/** The same answer, marked as another Instance's. */
+export function moved(response: Response): Response {
+  const marked = copyOf(response);
+  marked.headers.set(VERDICT_HEADER, "moved");
+  return marked;
+}
+
+export function withoutVerdict(response: Response): Response {
+  const plain = copyOf(response);
+  plain.headers.delete(VERDICT_HEADER);
+  return plain;
+}
+
+function copyOf({ status, statusText, headers, body, webSocket }: Response): Response {
+  if (webSocket) return new Response(null, { status, headers, webSocket });
+  return new Response(body, { status, statusText, headers });
 }

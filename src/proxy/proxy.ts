@@ -9,7 +9,7 @@ import type { Failure } from "../outcome.ts";
 import { tenantOfLabel } from "../registry/hosts.ts";
 import type { Route } from "../tenant/types.ts";
 import { isUpgrade, toContainer } from "./headers.ts";
-import { type Exposure, encodeRoute, ROUTE_HEADER, type Verdict, verdictOf } from "./internal.ts";
+import { type Exposure, encodeRoute, type Refusal, ROUTE_HEADER, verdictOf, withoutVerdict } from "./internal.ts";
 import { isForeign } from "./origin.ts";
 import { type ReadyRoute, RouteCache } from "./route-cache.ts";
 import { startingPage, startingProblem } from "./starting.ts";
@@ -19,6 +19,7 @@ import type { Target } from "./target.ts";
 const WAKE_WAIT_MS = 25_000;
 const PAGE_WAIT_MS = 1_000;
 const RETRY_AFTER_MS = 2_000;
+const MAX_ATTEMPTS = 3;
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 const routes = new RouteCache();
@@ -85,23 +86,20 @@ async function resolve(
 
 async function send(call: Call): Promise<Response> {
   const wait = wantsPage(call.request) ? PAGE_WAIT_MS : WAKE_WAIT_MS;
-  const route = routes.get(call.tenantId) ?? (await ask(call, null, wait));
-  if (route.kind !== "ready") return notReady(call, route);
-  const first = await attempt(call, route);
-  if (first instanceof Response) return first;
-
-  // The Tenant looks at what the request found; a second try only where the first certainly had no effect.
-  routes.drop(call.tenantId, route);
-  if (!maySendAgain(call.request, first)) {
-    call.ctx.waitUntil(ask(call, route, 0));
-    return gaveUp(call, first);
+  let route: Route = routes.get(call.tenantId) ?? (await ask(call, null, wait));
+  // One detour for a route that is old, and one for a container that turns out to be gone.
+  for (let attempts = 1; route.kind === "ready"; attempts += 1) {
+    const answer = await attempt(call, route);
+    if (answer instanceof Response) return answer;
+    routes.drop(call.tenantId, route);
+    const stale = route;
+    if (attempts === MAX_ATTEMPTS || !maySendAgain(call.request, answer)) {
+      call.ctx.waitUntil(ask(call, stale, 0)); // the Tenant looks at what this request found
+      return gaveUp(call, answer);
+    }
+    route = await ask(call, stale, wait);
   }
-  const next = await ask(call, route, wait);
-  if (next.kind !== "ready") return notReady(call, next);
-  const second = await attempt(call, next);
-  if (second instanceof Response) return second;
-  routes.drop(call.tenantId, next);
-  return gaveUp(call, second);
+  return notReady(call, route);
 }
 
 async function ask(call: Call, stale: ReadyRoute | null, waitMs: number): Promise<Route> {
@@ -111,7 +109,7 @@ async function ask(call: Call, stale: ReadyRoute | null, waitMs: number): Promis
 }
 
 /** The one hop. What the container said, or why it said nothing. */
-async function attempt(call: Call, route: ReadyRoute): Promise<Response | Verdict> {
+async function attempt(call: Call, route: ReadyRoute): Promise<Response | Refusal> {
   const { request, url, tenantId, exposure, requestId } = call;
   const scheme = url.protocol.slice(0, -1);
   const headers = toContainer(request.headers, { tenantId, requestId, exposure, scheme, authorization: "ours" });
@@ -125,7 +123,10 @@ async function attempt(call: Call, route: ReadyRoute): Promise<Response | Verdic
     console.warn({ message: "instance did not answer", requestId, tenantId, error: String(error) });
     return "lost";
   }
-  return verdictOf(response) ?? response;
+  const verdict = verdictOf(response);
+  if (verdict !== "moved") return verdict ?? response;
+  routes.drop(tenantId, route);
+  return withoutVerdict(response);
 }
 
 /** Null also for an announced body of no bytes, so that such a request can be sent twice. */
@@ -135,7 +136,7 @@ function bodyOf(request: Request): ReadableStream | null {
 }
 
 /** Only what left no trace is sent again: nothing was sent, or what was sent changes nothing. */
-const maySendAgain = (request: Request, verdict: Verdict): boolean =>
+const maySendAgain = (request: Request, verdict: Refusal): boolean =>
   bodyOf(request) === null && (verdict === "stale" || verdict === "absent" || isSafe(request));
 
 const isSafe = (request: Request): boolean => SAFE_METHODS.has(request.method) && !isUpgrade(request.headers);
@@ -159,7 +160,7 @@ function notReady(call: Call, route: Exclude<Route, ReadyRoute>): Response {
   return startingPage(starting, call.exposure, call.requestId, Date.now());
 }
 
-function gaveUp(call: Call, verdict: Verdict): Response {
+function gaveUp(call: Call, verdict: Refusal): Response {
   if (verdict === "lost" && !isSafe(call.request)) {
     const detail = "The container ended while it handled this request; whether it had its effect is unknown.";
     return problemResponse({ code: "operation_interrupted", detail }, call.requestId);
