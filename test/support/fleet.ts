@@ -49,9 +49,15 @@ export const claim = (tenant: string, poolId?: string, more: object = {}) =>
   call<ClaimBody>("POST", `/api/v1/tenants/${tenant}/claim?wait=10s`, { ...(poolId ? { poolId } : {}), ...more });
 export const release = (tenant: string, body: object = {}) => call("POST", `/api/v1/tenants/${tenant}/release?wait=10s`, body);
 export const status = (tenant: string) => call("GET", `/api/v1/tenants/${tenant}/status`);
-export const put = (tenant: string, path: string, text: string) => request("PUT", `/t/${tenant}/files/${path}`, text);
-export const remove = (tenant: string, path: string) => request("DELETE", `/t/${tenant}/files/${path}`);
+export const put = (tenant: string, path: string, text: string) => read(request("PUT", `/t/${tenant}/files/${path}`, text));
+export const remove = (tenant: string, path: string) => read(request("DELETE", `/t/${tenant}/files/${path}`));
 export const get = (tenant: string, path: string) => request("GET", `/t/${tenant}/files/${path}`);
+
+/** A body that nobody reads keeps its request open, and with it the objects that it passes. */
+async function read(pending: Promise<Response>): Promise<Response> {
+  const response = await pending;
+  return new Response(await response.arrayBuffer(), response);
+}
 
 export interface ClaimBody {
   tenantId: string;

@@ -1,4 +1,4 @@
-import { abortAllDurableObjects, evictAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { aPool, call, claim, env, eventually, get, put, release, remove, simulation, status } from "../support/fleet.ts";
 
@@ -87,7 +87,8 @@ describe("objects that leave memory", () => {
     const pool = await aPool("evicted", { minSize: 2 });
     const { body } = await claim("forgotten", pool);
     await put("forgotten", "a.txt", "before");
-    await evictAllDurableObjects();
+    const objects = [env.TENANT.getByName("forgotten"), env.POOL.getByName(pool), env.VAULT.getByName("forgotten"), env.INSTANCE.getByName(body.containerId)];
+    for (const stub of objects) await evictDurableObject(stub as unknown as DurableObjectStub);
     expect(await (await get("forgotten", "a.txt")).text()).toBe("before");
     expect((await claim("forgotten")).body).toMatchObject({ launch: "existing", containerId: body.containerId });
     expect(await release("forgotten")).toMatchObject({ status: 200, body: { saved: { generation: 1 } } });
