@@ -5,9 +5,12 @@ import { isUpgrade, toClient } from "../proxy/headers.ts";
 import {
   decodeRoute,
   encodeRoute,
+  hasNoBody,
+  moved,
+  type Refusal,
   ROUTE_HEADER,
   type Routed,
-  type Verdict,
+  verdictOf,
   verdictResponse,
 } from "../proxy/internal.ts";
 import type { CloseSocket } from "../proxy/open-requests.ts";
@@ -101,7 +104,7 @@ async function upgrade(request: Request, routed: Routed, { runtime, hooks }: Pro
 function passOn(response: Response, request: Request, routed: Routed, end: () => void): Response {
   const headers = toClient(response.headers, routed.exposure, request.headers.get("x-request-id"));
   const init = { status: response.status, statusText: response.statusText, headers };
-  if (response.body === null) {
+  if (response.body === null || hasNoBody(response.status)) {
     end();
     return new Response(null, init);
   }

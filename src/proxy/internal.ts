@@ -75,5 +75,8 @@ export function withoutVerdict(response: Response): Response {
 
 function copyOf({ status, statusText, headers, body, webSocket }: Response): Response {
   if (webSocket) return new Response(null, { status, headers, webSocket });
-  return new Response(body, { status, statusText, headers });
+  return new Response(hasNoBody(status) ? null : body, { status, statusText, headers });
 }
+
+/** Statuses that exclude a body, whatever an empty stream says. */
+export const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;
