@@ -1,0 +1,68 @@
+import { step } from "../../scripts/steps.ts";
+import type { Counts } from "../harness/counts.ts";
+import { observed, promised, type Result } from "../harness/result.ts";
+import { simulated } from "../harness/stacks.ts";
+import { median, p99 } from "../harness/statistics.ts";
+import { Api } from "../harness/tenants.ts";
+import type { Drive, Driven } from "../inside/drive.ts";
+
+const POOLS = 16;
+const CALLERS = 32;
+
+/** Warm claims on simulated containers, where a container costs nothing: what is left is the control plane. */
+export async function controlPlane(counts: Counts): Promise<Result[]> {
+  const stack = await simulated();
+  const api = new Api(stack);
+  await api.workload({ id: "plain" });
+  const alone = await step("control plane: one caller inside workerd", () => claimAlone(api, counts.alone));
+  const together = await step(`control plane: ${CALLERS} callers on ${POOLS} pools inside workerd`, () =>
+    claimTogether(api, counts.perPool),
+  );
+  const { claims, health } = await step("control plane: one caller over HTTP", () => claimOverHttp(api, counts.alone));
+  api.client.close();
+
+  const perSecond = (together.ms.length * 1_000) / together.totalMs;
+  return [
+    promised("control.alone", alone.ms, { note: `p99 ${p99(alone.ms).toFixed(1)} ms` }),
+    promised("control.rate", together.ms, { value: perSecond, note: `median ${median(together.ms).toFixed(0)} ms` }),
+    promised("control.p99", together.ms, { value: p99(together.ms) }),
+    observed(
+      "claim",
+      "control-plane share, over HTTP, above GET /health",
+      "ms",
+      claims.map((ms) => ms - median(health)),
+    ),
+  ];
+}
+
+async function claimAlone(api: Api, n: number): Promise<Driven> {
+  await api.pool("alone", "plain", n + 1);
+  await api.fill("alone", n + 1);
+  await inside(api, { prefix: "first", pools: ["alone"], claims: 1, callers: 1 });
+  return inside(api, { prefix: "alone", pools: ["alone"], claims: n, callers: 1 });
+}
+
+async function claimTogether(api: Api, perPool: number): Promise<Driven> {
+  const pools = Array.from({ length: POOLS }, (_, index) => `many-${index}`);
+  for (const pool of pools) await api.pool(pool, "plain", perPool);
+  for (const pool of pools) await api.fill(pool, perPool);
+  return inside(api, { prefix: "many", pools, claims: POOLS * perPool, callers: CALLERS });
+}
+
+async function inside(api: Api, drive: Drive): Promise<Driven> {
+  const driven = JSON.parse((await api.client.must("POST", "/bench/drive", drive)).text) as Driven;
+  if (driven.odd.length > 0) throw new Error(`claims that were not warm: ${driven.odd.join("\n")}`);
+  return driven;
+}
+
+async function claimOverHttp(api: Api, n: number): Promise<{ claims: number[]; health: number[] }> {
+  await api.pool("http", "plain", n);
+  await api.fill("http", n);
+  const claims: number[] = [];
+  const health: number[] = [];
+  for (let index = 0; index < n; index += 1) {
+    health.push((await api.client.must("GET", "/health")).ms);
+    claims.push((await api.claim(`http-${index}`, { poolId: "http" })).ms);
+  }
+  return { claims, health };
+}

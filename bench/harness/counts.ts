@@ -1,0 +1,36 @@
+/** How often things are measured. The contract asks for 50, and 30 of claims. */
+export interface Counts {
+  readonly claims: number;
+  readonly releases: number;
+  readonly requests: number;
+  /** Rounds of a refill by five. */
+  readonly refills: number;
+  /** Claims of the control plane: one after the other, and by 32 callers on each of 16 pools. */
+  readonly alone: number;
+  readonly perPool: number;
+  /** Runs of what we are compared with, where it takes seconds. */
+  readonly compared: number;
+  readonly memory: number;
+}
+
+export const FULL: Counts = {
+  claims: 30,
+  releases: 50,
+  requests: 300,
+  refills: 10,
+  alone: 60,
+  perPool: 50,
+  compared: 10,
+  memory: 5,
+};
+
+export const QUICK: Counts = {
+  claims: 5,
+  releases: 5,
+  requests: 50,
+  refills: 2,
+  alone: 20,
+  perPool: 10,
+  compared: 2,
+  memory: 1,
+};

@@ -1,0 +1,41 @@
+import { rmSync } from "node:fs";
+import { LOCAL, ROOT } from "../../scripts/paths.ts";
+import { clearRemains, isTended, readRecord } from "../../scripts/stack/record.ts";
+import { type Stack, type StackOptions, startStack } from "../../scripts/stack/stack.ts";
+import { Unusable } from "../../scripts/steps.ts";
+
+/** The systems that benches measure, each from an empty state directory. All are stopped by `stopStacks`. */
+
+const started: Stack[] = [];
+
+/** The product as it ships. */
+export const product = (): Promise<Stack> => start("product", { vars: { TIER_CAPS } });
+
+/** The product with `bench/inside/worker.ts` around it, which counts and drives from inside workerd. */
+export const instrumented = (): Promise<Stack> => start("instrumented", { entry: INSIDE, vars: { TIER_CAPS } });
+
+/** The same on simulated containers: what is left is the control plane. */
+export const simulated = (): Promise<Stack> =>
+  start("simulated", { entry: INSIDE, simulated: true, vars: { TIER_CAPS } });
+
+/** Worker → object → container, and an S3 server. */
+export const bare = (): Promise<Stack> => start("bare", { config: `${ROOT}/bench/bare/wrangler.jsonc` });
+
+const INSIDE = `${ROOT}/bench/inside/worker.ts`;
+/** More than any bench starts. */
+const TIER_CAPS = '{"lite":5000}';
+
+async function start(name: string, options: Omit<StackOptions, "stateDir">): Promise<Stack> {
+  const stateDir = `${LOCAL}/bench/${name}`;
+  const record = readRecord(`${stateDir}/stack.json`);
+  if (record && (await isTended(record))) throw new Unusable(`A bench runs already (process ${record.owner.pid}).`);
+  if (record) await clearRemains(`${stateDir}/stack.json`, record);
+  rmSync(stateDir, { recursive: true, force: true });
+  const stack = await startStack({ ...options, stateDir });
+  started.push(stack);
+  return stack;
+}
+
+export async function stopStacks(): Promise<void> {
+  await Promise.all(started.splice(0).map((stack) => stack.stop()));
+}

@@ -1,0 +1,37 @@
+import type { Admission } from "../../src/fleet/types.ts";
+import product, { Fleet as ProductFleet, StorageGateway as ProductGateway } from "../../src/index.ts";
+import { type Drive, drive } from "./drive.ts";
+
+/**
+ * The product as it ships, with two things that only benches need: it counts what reaches the storage gateway, and it
+ * drives claims from inside workerd, where no HTTP connection is measured with them.
+ */
+export * from "../../src/index.ts";
+
+let storageRequests = 0;
+
+export class StorageGateway extends ProductGateway {
+  override fetch(request: Request): Promise<Response> {
+    storageRequests += 1;
+    return super.fetch(request) as Promise<Response>;
+  }
+}
+
+/** Starts are not what is measured on simulated containers: filling hundreds of slots at ten a second would take minutes. */
+export class Fleet extends ProductFleet {
+  override async admit(): Promise<Admission> {
+    return { admitted: true };
+  }
+}
+
+export default {
+  async fetch(request, env, ctx): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/bench/storage-requests") return Response.json({ storageRequests });
+    if (pathname === "/bench/drive") {
+      const call = (inner: Request) => product.fetch(inner as typeof request, env, ctx);
+      return Response.json(await drive((await request.json()) as Drive, request.headers, call));
+    }
+    return product.fetch(request, env, ctx);
+  },
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,56 @@
+/** Every number that is promised, once. The ones over HTTP are the client's times; how each is measured is in its bench. */
+export interface Promised {
+  readonly text: string;
+  readonly unit: Unit;
+  /** The measured value must be at most, or at least, this. */
+  readonly limit: number;
+  readonly sense: "at most" | "at least";
+  /** The bench that measures it: `npm run bench -- GROUP`. */
+  readonly group: Group;
+  /** Fewer samples than this do not keep a promise. */
+  readonly samples: number;
+}
+
+export type Group = "claim" | "proxy" | "state" | "image";
+export type Unit = "ms" | "×" | "per s" | "MB" | "MiB" | "requests";
+
+export const GROUPS: readonly Group[] = ["claim", "proxy", "state", "image"];
+
+const atMost = (group: Group, limit: number, unit: Unit, samples: number, text: string): Promised => ({
+  text,
+  unit,
+  limit,
+  sense: "at most",
+  group,
+  samples,
+});
+
+export const PROMISES = {
+  "claim.warm": atMost("claim", 20, "ms", 30, "warm claim with nothing to deliver, over HTTP"),
+  "claim.parcel": atMost("claim", 60, "ms", 30, "warm claim with config and secrets, over HTTP"),
+  "claim.state": atMost("claim", 250, "ms", 30, "warm claim with the small tree as state, over HTTP"),
+  "claim.cold": atMost("claim", 1_200, "ms", 30, "cold claim, over HTTP"),
+  "claim.refill": atMost("claim", 4_000, "ms", 5, "refill by five"),
+  "control.alone": atMost("claim", 5, "ms", 50, "control-plane share of a claim, one caller"),
+  "control.rate": {
+    ...atMost("claim", 300, "per s", 50, "claims a second, 32 callers on 16 pools"),
+    sense: "at least",
+  },
+  "control.p99": atMost("claim", 100, "ms", 50, "p99 of a claim, 32 callers on 16 pools"),
+  "proxy.ratio": atMost("proxy", 1.3, "×", 50, "proxied HTTP request, of the bare Worker → object → container"),
+  "proxy.echo": atMost("proxy", 2, "ms", 50, "WebSocket echo through the proxy"),
+  "state.new": atMost("state", 500, "ms", 50, "release, small tree, all new"),
+  "state.changed": atMost("state", 300, "ms", 50, "release, small tree, 5 files changed"),
+  "state.unchanged": atMost("state", 200, "ms", 50, "release, small tree, unchanged"),
+  "state.requests": atMost("state", 5, "requests", 50, "storage requests of an unchanged release (most)"),
+  "state.restore": atMost("state", 150, "ms", 50, "restore of the small tree"),
+  "image.size": atMost("image", 200, "MB", 1, "base image"),
+  "image.idle": atMost("image", 80, "MB", 5, "memory of a container's own parts, idle"),
+  "image.peak": atMost("image", 100, "MiB", 5, "memory of a container's own parts, peak of saves"),
+} as const satisfies Record<string, Promised>;
+
+export type PromiseId = keyof typeof PROMISES;
+
+/** Pure. */
+export const isKept = ({ sense, limit }: Promised, value: number): boolean =>
+  sense === "at most" ? value <= limit : value >= limit;

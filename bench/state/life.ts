@@ -1,0 +1,60 @@
+import { containerOf } from "../harness/engine.ts";
+import { type Api, type Claimed, expectLaunch, pause } from "../harness/tenants.ts";
+import { changeFiles, type Tree, writeTree } from "../harness/trees.ts";
+
+/** What one release took. */
+export interface Save {
+  readonly ms: number;
+  readonly timings: Readonly<Record<string, number>>;
+  /** What reached the storage gateway meanwhile. */
+  readonly requests: number;
+}
+
+/** One tenant's life: a tree is saved new, restored, saved unchanged, restored, and saved with five files changed. */
+export interface Life {
+  readonly fresh: Save;
+  readonly unchanged: Save;
+  readonly changed: Save;
+  readonly restoreMs: readonly number[];
+}
+
+export const CONTAINERS_PER_LIFE = 3;
+
+export async function live(api: Api, poolId: string, tenantId: string, tree: Tree): Promise<Life> {
+  const first = await start(api, poolId, tenantId);
+  await writeTree(await containerOf(api, first.containerId), "/data", tree);
+  const fresh = await release(api, tenantId, first, tree.files);
+
+  const second = await start(api, poolId, tenantId, tree);
+  const unchanged = await release(api, tenantId, second, 0);
+
+  const third = await start(api, poolId, tenantId, tree);
+  const count = Math.min(5, tree.files);
+  await changeFiles(await containerOf(api, third.containerId), "/data", tree, count);
+  const changed = await release(api, tenantId, third, count);
+
+  return { fresh, unchanged, changed, restoreMs: [second, third].map(({ timings }) => timings.restore ?? Number.NaN) };
+}
+
+async function start(api: Api, poolId: string, tenantId: string, tree?: Tree): Promise<Claimed> {
+  const claimed = expectLaunch(await api.claim(tenantId, { poolId }), "warm");
+  if (claimed.restored?.files !== tree?.files)
+    throw new Error(`${tenantId} restored ${JSON.stringify(claimed.restored)}`);
+  await pause(200); // the agent and the workload have come to rest
+  return claimed;
+}
+
+async function release(api: Api, tenantId: string, { containerId }: Claimed, changed: number): Promise<Save> {
+  const before = await storageRequests(api);
+  const { ms, saved, timings = {} } = await api.release(tenantId);
+  const requests = (await storageRequests(api)) - before;
+  if (saved?.changed !== changed)
+    throw new Error(`${tenantId} saved ${JSON.stringify(saved)} instead of ${changed} changes`);
+  await api.untilGone(containerId);
+  return { ms, timings, requests };
+}
+
+async function storageRequests(api: Api): Promise<number> {
+  const { text } = await api.client.must("GET", "/bench/storage-requests");
+  return (JSON.parse(text) as { storageRequests: number }).storageRequests;
+}

@@ -1,0 +1,73 @@
+import { must } from "../../scripts/command.ts";
+import { median } from "../harness/statistics.ts";
+import { changeFiles, type Tree, writeTree } from "../harness/trees.ts";
+
+/** What tuned means (contract: How numbers are measured). */
+const TUNED = "--transfers 32 --checkers 32 --fast-list";
+const SOURCE = "/home/workload/source";
+const TARGET = "/home/workload/target";
+
+/**
+ * The same rclone and the same files in the same image, sent to a plain S3 server: what anyone would do without us. It has
+ * the host's network, so that no sidecar slows it down, and is timed inside the container, without the engine's own time.
+ */
+export class PlainRclone {
+  readonly #container: string;
+  #runs = 0;
+  private constructor(container: string) {
+    this.#container = container;
+  }
+
+  static async start(s3Port: number): Promise<PlainRclone> {
+    const s3 = "RCLONE_CONFIG_S3_";
+    const settings = {
+      TYPE: "s3",
+      PROVIDER: "Other",
+      REGION: "auto",
+      ENDPOINT: `http://127.0.0.1:${s3Port}/cdn-cgi/local/r2/s3`,
+      ACCESS_KEY_ID: "bench-local",
+      SECRET_ACCESS_KEY: "bench-local",
+      FORCE_PATH_STYLE: "true",
+      NO_CHECK_BUCKET: "true",
+    };
+    const environment = Object.entries(settings).flatMap(([name, value]) => ["-e", `${s3}${name}=${value}`]);
+    const run = ["run", "-d", "--rm", "--network", "host", "-u", "workload", ...environment];
+    const id = await must("docker", [...run, "--entrypoint", "sleep", "boilerhouse-sandbox", "infinity"]);
+    return new PlainRclone(id.trim());
+  }
+
+  /** Milliseconds to send a tree that is all new, one with five changes, an unchanged one, and to fetch it. */
+  async round(tree: Tree): Promise<{ fresh: number; changed: number; unchanged: number; fetched: number }> {
+    this.#runs += 1;
+    const remote = `s3:plain/run-${this.#runs}`;
+    await this.#shell(`rm -rf ${SOURCE} ${TARGET}`);
+    await writeTree(this.#container, SOURCE, tree);
+    const up = `rclone sync ${SOURCE} ${remote} ${TUNED}`;
+    const fresh = await this.#timed(up);
+    const unchanged = await this.#timed(up);
+    await changeFiles(this.#container, SOURCE, tree, Math.min(5, tree.files));
+    const changed = await this.#timed(up);
+    const fetched = await this.#timed(`rclone copy ${remote} ${TARGET} ${TUNED}`);
+    return { fresh, changed, unchanged, fetched };
+  }
+
+  async stop(): Promise<void> {
+    await must("docker", ["rm", "-f", "-v", this.#container]);
+  }
+
+  async #timed(line: string): Promise<number> {
+    const printed = await this.#shell(`a=$(date +%s%N); ${line} || exit 1; b=$(date +%s%N); echo $(((b - a) / 1000))`);
+    return Number(printed) / 1_000;
+  }
+
+  #shell(line: string): Promise<string> {
+    return must("docker", ["exec", this.#container, "sh", "-c", line]);
+  }
+}
+
+export type PlainRounds = Awaited<ReturnType<PlainRclone["round"]>>[];
+
+export const plain = (rounds: PlainRounds, what: keyof PlainRounds[number]) => ({
+  with: "plain rclone",
+  value: median(rounds.map((round) => round[what])),
+});
