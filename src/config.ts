@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type PoolId, SLUG } from "./ids.ts";
+import { type PoolId, parsePoolId, SLUG } from "./ids.ts";
 import { TIERS, type Tier } from "./runtime/port.ts";
 
 /**
@@ -133,7 +133,7 @@ export function parseConfig(env: object): Config {
     secretsKey: parsed.SECRETS_KEY ?? null,
     tenantDomain: parsed.TENANT_DOMAIN,
     runtime: parsed.RUNTIME,
-    demoPool: (parsed.DEMO_POOL as PoolId | undefined) ?? null,
+    demoPool: parsePoolId(parsed.DEMO_POOL ?? ""),
     tierCaps: parsed.TIER_CAPS,
     deadlines: {
       wakeMs: parsed.SANDBOX_WAKE_TIMEOUT_MS,
