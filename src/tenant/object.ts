@@ -120,6 +120,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {
+    // An operation that this object's earlier life began is gone on with by whoever asks first.
+    if (!finished && !this.#running.has(id)) this.#commit({ type: "tick", running: false }, null);
     const promise = finished ?? this.#running.get(id);
     if (promise && ms > 0) {
       try {

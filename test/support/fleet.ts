@@ -56,7 +56,8 @@ export const get = (tenant: string, path: string) => request("GET", `/t/${tenant
 /** A body that nobody reads keeps its request open, and with it the objects that it passes. */
 async function read(pending: Promise<Response>): Promise<Response> {
   const response = await pending;
-  return new Response(await response.arrayBuffer(), response);
+  const body = await response.arrayBuffer();
+  return new Response(body.byteLength > 0 ? body : null, response);
 }
 
 export interface ClaimBody {

@@ -95,6 +95,17 @@ describe("objects that leave memory", () => {
     expect((await claim("forgotten")).body).toMatchObject({ restored: { generation: 1 } });
   });
 
+  it("go on with a claim that was cut off as soon as somebody asks for it", async () => {
+    const pool = await aPool("cut-claim", { minSize: 2 });
+    const claiming = claim("eager", pool).catch(() => null);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await abortAllDurableObjects();
+    await claiming;
+    const again = await claim("eager", pool);
+    expect(again.body).toMatchObject({ state: "active" });
+    expect((await put("eager", "a.txt", "x")).status).toBeLessThan(300);
+  });
+
   it("finish an operation that was cut off in the middle", async () => {
     const pool = await aPool("cut", { minSize: 2 });
     await claim("halfway", pool);

@@ -1,7 +1,7 @@
 # How the control script answers. Every answer is one write, so that it is one packet.
 
 respond() { # STATUS BODY
-  printf 'Status: %s\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' "$1" "${#2}" "$2"
+  printf 'Status: %s\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' "$1" "${#2}" "$2"
 }
 
 fail() { # STATUS CODE DETAIL

@@ -2,7 +2,7 @@
 [ -n "$state_dir" ] || fail '409 Conflict' no_state 'there is no state directory'
 listing=$private/manifest.$$
 if find "$state_dir" -xdev -printf '%y %m %U %G %s %T@ %C@ %i %P\0%l\0' > "$listing"; then
-  printf 'Status: 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %s\r\n\r\n' "$(stat -c %s "$listing")"
+  printf 'Status: 200 OK\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: %s\r\n\r\n' "$(stat -c %s "$listing")"
   cat "$listing"
   rm -f "$listing"
 else
