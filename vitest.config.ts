@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit`: pure code in Node. `workers`: the whole Worker with its Durable Objects in workerd, on simulated containers
- * (the plugin has no real ones). `e2e` on real containers is started by scripts/test.mjs.
+ * (the plugin has no real ones). `e2e`: `wrangler dev` from outside, on real containers.
  */
 export default defineConfig({
   test: {
@@ -30,6 +30,20 @@ export default defineConfig({
           include: ["test/workers/**/*.test.ts"],
           setupFiles: ["test/support/migrate.ts"],
           testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          environment: "node",
+          include: ["test/e2e/**/*.test.ts"],
+          globalSetup: ["test/support/e2e-teardown.ts"],
+          // One worker for all files, one after the other, so that they can share a stack (test/support/e2e-stack.ts).
+          fileParallelism: false,
+          maxWorkers: 1,
+          isolate: false,
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
         },
       },
     ],
