@@ -96,15 +96,18 @@ async function run(program: string, call: Call): Promise<Output> {
   }
 }
 
+/** One simple command and what joins it to the one before. */
+interface Step {
+  joint: string;
+  words: string[];
+}
+
 async function shell(call: Omit<Call, "args">, script: string): Promise<Output> {
   let stdout = "";
   let stderr = "";
   let exitCode = 0;
-  for (const [, joint, part = ""] of script.matchAll(/(^|;|&&)((?:[^;&'"]|'[^']*'|"[^"]*")*)/g)) {
-    if (part.trim() === "" || (joint === "&&" && exitCode !== 0)) continue;
-    const words = [...part.matchAll(/'([^']*)'|"([^"]*)"|[^\s'"]+/g)].map(
-      ([word, single, double]) => single ?? double ?? word,
-    );
+  for (const { joint, words } of stepsOf(script)) {
+    if (words.length === 0 || (joint === "&&" && exitCode !== 0)) continue;
     const redirect = words.findIndex((word) => word === ">" || word === ">&2");
     const [program = "", ...args] = redirect < 0 ? words : words.slice(0, redirect);
     if (program === "exit") return { exitCode: Number(args[0] ?? exitCode), stdout, stderr };
@@ -114,11 +117,19 @@ async function shell(call: Omit<Call, "args">, script: string): Promise<Output> 
     const printed = new TextDecoder().decode(bytes(output.stdout ?? ""));
     const target = words[redirect + 1];
     if (words[redirect] === ">&2") stderr += printed;
-    else if (redirect >= 0 && target !== undefined)
-      call.container.files.write(absolute(call, target), printed, call.user);
-    else stdout += printed;
+    else if (redirect < 0 || target === undefined) stdout += printed;
+    else call.container.files.write(absolute(call, target), printed, call.user);
   }
   return { exitCode, stdout, stderr };
+}
+
+function stepsOf(script: string): Step[] {
+  const steps: Step[] = [{ joint: "", words: [] }];
+  for (const [token] of script.matchAll(/&&|;|\n|>&2|>|(?:'[^']*'|"[^"]*"|[^\s;&>'"])+/g)) {
+    if (token === "&&" || token === ";" || token === "\n") steps.push({ joint: token, words: [] });
+    else steps.at(-1)?.words.push(token.replace(/'([^']*)'|"([^"]*)"/g, "$1$2"));
+  }
+  return steps;
 }
 
 function each(args: readonly string[], perform: (path: string) => void): Output {

@@ -48,6 +48,7 @@ export class SimulatedInit {
     const own = Object.entries(env).filter(([name]) => !name.startsWith("BOILERHOUSE_"));
     this.supervisor = new Supervisor(container, user, Object.fromEntries(own), this.#secretsDir);
     const { files } = container;
+    files.makeDirectory("/tmp", ROOT, 0o1777);
     files.makeDirectory("/run/boilerhouse", ROOT, 0o711);
     files.makeDirectory(this.#secretsDir, user, 0o500);
     files.write("/run/boilerhouse/boot", "");

@@ -60,6 +60,7 @@ export class Sandbox {
   #upgrade(url: URL): Response {
     if (url.pathname !== "/echo") return new Response(null, { status: 404 });
     const { 0: client, 1: server } = new WebSocketPair();
+    server.binaryType = "arraybuffer"; // a Blob could not be sent back
     server.accept();
     this.#sockets.add(server);
     server.addEventListener("message", ({ data }) => server.send(data));
