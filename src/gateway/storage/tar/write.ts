@@ -59,7 +59,7 @@ function paxRecords(entry: TarEntry, path: string, seconds: number): string {
   if (entry.size > LARGEST_OCTAL_SIZE) out += record("size", String(entry.size));
   if (entry.uid > LARGEST_OCTAL_ID) out += record("uid", String(entry.uid));
   if (entry.gid > LARGEST_OCTAL_ID) out += record("gid", String(entry.gid));
-  if (!entry.mtimeNs.endsWith("000000000") || seconds < 0 || seconds > LARGEST_OCTAL_SIZE) {
+  if (!/^0$|000000000$/.test(entry.mtimeNs) || seconds < 0 || seconds > LARGEST_OCTAL_SIZE) {
     out += record("mtime", decimalSeconds(entry.mtimeNs));
   }
   return out;
