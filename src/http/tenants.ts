@@ -1,12 +1,15 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import { createMiddleware } from "hono/factory";
 import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
-import { Problem } from "../errors/problem.ts";
+import type { ErrorCode } from "../errors/codes.ts";
+import { Problem, problemResponse } from "../errors/problem.ts";
+import { parseTenantId } from "../ids.ts";
 import { claimSchema, releaseSchema } from "../registry/requests.ts";
 import type { OperationView } from "../tenant/types.ts";
 import { jsonBody } from "./body.ts";
 import { checkClaim } from "./claim.ts";
-import { json, refusals, resource } from "./context.ts";
+import { type AppEnv, json, refusals, resource } from "./context.ts";
 import { addressOf, type Endpoints } from "./endpoints.ts";
 import { tenantParam } from "./params.ts";
 import { claimed, claimView, pending, pendingView, released, releaseView, status, statusView } from "./views.ts";
@@ -36,12 +39,22 @@ const claim = createRoute({
   },
 });
 
+/** A body is refused only where there is a tenant that it could be about (contract: order of refusals). */
+const knownFirst = createMiddleware<AppEnv>(async (c, next) => {
+  await next();
+  const id = parseTenantId(c.req.param("id") ?? "");
+  if (!id || !(c.error instanceof Problem) || !BODY_REFUSALS.has(c.error.failure.code)) return;
+  const status = await tenantOf(c.env, id).status(id);
+  if (!status.ok) c.res = problemResponse(status.failure, c.get("requestId"));
+});
+const BODY_REFUSALS = new Set<ErrorCode>(["malformed_json", "unsupported_media_type", "payload_too_large", "invalid"]);
+
 const release = createRoute({
   method: "post",
   path: "/api/v1/tenants/{id}/release",
   summary: "Save the tenant's state and take its container away",
   tags: ["tenants"],
-  middleware: jsonBody("optional"),
+  middleware: [knownFirst, jsonBody("optional")],
   request: {
     params: tenantParam,
     query: z.object({ wait: waitSchema(0) }),
