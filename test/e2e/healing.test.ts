@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { eventually } from "../support/e2e-client.ts";
 import { type Container, containerOf } from "../support/e2e-docker.ts";
 import { onContainers, useSharedStack } from "../support/e2e-stack.ts";
 
@@ -9,7 +10,13 @@ onContainers("a container that ends on its own", () => {
     loses("killed", (container) => container.kill()));
 
   it("restarted in place by the engine after its PID 1 failed, counts as lost in the same way", () =>
-    loses("rebooted", (container) => container.failPid1()));
+    loses("rebooted", async (container) => {
+      await container.failPid1();
+      await eventually(async () => {
+        const now = await container.inspect();
+        expect(now === null || now.RestartCount > 0, "restarted, or removed already").toBe(true);
+      });
+    }));
 
   it("that is replaced for a request with a body and an upgrade, carries them out or says that it did not", async () => {
     const { client } = shared;
@@ -32,8 +39,11 @@ onContainers("a container that ends on its own", () => {
     const { containerId, epoch } = await client.claimed("crasher", { poolId: "work" });
     await client.put("crasher", "before", "still here");
     expect((await client.at("crasher", "POST", "/crash")).status).toBe(202);
-    const answer = await client.get("crasher", "before");
-    expect([answer.status, answer.text]).toEqual([200, "still here"]);
+    await eventually(async () => {
+      const answer = await client.get("crasher", "before");
+      if (answer.status === 503) expect(Number(answer.headers["retry-after"])).toBeGreaterThan(0);
+      expect([answer.status, answer.text]).toEqual([200, "still here"]);
+    }, 10_000);
     expect((await client.status("crasher")).body).toMatchObject({ containerId, epoch, state: "active" });
     await client.discard("crasher");
   });
