@@ -285,9 +285,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return { alive: true };
   }
 
-  #notCurrent(epoch: Epoch): { ok: false; failure: { code: "stale_epoch"; detail: string } } | null {
+  /** Why this container does nothing for an epoch. One that is gone says so: whoever asks would otherwise wait for it for ever. */
+  #notCurrent(epoch: Epoch): { ok: false; failure: Failure } | null {
     if (this.#holder?.epoch === epoch) return null;
-    return { ok: false, failure: { code: "stale_epoch", detail: `The container does not serve epoch ${epoch}.` } };
+    if (!this.#boot || !this.#runtime.running) return failed("container_unavailable", "The container is gone.");
+    return failed("stale_epoch", `The container does not serve epoch ${epoch}.`);
   }
 
   #move(event: InstanceTransition): boolean {

@@ -74,7 +74,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       if (plan.kind === "full") {
         return failed("capacity_exhausted", `Pool ${record.id} holds ${record.spec.maxSize} containers, its maxSize.`, { retryAfterMs: 5_000 });
       }
-      if (plan.kind === "warm" && !this.#live.has(plan.slot.containerId) && !(await this.#isAlive(plan.slot))) {
+      if (plan.kind !== "start" && !(await this.#isUsable(plan.slot))) {
         this.#background(this.retire(plan.slot.containerId, "not running"));
         continue;
       }
@@ -235,13 +235,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     await Promise.all([
       ...slots.filter((slot) => slot.state === "draining").map((slot) => this.retire(slot.containerId, "swept")),
       ...slots.filter((slot) => slot.state === "warm").map((slot) => this.#checkWarm(slot)),
+      ...slots.filter((slot) => slot.state === "starting" && !this.#starts.has(slot.containerId)).map((slot) => this.#resumeStart(slot)),
       ...slots.filter((slot) => slot.lease?.confirmBy && slot.lease.confirmBy <= now).map((slot) => this.#confirm(slot)),
       ...planShrink(record, slots, now).map((id) => this.retire(id, "surplus")),
     ]);
-    // A start whose promise died with an earlier life of this object goes on: booting is idempotent.
-    for (const slot of slots) {
-      if (slot.state === "starting" && !this.#starts.has(slot.containerId) && this.#store.slot(slot.containerId) === slot) this.#start(slot, 0);
-    }
     this.#refill();
     this.#store.arm(this.#nextAlarm(Date.now()));
   }
@@ -257,6 +254,22 @@ export class Pool extends DurableObject<Env> implements PoolApi {
 
   async #checkWarm(slot: Slot): Promise<void> {
     if (!(await this.#isAlive(slot)) && this.#store.slot(slot.containerId)?.state === "warm") await this.retire(slot.containerId, "not running");
+  }
+
+  /** A start whose promise died with an earlier life of this object goes on (booting is idempotent) where its container is still there. */
+  async #resumeStart(slot: Slot): Promise<void> {
+    const alive = await this.#isAlive(slot);
+    const current = this.#store.slot(slot.containerId);
+    if (current?.state !== "starting" || this.#starts.has(slot.containerId)) return;
+    if (alive) this.#start(current, 0);
+    else await this.retire(slot.containerId, "start interrupted");
+  }
+
+  /** Whether a slot may be given out: of what an earlier life of this object stored, only what still runs. */
+  async #isUsable(slot: Slot): Promise<boolean> {
+    if (slot.state === "warm") return this.#live.has(slot.containerId) || (await this.#isAlive(slot));
+    if (slot.state === "starting") return this.#starts.has(slot.containerId) || (await this.#isAlive(slot));
+    return true; // leased already: its tenant finds out, and asks again under a new epoch
   }
 
   async #isAlive(slot: Slot): Promise<boolean> {
