@@ -103,7 +103,8 @@ async function upgrade(request: Request, routed: Routed, { runtime, hooks }: Pro
 /** The container's response as the client may see it; `end` is called when its body ended or nobody reads it any more. */
 function passOn(response: Response, request: Request, routed: Routed, end: () => void): Response {
   const headers = toClient(response.headers, routed.exposure, request.headers.get("x-request-id"));
-  const init = { status: response.status, statusText: response.statusText, headers };
+  const { status, statusText } = response;
+  const init = statusText === "" ? { status, headers } : { status, statusText, headers };
   if (response.body === null || hasNoBody(response.status)) {
     end();
     return new Response(null, init);

@@ -75,7 +75,8 @@ export function withoutVerdict(response: Response): Response {
 
 function copyOf({ status, statusText, headers, body, webSocket }: Response): Response {
   if (webSocket) return new Response(null, { status, headers, webSocket });
-  return new Response(hasNoBody(status) ? null : body, { status, statusText, headers });
+  const init = statusText === "" ? { status, headers } : { status, statusText, headers };
+  return new Response(hasNoBody(status) ? null : body, init);
 }
 
 /** Statuses that exclude a body, whatever an empty stream says. */

@@ -17,11 +17,17 @@ export async function call<T = Record<string, unknown>>(method: string, path: st
   return { status: response.status, body: (await response.json()) as T, headers: response.headers };
 }
 
-export function request(method: string, path: string, body?: BodyInit, headers: Record<string, string> = {}): Promise<Response> {
+export function request(
+  method: string,
+  path: string,
+  body?: BodyInit,
+  headers: Record<string, string> = {},
+  signal?: AbortSignal,
+): Promise<Response> {
   const target = path.startsWith("http") ? path : `${ORIGIN}${path}`;
-  return (exports as unknown as { default: Fetcher }).default.fetch(
-    new Request(target, { method, headers: { authorization: `Bearer ${KEY}`, ...headers }, ...(body === undefined ? {} : { body }) }),
-  );
+  const more = { ...(body === undefined ? {} : { body }), ...(signal ? { signal } : {}) };
+  const init = { method, headers: { authorization: `Bearer ${KEY}`, ...headers }, ...more };
+  return (exports as unknown as { default: Fetcher }).default.fetch(new Request(target, init));
 }
 
 /** Registers a workload and a pool of it, and waits until the pool is warm. */

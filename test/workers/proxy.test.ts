@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { hostLabel, type TenantId } from "../../src/ids.ts";
-import { aPool, call, claim, put, release, request, simulation, status } from "../support/fleet.ts";
+import { instanceOf } from "../../src/durable/stubs.ts";
+import { type ContainerId, hostLabel, type TenantId } from "../../src/ids.ts";
+import { aPool, call, claim, env, put, release, request, simulation, status } from "../support/fleet.ts";
 
 afterEach(() => simulation.every.faults.clear());
 
@@ -111,6 +112,19 @@ describe("a route that is old", () => {
     const closed = new Promise((resolve) => socket.addEventListener("close", ({ code }) => resolve(code)));
     await release("socket");
     expect(await closed).toBe(1012);
+  });
+});
+
+describe("a client that goes away", () => {
+  test("does not keep its container awake", async () => {
+    const { body } = await claim("impatient", await aPool("aborts"));
+    const open = async () => (await instanceOf(env, body.containerId as ContainerId).observe()).openRequests;
+    const gone = new AbortController();
+    const hanging = request("POST", "/t/impatient/hang", undefined, {}, gone.signal);
+    await expect.poll(open).toBe(1);
+    gone.abort();
+    await expect(hanging).rejects.toThrow();
+    await expect.poll(open).toBe(0);
   });
 });
 
