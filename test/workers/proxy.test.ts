@@ -146,7 +146,7 @@ describe("a container that is gone", () => {
 describe("a tenant that is starting", () => {
   test("is a page for a person and a problem for a program, both to be tried again", async () => {
     const pool = await aPool("slow", { minSize: 0 });
-    simulation.every.slow("ready", 2_500);
+    simulation.every.slow("ready", 2_500, { times: 20 });
     const claimed = await call("POST", "/api/v1/tenants/sleepy/claim?wait=0s", { poolId: pool });
     expect(claimed.status).toBe(202);
     expect(claimed.headers.get("location")).toMatch(/^\/api\/v1\/operations\/op-/);
