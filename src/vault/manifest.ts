@@ -1,27 +1,13 @@
 import { createHash } from "node:crypto";
-import { type Entry, keyOf, type Tree } from "./tree.ts";
+import type { Entry, Tree } from "./tree.ts";
 
 /**
  * SHA-256 over every path of a tree with all that a restore must bring back: equal hashes mean equal trees.
- * Sorted by key in code units, each value as JSON, so that no name can imitate another line.
+ * One line of JSON per path, sorted, so that neither the order of the entries nor a name that imitates a line matters.
  */
 export function treeHash(tree: Tree): string {
-  const hash = createHash("sha256");
-  const lines: [string, Entry][] = [...tree.values()].map((entry) => [keyOf(entry.path, entry.kind), entry]);
-  lines.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  const text = lines.map(([key, e]) =>
-    JSON.stringify([
-      key,
-      e.kind,
-      e.mode,
-      e.uid,
-      e.gid,
-      e.mtimeNs,
-      e.target,
-      e.content?.size,
-      e.content?.sha256,
-      e.content?.partSize,
-    ]),
-  );
-  return hash.update(text.join("\n")).digest("hex");
+  return createHash("sha256").update(Array.from(tree.values(), lineOf).sort().join("\n")).digest("hex");
 }
+
+const lineOf = ({ path, kind, mode, uid, gid, mtimeNs, target, content }: Entry): string =>
+  JSON.stringify([path, kind, mode, uid, gid, mtimeNs, target, content?.size, content?.sha256, content?.partSize]);

@@ -6,7 +6,7 @@ import { evaluate, rangeOf } from "../../src/gateway/storage/conditions.ts";
 import { S3Error } from "../../src/gateway/storage/errors.ts";
 import { httpDate, isoNanoseconds } from "../../src/gateway/storage/list.ts";
 import { chosenParts, compose } from "../../src/gateway/storage/multipart.ts";
-import { operationOf } from "../../src/gateway/storage/operation.ts";
+import { decodeKey, encodeKey, operationOf } from "../../src/gateway/storage/operation.ts";
 import { element, elements, textOf } from "../../src/gateway/storage/xml.ts";
 
 const asked = (line: string, headers: Record<string, string> = {}): string => {
@@ -55,7 +55,8 @@ describe("requests and what they are", () => {
     ["PUT /state/a?tagging", "NotImplemented"],
     ["DELETE /state", "NotImplemented"],
     ["PATCH /state/a", "NotImplemented"],
-    ["GET /state/%ff", "InvalidURI"],
+    ["GET /state/%ff", "GetObject"],
+    ["GET /state/%f", "InvalidURI"],
     ["GET /state/a%00b", "InvalidArgument"],
     [`GET /state/${"a".repeat(1025)}`, "KeyTooLongError"],
     [`GET /state/${"a".repeat(1024)}`, "GetObject"],
@@ -73,6 +74,7 @@ describe("requests and what they are", () => {
         fc.pre(key.isWellFormed() && !key.includes("\0") && !/^[/]|(^|\/)\.{1,2}(\/|$)/.test(key));
         const url = new URL(`http://sink.internal/state/${encodeURIComponent(key)}`);
         expect(operationOf("GET", url, new Headers())).toEqual({ name: "GetObject", key });
+        expect(decodeKey(encodeKey(key))).toBe(key);
       }),
     );
   });

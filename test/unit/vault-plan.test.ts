@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { epoch, generation } from "../../src/ids.ts";
-import { after, decided, type SaveEvent, type SaveState } from "../../src/vault/lifecycle.ts";
+import { decided, type SaveEvent, type SaveState, after as stateAfter } from "../../src/vault/lifecycle.ts";
 import { planCommit, planFence, planSend, refusal, shrank, type VaultRecord } from "../../src/vault/plan.ts";
 import { KEEP, type Kept, needed, retained } from "../../src/vault/retention.ts";
 import type { ManifestEntry } from "../../src/vault/types.ts";
@@ -23,7 +23,7 @@ describe("a save's lifecycle", () => {
 
   it("is this table and nothing else", () => {
     const legal = states
-      .flatMap((state) => events.map((event) => [state, event, after(state, event)] as const))
+      .flatMap((state) => events.map((event) => [state, event, stateAfter(state, event)] as const))
       .filter(([, , to]) => to !== null);
     expect(legal).toEqual([
       ["open", "reopen", "open"],
@@ -40,7 +40,7 @@ describe("a save's lifecycle", () => {
   it("never leaves a decision but by promotion", () => {
     for (const state of states.filter(decided)) {
       for (const event of events)
-        expect(after(state, event)).toBe(state === "quarantined" && event === "promote" ? "committed" : null);
+        expect(stateAfter(state, event)).toBe(state === "quarantined" && event === "promote" ? "committed" : null);
     }
   });
 });

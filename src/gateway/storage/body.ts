@@ -5,24 +5,21 @@ import { ByteSource, type Pull, TruncatedError } from "./source.ts";
 
 /** A peer that sends nothing for this long is gone; the save's own deadline is for its owner. */
 const STALL_MS = 60_000;
-/** Large enough that a thousand small files cost a dozen reads. */
-const READ_SIZE = 1024 * 1024;
-const READ_AT_LEAST = 256 * 1024;
+/** Large enough that a thousand small files cost two dozen reads. */
+const READ_SIZE = 512 * 1024;
 
-/** Chunks of a request's body, large ones where the stream allows. @throws DeadlineError when it stalls */
-export function pullFrom(stream: ReadableStream<Uint8Array> | null): Pull {
+/** Chunks of a request's body, large ones where the stream allows; `length` where it is known. @throws DeadlineError when it stalls */
+export function pullFrom(stream: ReadableStream<Uint8Array> | null, length = READ_SIZE): Pull {
   if (stream === null) return async () => null;
   const byob = byobReader(stream);
   if (byob === null) {
     const reader = stream.getReader();
     return async () => nonEmpty(() => within(STALL_MS, "reading the body", reader.read()));
   }
+  // A buffer that is filled whole is not zeroed for nothing; at its end the stream answers with less.
+  const size = Math.min(Math.max(length, 1), READ_SIZE);
   return async () => {
-    const { value } = await within(
-      STALL_MS,
-      "reading the body",
-      byob.readAtLeast(READ_AT_LEAST, new Uint8Array(READ_SIZE)),
-    );
+    const { value } = await within(STALL_MS, "reading the body", byob.readAtLeast(size, new Uint8Array(size)));
     return value === undefined || value.length === 0 ? null : value;
   };
 }
@@ -70,7 +67,7 @@ export function uploadOf(request: Request): Upload {
   if (contentMd5 !== null && !/^[A-Za-z0-9+/]{22}==$/.test(contentMd5)) {
     throw new S3Error("InvalidDigest", "The Content-MD5 you specified is not valid.");
   }
-  const pull = pullFrom(request.body);
+  const pull = pullFrom(request.body, chunked ? READ_SIZE : length);
   return {
     pull: chunked ? decodeChunked(pull) : pull,
     length,

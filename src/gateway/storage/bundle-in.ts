@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type BundleEntry, type ContentRef, INLINE_LIMIT, PAGE_LIMIT } from "../../vault/storage.ts";
 import { pullFrom, streamThrough } from "./body.ts";
 import { ask, type Gateway } from "./context.ts";
@@ -112,7 +112,7 @@ class Batches {
   #add(entry: TarEntry, bytes: Uint8Array): void {
     this.#packed.set(bytes, this.#used);
     this.#used += bytes.length;
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const sha256 = hash("sha256", bytes, "hex");
     // Not an MD5, and not formed like one, so that no client takes it for the content's: hashing twice would cost as much as storing.
     const etag = `${sha256.slice(0, 32)}-1`;
     this.#entries.push(bundleEntry(entry, { size: bytes.length, sha256, partSize: null, etag, object: null }));

@@ -1,4 +1,5 @@
 import type { Generation } from "../../ids.ts";
+import { encodeName } from "../../vault/names.ts";
 import type { GenerationPage, PageCursor, PageEntry } from "../../vault/storage.ts";
 import { ask, type Gateway } from "./context.ts";
 import { BLOCK, padded } from "./tar/header.ts";
@@ -6,7 +7,6 @@ import { END, headerOf } from "./tar/write.ts";
 
 /** R2 contents that are asked for before they are needed. */
 const AHEAD = 4;
-const encoder = new TextEncoder();
 
 /**
  * Streams a generation as the tar of docs/container.md: `tree/…`, then `sums` and `parts` to verify it by. They come last, so that
@@ -116,7 +116,7 @@ export function escapeName(path: string): { line: string; name: string } {
 }
 
 function textFile(path: string, lines: readonly string[]): Uint8Array[] {
-  const text = encoder.encode(lines.join(""));
+  const text = encodeName(lines.join(""));
   const header = headerOf({
     path,
     kind: "file",

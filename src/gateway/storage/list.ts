@@ -1,7 +1,7 @@
 import type { ListedObject, ListPage, ListQuery } from "../../vault/storage.ts";
 import { ask, type Gateway } from "./context.ts";
 import { S3Error } from "./errors.ts";
-import { BUCKET } from "./operation.ts";
+import { BUCKET, encodeKey } from "./operation.ts";
 import { element, group, xmlDocument } from "./xml.ts";
 
 const MOST_KEYS = 1000;
@@ -95,10 +95,7 @@ function encoderOf(query: URLSearchParams): (key: string) => string {
   const type = query.get("encoding-type");
   if (type === null || type === "") return (key) => key;
   if (type !== "url") throw new S3Error("InvalidArgument", "Invalid Encoding Method specified in Request.");
-  return (key) =>
-    encodeURIComponent(key)
-      .replace(/%2F/g, "/")
-      .replace(/[!'()]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeKey;
 }
 
 /** The file's own mod-time to the nanosecond: with `--use-server-modtime` an unchanged tree then needs no HEAD (design §4). */

@@ -1,3 +1,4 @@
+import { decodeName, encodeName } from "../../vault/names.ts";
 import { S3Error } from "./errors.ts";
 
 export const BUCKET = "state";
@@ -84,15 +85,23 @@ function notImplemented(method: string, extra: readonly string[]): S3Error {
   return new S3Error("NotImplemented", `${what} is not implemented here.`);
 }
 
-/** @throws S3Error `InvalidURI`, `KeyTooLongError`, `InvalidArgument` */
+/** A key as the vault names it, out of its percent-encoded bytes. @throws S3Error `InvalidURI`, `KeyTooLongError`, `InvalidArgument` */
 export function decodeKey(encoded: string): string {
-  let key: string;
-  try {
-    key = decodeURIComponent(encoded);
-  } catch {
-    throw new S3Error("InvalidURI", "The key is not valid percent-encoded UTF-8.");
-  }
-  if (new TextEncoder().encode(key).length > 1024) throw new S3Error("KeyTooLongError", "Your key is too long.");
-  if (key.includes("\0")) throw new S3Error("InvalidArgument", "A key cannot contain NUL.");
-  return key;
+  if (/%(?![0-9a-fA-F]{2})/.test(encoded)) throw new S3Error("InvalidURI", "The key is not percent-encoded.");
+  const bytes = Buffer.from(
+    encoded.replace(/%([0-9a-fA-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+    "latin1",
+  );
+  if (bytes.length > 1024) throw new S3Error("KeyTooLongError", "Your key is too long.");
+  if (bytes.includes(0)) throw new S3Error("InvalidArgument", "A key cannot contain NUL.");
+  return decodeName(bytes);
+}
+
+/** As S3 writes keys with `encoding-type=url`: everything but unreserved characters and slashes. */
+export function encodeKey(key: string): string {
+  if (/^[A-Za-z0-9\-_.~/]*$/.test(key)) return key;
+  return Array.from(encodeName(key), (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9\-_.~/]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }).join("");
 }

@@ -1,3 +1,6 @@
+/** Answers with the next bytes, never empty, or null at the end. */
+export type Pull = () => Promise<Uint8Array | null>;
+
 /** The stream ended before what was promised. */
 export class TruncatedError extends Error {
   constructor() {
@@ -6,11 +9,8 @@ export class TruncatedError extends Error {
   }
 }
 
-/** Answers with the next bytes, never empty, or null at the end. */
-export type Pull = () => Promise<Uint8Array | null>;
-
 /**
- * Bytes by count out of a stream of chunks. What it hands out are views that stay valid, so that small contents are copied once, by whoever keeps them.
+ * Bytes by count out of a stream of chunks. What it hands out stays valid and is a view where it can be: only what lies across two chunks is copied.
  */
 export class ByteSource {
   readonly #pull: Pull;
@@ -23,18 +23,13 @@ export class ByteSource {
 
   /** Exactly `count` bytes. Answers without waiting when they are there: a thousand small files must not cost a thousand turns. @throws TruncatedError */
   take(count: number): Uint8Array | Promise<Uint8Array> {
-    if (this.#chunk.length - this.#at < count) return this.#fill(count).then(() => this.#cut(count));
-    return this.#cut(count);
+    return this.#chunk.length - this.#at < count ? this.#across(count) : this.#cut(count);
   }
 
   /** Up to `count` bytes, at least one. @throws TruncatedError */
   async some(count: number): Promise<Uint8Array> {
-    if (this.#at === this.#chunk.length) await this.#fill(1);
+    if (this.#at === this.#chunk.length) await this.#next();
     return this.#cut(Math.min(count, this.#chunk.length - this.#at));
-  }
-
-  async skip(count: number): Promise<void> {
-    for (let left = count; left > 0; ) left -= (await this.some(left)).length;
   }
 
   /** Reads to the end. */
@@ -49,28 +44,20 @@ export class ByteSource {
     return view;
   }
 
-  async #fill(count: number): Promise<void> {
-    const parts = [this.#chunk.subarray(this.#at)];
-    let length = this.#chunk.length - this.#at;
-    while (length < count) {
-      const next = await this.#pull();
-      if (next === null) throw new TruncatedError();
-      parts.push(next);
-      length += next.length;
+  async #across(count: number): Promise<Uint8Array> {
+    const whole = new Uint8Array(count);
+    for (let filled = 0; filled < count; ) {
+      const part = await this.some(count - filled);
+      whole.set(part, filled);
+      filled += part.length;
     }
-    this.#chunk = join(parts, length);
+    return whole;
+  }
+
+  async #next(): Promise<void> {
+    const chunk = await this.#pull();
+    if (chunk === null) throw new TruncatedError();
+    this.#chunk = chunk;
     this.#at = 0;
   }
-}
-
-function join(parts: Uint8Array[], length: number): Uint8Array {
-  const filled = parts.filter((part) => part.length > 0);
-  if (filled.length === 1) return filled[0] as Uint8Array;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of filled) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

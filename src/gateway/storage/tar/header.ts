@@ -1,3 +1,5 @@
+import { decodeName } from "../../../vault/names.ts";
+
 /** One entry of a tar, as both directions see it. */
 export interface TarEntry {
   /** Relative, without `./`, without a trailing slash; the root directory is the empty path. */
@@ -19,7 +21,7 @@ export const BLOCK = 512;
 /** Bytes that `size` bytes of content take in a tar. */
 export const padded = (size: number): number => Math.ceil(size / BLOCK) * BLOCK;
 
-export type TarFault = "checksum" | "number" | "path" | "name_too_long" | "unsupported_type" | "not_utf8";
+export type TarFault = "checksum" | "number" | "path" | "name_too_long" | "unsupported_type";
 
 /** A tar that is refused; nothing of it may become visible. */
 export class TarError extends Error {
@@ -43,18 +45,7 @@ export interface RawHeader {
   link: string;
 }
 
-const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** UTF-8 or nothing: a name that cannot be represented must not be saved under another name. @throws TarError */
-export function utf8(bytes: Uint8Array): string {
-  try {
-    return text.decode(bytes);
-  } catch {
-    throw new TarError("not_utf8", "A file name is not valid UTF-8.");
-  }
-}
-
-/** Null for a block of zeros, which ends an archive. @throws TarError `checksum`, `number`, `not_utf8` */
+/** Null for a block of zeros, which ends an archive. @throws TarError `checksum`, `number` */
 export function parseHeader(block: Uint8Array): RawHeader | null {
   // The stored checksum counts its own eight bytes as spaces (POSIX ustar).
   let sum = 8 * 32;
@@ -81,7 +72,7 @@ export function parseHeader(block: Uint8Array): RawHeader | null {
  * @throws TarError `path`, `name_too_long`
  */
 export function safePath(name: string): string {
-  if (name.length > 4096) throw new TarError("name_too_long", "A file name is longer than 4096 characters.");
+  if (name.length > 4096) throw new TarError("name_too_long", "A path is longer than 4096 characters.");
   if (name.startsWith("/")) throw new TarError("path", `The path ${JSON.stringify(name)} is absolute.`);
   if (name.includes("\0")) throw new TarError("path", "A path contains a NUL character.");
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
@@ -114,7 +105,18 @@ function number(block: Uint8Array, at: number, length: number): number {
 }
 
 function cString(block: Uint8Array, at: number, length: number): string {
-  let end = at;
-  while (end < at + length && block[end] !== 0) end++;
-  return utf8(block.subarray(at, end));
+  let name = "";
+  for (let i = at; i < at + length; i++) {
+    const byte = block[i] as number;
+    if (byte === 0) return name;
+    if (byte >= 0x80) return longString(block, at, length);
+    name += String.fromCharCode(byte);
+  }
+  return name;
+}
+
+/** Beyond ASCII. */
+function longString(block: Uint8Array, at: number, length: number): string {
+  const end = block.subarray(at, at + length).indexOf(0);
+  return decodeName(block.subarray(at, end === -1 ? at + length : at + end));
 }

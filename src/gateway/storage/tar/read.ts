@@ -1,5 +1,6 @@
+import { decodeName } from "../../../vault/names.ts";
 import type { ByteSource } from "../source.ts";
-import { BLOCK, padded, parseHeader, type RawHeader, safePath, type TarEntry, TarError, utf8 } from "./header.ts";
+import { BLOCK, padded, parseHeader, type RawHeader, safePath, type TarEntry, TarError } from "./header.ts";
 
 /** What a reader does with an entry. It must take exactly `entry.size` bytes from the source, or none and return false. */
 export type OnEntry = (entry: TarEntry, content: ByteSource) => Promise<void> | void;
@@ -96,7 +97,7 @@ async function metadata(source: ByteSource, header: RawHeader, longest: number):
 
 function trimNul(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  return utf8(end === -1 ? bytes : bytes.subarray(0, end));
+  return decodeName(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
 /** Records of `LENGTH KEY=VALUE\n`, LENGTH counting itself (POSIX pax). @throws TarError `number` */
@@ -104,20 +105,20 @@ function parsePax(bytes: Uint8Array): Extended {
   const out: Extended = {};
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
-    const length = space === -1 ? Number.NaN : Number(utf8(bytes.subarray(at, space)));
+    const length = space === -1 ? Number.NaN : Number(decodeName(bytes.subarray(at, space)));
     if (!Number.isSafeInteger(length) || length <= space - at || at + length > bytes.length) {
       throw new TarError("number", "A pax record has a wrong length.");
     }
     const record = bytes.subarray(space + 1, at + length - 1);
     const equals = record.indexOf(0x3d);
     if (equals === -1) throw new TarError("number", "A pax record has no value.");
-    const key = utf8(record.subarray(0, equals));
-    if (key === "path") out.path = utf8(record.subarray(equals + 1));
-    else if (key === "linkpath") out.link = utf8(record.subarray(equals + 1));
+    const key = decodeName(record.subarray(0, equals));
+    if (key === "path") out.path = decodeName(record.subarray(equals + 1));
+    else if (key === "linkpath") out.link = decodeName(record.subarray(equals + 1));
     else if (key === "size") out.size = integer(record.subarray(equals + 1));
     else if (key === "uid") out.uid = integer(record.subarray(equals + 1));
     else if (key === "gid") out.gid = integer(record.subarray(equals + 1));
-    else if (key === "mtime") out.mtimeNs = nanoseconds(utf8(record.subarray(equals + 1)));
+    else if (key === "mtime") out.mtimeNs = nanoseconds(decodeName(record.subarray(equals + 1)));
     else if (key.startsWith("GNU.sparse.")) throw new TarError("unsupported_type", "Sparse files must be sent whole.");
     at += length;
   }
@@ -125,7 +126,7 @@ function parsePax(bytes: Uint8Array): Extended {
 }
 
 function integer(bytes: Uint8Array): number {
-  const value = Number(utf8(bytes));
+  const value = Number(decodeName(bytes));
   if (!Number.isSafeInteger(value) || value < 0) throw new TarError("number", "A pax number is not a whole number.");
   return value;
 }
