@@ -99,7 +99,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   override async alarm(): Promise<void> {
-    this.#store.rang();
+    this.#store.alarm.rang();
     await this.#reconcile();
   }
 
@@ -240,7 +240,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       ...planShrink(record, slots, now).map((id) => this.retire(id, "surplus")),
     ]);
     this.#refill();
-    this.#store.arm(this.#nextAlarm(Date.now()));
+    this.#store.alarm.arm(this.#nextAlarm(Date.now()));
   }
 
   #nextAlarm(now: number): number {
@@ -290,7 +290,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     try {
       owned = await within(OBSERVE_MS, "owns", tenantOf(this.env, tenantId).owns(slot.containerId, epoch));
     } catch {
-      this.#store.arm(Date.now() + RETRY_RETIRE_MS);
+      this.#store.alarm.arm(Date.now() + RETRY_RETIRE_MS);
       return;
     }
     const current = this.#store.slot(slot.containerId);

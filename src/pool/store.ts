@@ -1,3 +1,4 @@
+import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
 import type { ContainerId } from "../ids.ts";
@@ -5,15 +6,16 @@ import type { PoolRecord, Slot } from "./record.ts";
 
 /** The Pool's tables (docs/storage.md): its record, and one row for every slot. Kept in memory too: this object is the only writer. */
 export class PoolStore {
+  readonly alarm: Alarm;
   readonly #storage: DurableObjectStorage;
   readonly #document: Document<PoolRecord>;
   readonly #slots = new Map<ContainerId, Slot>();
   #record: PoolRecord | null;
   #created: boolean;
-  #alarm: number | null = null;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
+    this.alarm = new Alarm(storage);
     this.#document = new Document(storage.sql, "pool");
     this.#record = this.#document.read();
     this.#created = hasTable(storage.sql, "slots");
@@ -36,10 +38,9 @@ export class PoolStore {
     return this.#slots.get(containerId) ?? null;
   }
 
-  /** One durable commit. `alarm`, when given, only ever brings the alarm forward. */
+  /** One durable commit. */
   save(change: { record?: PoolRecord; put?: readonly Slot[]; remove?: readonly ContainerId[]; alarm?: number }): void {
     const { sql } = this.#storage;
-    const alarm = this.#earlier(change.alarm);
     commit(this.#storage, () => {
       this.#create();
       if (change.record) this.#document.write(change.record);
@@ -47,29 +48,11 @@ export class PoolStore {
         sql.exec("INSERT OR REPLACE INTO slots (container_id, doc) VALUES (?, ?)", slot.containerId, JSON.stringify(slot));
       }
       for (const containerId of change.remove ?? []) sql.exec("DELETE FROM slots WHERE container_id = ?", containerId);
-      if (alarm !== null) this.#storage.setAlarm(alarm);
+      this.alarm.arm(change.alarm ?? null);
     });
     if (change.record) this.#record = change.record;
     for (const slot of change.put ?? []) this.#slots.set(slot.containerId, slot);
     for (const containerId of change.remove ?? []) this.#slots.delete(containerId);
-    if (alarm !== null) this.#alarm = alarm;
-  }
-
-  /** The alarm rang, so none is set now. */
-  rang(): void {
-    this.#alarm = null;
-  }
-
-  arm(at: number): void {
-    const alarm = this.#earlier(at);
-    if (alarm === null) return;
-    this.#storage.setAlarm(alarm);
-    this.#alarm = alarm;
-  }
-
-  #earlier(at: number | undefined): number | null {
-    if (at === undefined || (this.#alarm !== null && this.#alarm <= at)) return null;
-    return at;
   }
 
   #create(): void {

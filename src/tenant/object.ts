@@ -80,6 +80,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   override async alarm(): Promise<void> {
+    this.#store.alarm.rang();
     const operation = this.#store.load()?.operation;
     // Not waited for: the deadline of what this sets going is kept by the next alarm.
     this.#commit({ type: "tick", running: operation != null && this.#running.has(operation.id) }, null);
@@ -149,7 +150,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const { record, steps, ended, journal } = planned;
     const alarm = nextAlarm(record, now, Math.random());
     if (record !== before) this.#store.save(record, now, journal, ended, alarm);
-    else if (event.type === "tick" && alarm !== null) this.ctx.storage.setAlarm(alarm);
+    else if (event.type === "tick") this.#store.alarm.arm(alarm);
     if (steps.length === 0) return { planned, finished: null };
     const finished = this.#perform(steps);
     const id = record.operation?.id;
@@ -187,9 +188,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   #rearm(record: TenantRecord): void {
     const due = nextAlarm(record, Date.now(), Math.random());
     if (due === null) return;
-    this.ctx.waitUntil(
-      this.ctx.storage.getAlarm().then((armed) => (armed === null ? this.ctx.storage.setAlarm(due) : undefined)),
-    );
+    this.ctx.waitUntil(this.ctx.storage.getAlarm().then((armed) => (armed === null ? this.#store.alarm.arm(due) : undefined)));
   }
 
   async #delivery(request: ClaimRequest): Promise<TenantRecord["delivery"]> {

@@ -2,7 +2,7 @@ import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
 import { end, letGo, move, nothing } from "./planning.ts";
 import { beginSleep, promoted, quiesced, quiesceStep, release, saved, saveFailed } from "./plan-save.ts";
 import { assigned, claim, leased, lost, resumed, startFailed, wake } from "./plan-start.ts";
-import type { Operation, TenantRecord } from "./record.ts";
+import type { Held, Operation, TenantRecord } from "./record.ts";
 
 /** What an event means for a tenant. Pure: the same arguments give the same plan. Times in ms since 1970. */
 export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
@@ -60,8 +60,13 @@ function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limi
       return move(record, "released", { held: null, retiring, hold: null, desired: "idle", unsavedSince: null }, { steps });
     }
   }
-  const look: Step[] = record.held ? [{ do: "observe", containerId: record.held.containerId }] : [];
+  const look: Step[] = record.held && isLookDue(record, record.held, now) ? [{ do: "observe", containerId: record.held.containerId }] : [];
   return { kind: "go", record, steps: [...again, ...look], journal: [] };
+}
+
+/** The alarm of a claim rings soon after it (store.ts); its container was just seen, and is looked at only if it is idle already. */
+function isLookDue(record: TenantRecord, held: Held, now: number): boolean {
+  return now - held.since >= 2 * TRANSITIONAL_MS || now - (record.lastActivityAt ?? held.since) >= held.idleTimeoutMs;
 }
 
 /** An operation whose performer is gone (the object left memory) starts over: every step is idempotent. */

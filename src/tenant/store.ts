@@ -1,3 +1,4 @@
+import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
 import type { JournalEntry } from "./events.ts";
@@ -9,6 +10,7 @@ const KEPT_JOURNAL = 500;
 
 /** The Tenant's tables (docs/storage.md): its record, its ended operations, its journal. Reading creates nothing. */
 export class TenantStore {
+  readonly alarm: Alarm;
   readonly #storage: DurableObjectStorage;
   readonly #record: Document<TenantRecord>;
   /** What the row holds; this object is its only writer. `undefined` before the first read. */
@@ -16,6 +18,7 @@ export class TenantStore {
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
+    this.alarm = new Alarm(storage);
     this.#record = new Document(storage.sql, "tenant");
   }
 
@@ -34,8 +37,7 @@ export class TenantStore {
         sql.exec("INSERT INTO journal (at, type, detail) VALUES (?, ?, ?)", now, entry.type, JSON.stringify(entry.detail ?? {}));
       }
       if (ended) this.#keepOperation(ended, now);
-      if (alarm === null) this.#storage.deleteAlarm();
-      else this.#storage.setAlarm(alarm);
+      this.alarm.arm(alarm);
     });
     this.#cached = record;
   }
@@ -56,6 +58,6 @@ export class TenantStore {
   #createTables(): void {
     const { sql } = this.#storage;
     sql.exec("CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT");
-    sql.exec("CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, type TEXT NOT NULL, detail TEXT NOT NULL) STRICT");
+    sql.exec("CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, detail TEXT NOT NULL) STRICT");
   }
 }
