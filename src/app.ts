@@ -20,6 +20,8 @@ app.use(async (c, next) => {
   c.set("requestId", requestId);
   await next();
   c.res.headers.set("x-request-id", requestId);
+  c.res.headers.set("cache-control", "no-store");
+  c.res.headers.set("x-content-type-options", "nosniff");
 });
 
 app.route("/", healthRoutes);

@@ -35,7 +35,6 @@ export const healthRoutes = resource()
     const config = configOf(c.env);
     const missing = [...config.missing, ...(await lacking(c.env, config))];
     const answer = { ready: missing.length === 0, runtime: config.runtime, missing };
-    c.header("cache-control", "no-store");
     return answer.ready ? c.json(answer, 200) : c.json(answer, 503, { "retry-after": "1" });
   });
 

@@ -124,7 +124,7 @@ function pipeFor(headers: Headers): TransformStream<Uint8Array, Uint8Array> {
 function withoutRoute(request: Request): Request {
   const headers = new Headers(request.headers);
   headers.delete(ROUTE_HEADER);
-  return new Request(request, { headers });
+  return new Request(request, { headers, redirect: "manual" }); // where to go is for the client to decide
 }
 
 /** What a failed fetch means for a second try. Anything unknown counts as sent. */
