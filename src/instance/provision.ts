@@ -1,3 +1,4 @@
+import { stopwatch } from "../durable/stopwatch.ts";
 import { done, type Outcome } from "../outcome.ts";
 import type { GenerationSummary } from "../vault/types.ts";
 import { type ClaimParcel, claimTar } from "./claim-tar.ts";
@@ -26,7 +27,8 @@ export async function provision(
   }
   const starts = workload.start === "on-claim";
   const hasEnvironment = Object.keys(assignment.environment).length > 0;
-  const delivers = starts || workload.volumes.state || hasEnvironment || assignment.config !== undefined || assignment.secrets;
+  const delivers =
+    starts || workload.volumes.state || hasEnvironment || assignment.config !== undefined || assignment.secrets;
   if (!delivers) return done({ restored: null, timings });
 
   const parcel = {
@@ -35,7 +37,11 @@ export async function provision(
     ...(assignment.secrets ? { secrets: assignment.secrets } : {}),
   };
   const claim = (state?: ClaimParcel["state"]) =>
-    inside.control.claim(assignment.epoch, claimTar({ ...parcel, ...(state ? { state } : {}) }), assignment.restoreTimeoutMs);
+    inside.control.claim(
+      assignment.epoch,
+      claimTar({ ...parcel, ...(state ? { state } : {}) }),
+      assignment.restoreTimeoutMs,
+    );
   let restored = head;
   let claimed = await claim(workload.volumes.state && (head ? { restore: bundleOf(head) } : "fresh"));
   if (!claimed.ok && claimed.failure.code === "restore_failed" && assignment.allowFresh) {
@@ -47,22 +53,17 @@ export async function provision(
   if (restored) timings.restore = claimed.value.timings.restoreMs + claimed.value.timings.verifyMs;
   if (starts || hasEnvironment) {
     const { runtime } = inside;
-    const ready = await until(runtime, "ready", assignment.startTimeoutMs, () => answers(runtime, workload.port, workload.readiness?.path));
+    const ready = await until(runtime, "ready", assignment.startTimeoutMs, () =>
+      answers(runtime, workload.port, workload.readiness?.path),
+    );
     if (!ready.ok) return ready;
     timings.ready = lap();
   }
   return done({ restored, timings });
 }
 
-const bundleOf = ({ generation, files, bytes }: GenerationSummary) => ({ path: `.bundle/${generation}.tar`, files, bytes });
-
-/** Milliseconds since the last call. */
-function stopwatch(): () => number {
-  let last = Date.now();
-  return () => {
-    const now = Date.now();
-    const elapsed = now - last;
-    last = now;
-    return elapsed;
-  };
-}
+const bundleOf = ({ generation, files, bytes }: GenerationSummary) => ({
+  path: `.bundle/${generation}.tar`,
+  files,
+  bytes,
+});

@@ -1,7 +1,8 @@
+import { stopwatch } from "../durable/stopwatch.ts";
 import { done, type Outcome } from "../outcome.ts";
-import type { Committed, OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
+import type { OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
 import type { Inside } from "./inside.ts";
-import type { SaveRequest } from "./types.ts";
+import type { Saved, SaveRequest } from "./types.ts";
 
 /** How long a workload may take to stop before it is killed. */
 const STOP_GRACE_MS = 10_000;
@@ -10,26 +11,44 @@ const STOP_GRACE_MS = 10_000;
  * Saves a stopped workload's state volume as one generation: stop → list → open → send → commit. What was sent without a
  * commit is never visible. The save id makes every step repeatable.
  */
-export async function saveState(inside: Inside, vault: VaultApi, ref: SaveRef, request: SaveRequest): Promise<Outcome<Committed>> {
+export async function saveState(
+  inside: Inside,
+  vault: VaultApi,
+  ref: SaveRef,
+  request: SaveRequest,
+): Promise<Outcome<Saved>> {
   const deadline = Date.now() + request.timeoutMs;
   const left = () => Math.max(1, deadline - Date.now());
+  const timings: Record<string, number> = {};
+  const lap = stopwatch();
   const stopped = await inside.control.stop(STOP_GRACE_MS);
   if (!stopped.ok) return stopped;
+  timings.stop = lap();
   const manifest = await inside.control.manifest(left());
   if (!manifest.ok) return manifest;
+  timings.list = lap();
   const opened = await vault.open(ref, manifest.value);
   if (!opened.ok) return opened;
+  timings.open = lap();
   if (opened.value.how === "done") return opened.value.outcome;
   const sent = await send(inside, opened.value, left());
   if (!sent.ok) {
     await vault.abort(ref);
     return sent;
   }
-  return vault.commit(ref, { force: request.force });
+  timings.send = lap();
+  const committed = await vault.commit(ref, { force: request.force });
+  if (!committed.ok) return committed;
+  timings.commit = lap();
+  return done({ ...committed.value, timings });
 }
 
 /** Most of the tree new: one tar. Else what rclone finds different. */
-async function send(inside: Inside, opened: Exclude<OpenAnswer, { how: "done" }>, timeoutMs: number): Promise<Outcome<unknown>> {
+async function send(
+  inside: Inside,
+  opened: Exclude<OpenAnswer, { how: "done" }>,
+  timeoutMs: number,
+): Promise<Outcome<unknown>> {
   const directory = inside.boot.plan.workload.volumes.state?.containerPath ?? "";
   switch (opened.how) {
     case "unchanged":

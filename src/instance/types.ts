@@ -41,7 +41,11 @@ export interface SaveRequest {
   force: boolean;
   timeoutMs: number;
 }
-export type SaveOutcome = Outcome<Committed | null>;
+/** What was saved, and the milliseconds of every step: stop, list, open, send, commit. */
+export interface Saved extends Committed {
+  timings?: Record<string, number>;
+}
+export type SaveOutcome = Outcome<Saved | null>;
 
 /** The lifecycle of an Instance (design §3, "Slot / instance"). */
 export type InstanceState = "starting" | "warm" | "assigning" | "assigned" | "saving" | "draining" | "gone" | "failed";

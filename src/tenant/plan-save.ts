@@ -111,6 +111,7 @@ export function quiesced(record: TenantRecord, operation: Operation, event: Resu
 export function saved(record: TenantRecord, operation: Operation, event: Result<"saved">, now: number): Plan {
   if (!event.outcome.ok) return saveFailed(record, operation, event.outcome.failure, now);
   const committed = event.outcome.value;
+  const timings = { ...committed?.timings, total: now - operation.startedAt };
   const { retiring, steps } = letGo(record, operation.kind);
   const asleep = record.state === "sleeping";
   const next: TenantRecord = {
@@ -124,7 +125,7 @@ export function saved(record: TenantRecord, operation: Operation, event: Result<
   };
   return move(next, asleep ? "slept" : "released", {}, {
     steps,
-    ended: end(record, operation, now, { result: releaseAnswer({ ...next, state: asleep ? "asleep" : "idle" }, committed) }),
+    ended: end(record, operation, now, { result: releaseAnswer({ ...next, state: asleep ? "asleep" : "idle" }, committed, timings) }),
     detail: { generation: next.generation, changed: committed?.changed ?? null },
   });
 }
@@ -229,8 +230,9 @@ function endAssignment(record: TenantRecord, request: ReleaseRequest, fresh: Fre
   };
 }
 
-export const releaseAnswer = (record: TenantRecord, committed: Committed | null): ReleaseAnswer => ({
-  tenantId: record.tenantId,
-  state: record.state,
-  saved: committed,
-});
+export function releaseAnswer(record: TenantRecord, committed: Committed | null, timings: Record<string, number> = {}): ReleaseAnswer {
+  const { tenantId, state } = record;
+  if (!committed) return { tenantId, state, saved: null, timings };
+  const { generation, files, bytes, changed } = committed;
+  return { tenantId, state, saved: { generation, files, bytes, changed }, timings };
+}

@@ -57,6 +57,8 @@ export interface ReleaseAnswer {
   tenantId: TenantId;
   state: TenantState;
   saved: Committed | null;
+  /** Milliseconds by step. */
+  timings: Record<string, number>;
 }
 
 /** A stored long action. `result` and `error` are set once it ended. */
