@@ -9,11 +9,11 @@ import { runSuite, SUITES, type Suite } from "./suites/suites.ts";
 const RESULTS = `${ROOT}/test/results`;
 
 /**
- * `npm test [-- SUITE…]`: prepares itself and runs every suite, or those named. Suites on containers are left out where no
+ * `npm test [-- --only SUITE,…]`: prepares itself and runs every suite, or those named. Suites on containers are left out where no
  * engine can be had, unless REQUIRE_CONTAINERS=1 makes that a failure.
  */
 await main(async () => {
-  const named = process.argv.slice(2);
+  const named = process.argv.slice(2).flatMap((argument) => (argument === "--only" ? [] : argument.split(",")));
   const unknown = named.filter((name) => !SUITES.some((suite) => suite.name === name));
   if (unknown.length > 0)
     throw new Unusable(

@@ -21,6 +21,10 @@ json_string() { # TEXT; sets json
   json="\"$text\""
 }
 
+respond_status() { # with state, restarts, last_exit
+  respond '200 OK' "{\"bootId\":\"$boot_id\",\"workload\":\"$state\",\"restarts\":$restarts,\"lastExitCode\":$last_exit}"
+}
+
 elapsed() { # sets now_us and since_ms, the time since the last call
   local moment=$EPOCHREALTIME before=${now_us:-0}
   now_us=${moment%.*}${moment#*.}

@@ -54,9 +54,19 @@ verify_tree() { # STAGING FILES BYTES
 
 # Files that were uploaded in parts: their hash is the hash of the parts' hashes.
 verify_parts() { # sets problem
-  local size hash path actual
+  local line size hash path actual
   [ -s ../parts ] || return 0
-  while read -r size hash path; do
+  while IFS= read -r line; do # a path may begin or end with blanks
+    size=${line%% *} line=${line#* }
+    hash=${line%% *} path=${line#* }
+    # As sha256sum does: a line that begins with a backslash has escapes in its path.
+    case $size in
+      \\*)
+        size=${size#\\}
+        path=$(printf '%b.' "$path")
+        path=${path%.}
+        ;;
+    esac
     actual=$(timeout 120 split -b "$size" --filter='sha256sum | cut -c 1-64' -- "$path" < /dev/null | sha256sum)
     [ "${actual%% *}" = "$hash" ] || { problem="$path: does not match its parts"; return 0; }
   done < ../parts

@@ -1,19 +1,27 @@
-# This boot's settings, as boilerhouse-init wrote them down, and the workload's user as numbers.
+# This boot's settings, as boilerhouse-init wrote them down; its keys, once there are any; the workload's user as numbers.
 {
-  read -r boot_id
-  read -r boot_key
   read -r start_mode
   read -r user
   read -r state_dir
   read -r secrets_dir
   read -r agent
-  read -r access_key
 } < "$private/settings"
+
+read_keys() { # sets boot_id, boot_key, access_key; false when there are none yet
+  boot_id='' boot_key='' access_key=''
+  [ -e "$private/keys" ] || return 1
+  {
+    read -r boot_id
+    read -r boot_key
+    read -r access_key
+  } < "$private/keys"
+  [ -n "$boot_key" ]
+}
 
 # Sets uid, gid, home and user_name from `name` or `uid[:gid]`; false when there is no such user.
 resolve_user() {
   local name _ found_uid found_gid found_home
-  uid='' gid='' home=/ user_name=$user
+  uid='' gid='' home=/ user_name=''
   case $user in
     *[!0-9:]* | '') ;;
     *:*) uid=${user%%:*} gid=${user#*:} ;;

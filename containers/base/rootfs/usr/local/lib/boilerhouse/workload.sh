@@ -55,10 +55,10 @@ launch() { # COMMAND…
 run_workload() { # COMMAND…
   echo 300 > /proc/self/oom_score_adj # when memory runs out the workload goes first, so that a save stays possible
   local groups=--clear-groups
-  [ "$user" != "$user_name" ] || groups=--init-groups
+  [ "$user" != "$user_name" ] || groups=--init-groups # those that the image gives a user by name
   set -- /usr/bin/setsid /usr/bin/setpriv --reuid "$uid" --regid "$gid" "$groups" \
     --no-new-privs --inh-caps=-all --bounding-set=-all -- "$@"
-  export HOME="$home" USER="$user_name" LOGNAME="$user_name"
+  export HOME="$home" USER="${user_name:-$uid}" LOGNAME="${user_name:-$uid}"
   unset PATH LC_ALL
   # These may set any name, ours included: only the arguments are used after them.
   export_all /run/boilerhouse/private/env.boot

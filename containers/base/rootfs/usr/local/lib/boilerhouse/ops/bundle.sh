@@ -14,5 +14,6 @@ http_status=$(
 read -r tar_status < "$outcome"
 # 1: a file changed while it was read, as a live one may.
 [ "$tar_status" -le 1 ] || fail '502 Bad Gateway' bundle_failed "tar ended with $tar_status"
-json_string "$(head -c 65536 "$outcome.body" 2> /dev/null)"
+body=$(head -c 65536 "$outcome.body" 2> /dev/null; echo .) # the dot keeps a last newline
+json_string "${body%.}"
 respond '200 OK' "{\"bootId\":\"$boot_id\",\"status\":$http_status,\"body\":$json}"
