@@ -9,7 +9,9 @@ import {
   type StartSpec,
 } from "./port.ts";
 
-const SIGKILL = 9;
+/** A command's processes get their SIGKILL this long after its time is over, so that the caller's `timeout` comes first. */
+const GROUP_KILL_GRACE_MS = 100;
+const ABORT_GRACE_MS = 5_000;
 /** What `start()` could not say yet, and the end of a container says instead. */
 const START_FAILURES: readonly RuntimeErrorCode[] = ["capacity", "rate_limited", "start_failed", "unknown_image"];
 
@@ -41,7 +43,7 @@ export class PlatformRuntime implements ContainerRuntime {
         env: spec.env,
         labels: spec.labels,
         enableInternet: spec.internet,
-        // workerd sets Docker's Cmd from it, so that the image's ENTRYPOINT (tini, boilerhouse-init) stays in front (docs/container.md).
+        // workerd sets Docker's Cmd from it: the image's ENTRYPOINT (tini, boilerhouse-init) stays in front (tried).
         ...(spec.command && { entrypoint: [...spec.command] }),
       });
     } catch (error) {
@@ -64,35 +66,34 @@ export class PlatformRuntime implements ContainerRuntime {
   async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
     this.#requireRunning();
     const kill = new AbortController();
-    let expire = (_error: RuntimeError): void => {};
+    const timers: ReturnType<typeof setTimeout>[] = [];
+    const after = (ms: number, act: () => void) => timers.push(setTimeout(act, ms));
     const expired = new Promise<never>((_resolve, reject) => {
-      expire = reject;
+      const error = new RuntimeError("timeout", `${argv[0]} did not end within ${options.timeoutMs} ms.`);
+      after(options.timeoutMs, () => reject(error));
     });
-    // The platform has no limit of its own, and a killed process need not end the call: the race is what returns.
-    const timer = setTimeout(() => {
-      expire(new RuntimeError("timeout", `${argv[0]} did not end within ${options.timeoutMs} ms.`));
-      kill.abort();
-    }, options.timeoutMs);
+    // The platform has no limit of its own, and a signal of its ends one process, not what that one started: timeout(1)
+    // ends the group. The abort is for a container in which even that does not run any more.
+    after(options.timeoutMs + ABORT_GRACE_MS, () => kill.abort());
+    const seconds = (options.timeoutMs + GROUP_KILL_GRACE_MS) / 1000;
+    const running = this.#run(["timeout", "--signal=KILL", String(seconds), ...argv], options, kill.signal).finally(
+      () => timers.forEach(clearTimeout),
+    );
     try {
-      return await Promise.race([this.#run(argv, options, kill.signal), expired]);
+      return await Promise.race([running, expired]);
     } catch (error) {
       throw runtimeError(error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 
-  async #run(argv: readonly string[], options: ExecOptions, signal: AbortSignal): Promise<ExecResult> {
-    const process = await this.#container.exec([...argv], {
+  async #run(argv: string[], options: ExecOptions, signal: AbortSignal): Promise<ExecResult> {
+    const process = await this.#container.exec(argv, {
       signal,
       ...(options.env && { env: options.env }),
       ...(options.user !== undefined && { user: options.user }),
       ...(options.cwd !== undefined && { cwd: options.cwd }),
       ...(options.stdin !== undefined && { stdin: streamOf(options.stdin) }),
     });
-    const killed = () => process.kill(SIGKILL);
-    signal.addEventListener("abort", killed);
-    if (signal.aborted) killed();
     const { exitCode, stdout, stderr } = await process.output();
     return { exitCode, stdout: new Uint8Array(stdout), stderr: new Uint8Array(stderr) };
   }

@@ -18,7 +18,7 @@ export interface ContainerRuntime {
    * @throws RuntimeError `not_running`, `not_listening`, `timeout` (the signal fired), `lost`, and what `start` could not say
    */
   fetch(port: number, request: Request): Promise<Response>;
-  /** Runs a command to its end; on timeout it is killed. @throws RuntimeError `not_running`, `timeout` */
+  /** Runs a command to its end; on timeout it is killed with everything in its process group. @throws RuntimeError `not_running`, `timeout` */
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
   /** Routes the container's plain-HTTP requests for a host to a handler; the same host replaces. Lost when the object leaves memory. */
   intercept(host: string, handler: Fetcher): Promise<void>;

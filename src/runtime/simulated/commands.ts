@@ -9,6 +9,8 @@ interface Call {
   env: Readonly<Record<string, string>>;
   user: Owner;
   cwd: string;
+  /** Fires when the command is killed. */
+  killed: AbortSignal;
 }
 interface Output {
   exitCode?: number;
@@ -68,6 +70,7 @@ export async function execute(
   container: SimulatedContainer,
   argv: readonly string[],
   options: ExecOptions,
+  killed: AbortSignal,
 ): Promise<ExecResult> {
   const [program = "", ...args] = argv;
   const output = await run(program, {
@@ -81,6 +84,7 @@ export async function execute(
     },
     user: userOf(options.user),
     cwd: options.cwd ?? "/",
+    killed,
   });
   return { exitCode: output.exitCode ?? 0, stdout: bytes(output.stdout ?? ""), stderr: bytes(output.stderr ?? "") };
 }
@@ -107,6 +111,7 @@ async function shell(call: Omit<Call, "args">, script: string): Promise<Output> 
   let stderr = "";
   let exitCode = 0;
   for (const { joint, words } of stepsOf(script)) {
+    if (call.killed.aborted) return { exitCode: 137, stdout, stderr };
     if (words.length === 0 || (joint === "&&" && exitCode !== 0)) continue;
     const redirect = words.findIndex((word) => word === ">" || word === ">&2");
     const [program = "", ...args] = redirect < 0 ? words : words.slice(0, redirect);

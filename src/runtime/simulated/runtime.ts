@@ -69,7 +69,7 @@ export class SimulatedRuntime implements ContainerRuntime, Egress {
       const fault = await container.pass("exec");
       if (fault?.how === "fail")
         throw new RuntimeError(fault.code ?? "lost", fault.detail ?? "Network connection lost.");
-      const result = container.frozen ? await container.ending() : await execute(container, argv, options);
+      const result = container.frozen ? await container.ending() : await execute(container, argv, options, deadline);
       if (fault?.how === "lose") throw new RuntimeError("lost", "Network connection lost.");
       return result;
     });
