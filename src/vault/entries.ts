@@ -6,10 +6,15 @@ import { type Content, type Difference, type Entry, keyOf, pathOf, type Tree } f
 const COLUMNS = "key, kind, mode, uid, gid, mtime_ns, target, size, sha256, part_size, etag, body, object, metadata";
 const COUNT = 14;
 
+/** Entries of a tree that is kept in memory: about 10 MB. */
+const REMEMBERED = 20_000;
+
 /** The SQL of generations: the history as rows valid in [from_gen, to_gen), what was kept beside it as whole copies, and inline contents. */
 export class Entries {
   readonly #sql: SqlStorage;
   #nextBody: number | null = null;
+  /** The tree that was read last: opening and committing a save look at the same one. A generation never changes, so it cannot be stale. */
+  #last: { generation: Generation; tree: Tree } | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -18,7 +23,10 @@ export class Entries {
   /** The whole tree of a generation of the history. */
   tree(generation: Generation | 0): Tree {
     if (generation === 0) return new Map();
-    return this.#treeOf(`SELECT ${COLUMNS} FROM entries WHERE from_gen <= ?1 AND to_gen > ?1`, generation);
+    if (this.#last?.generation === generation) return this.#last.tree;
+    const tree = this.#treeOf(`SELECT ${COLUMNS} FROM entries WHERE from_gen <= ?1 AND to_gen > ?1`, generation);
+    this.#last = tree.size <= REMEMBERED ? { generation, tree } : null;
+    return tree;
   }
 
   /** The whole tree of a generation that was kept beside the history. */

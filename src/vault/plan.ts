@@ -72,8 +72,15 @@ export const shrank = (previous: Size, now: Size): boolean =>
 /** Larger files go to R2 in parts, which a tar's single stream cannot (R2 takes 5 GiB in one piece). */
 const LARGEST_IN_BUNDLE = 4 * 1024 ** 3;
 
-/** How to send a tree: one tar when most of it is new, rclone for less, nothing when no file differs by kind, size or mod-time. */
-export function planSend(manifest: readonly ManifestEntry[], base: Tree | null): Exclude<OpenAnswer, { how: "done" }> {
+/**
+ * How to send a tree: one tar when most of it is new, rclone for less, nothing when no file differs by kind, size or mod-time.
+ * A save that is sent `again` goes as one tar: whatever rclone stumbled over, it would stumble over again.
+ */
+export function planSend(
+  manifest: readonly ManifestEntry[],
+  base: Tree | null,
+  attempt: "first" | "again" = "first",
+): Exclude<OpenAnswer, { how: "done" }> {
   const total: Size = { files: 0, bytes: 0 };
   const send: Size = { files: 0, bytes: 0 };
   const keys = new Set<string>();
@@ -102,7 +109,7 @@ export function planSend(manifest: readonly ManifestEntry[], base: Tree | null):
   const before = base === null ? 0 : filesOf(base);
   if (send.files === 0 && same === before) return { how: "unchanged" };
   const most = base === null || send.files * 2 > total.files || send.bytes * 2 > total.bytes;
-  return (most || collision) && !tooLarge ? { how: "bundle" } : { how: "incremental", send };
+  return (most || collision || attempt === "again") && !tooLarge ? { how: "bundle" } : { how: "incremental", send };
 }
 
 function filesOf(tree: Tree): number {

@@ -38,7 +38,8 @@ export function open(parts: VaultParts, ref: SaveRef, manifest: ManifestEntry[])
   if (known !== null && decided(known.state)) return done({ how: "done", outcome: outcomeOf(known) });
   const refused = refusal(record, ref);
   if (refused !== null || record === null) return refused ?? failed("internal", "No record.");
-  const answer = planSend(manifest, record.base === 0 ? null : parts.entries.tree(record.base));
+  const base = record.base === 0 ? null : parts.entries.tree(record.base);
+  const answer = planSend(manifest, base, known === null ? "first" : "again");
   const opened = transact(parts, () => {
     abortOpen(parts, (save) => save.saveId !== ref.saveId);
     const save =

@@ -143,6 +143,11 @@ describe("how to send", () => {
     expect(planSend(files(9), base)).toEqual({ how: "incremental", send: { files: 0, bytes: 0 } });
   });
 
+  it("is one tar when rclone was tried before", () => {
+    expect(planSend([...files(10).slice(1), listed(aFile("f0", 7))], base, "again")).toEqual({ how: "bundle" });
+    expect(planSend(files(10), base, "again")).toEqual({ how: "unchanged" });
+  });
+
   it("is nothing when only modes, owners or directories differ", () => {
     expect(
       planSend([...files(10, { mode: 0o600, uid: 7 }), { ...listed(aFile("d", 0)), kind: "directory" }], base),

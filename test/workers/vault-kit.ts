@@ -1,6 +1,8 @@
 import { env, exports } from "cloudflare:workers";
+import { createHash } from "node:crypto";
 import { padded } from "../../src/gateway/storage/tar/header.ts";
 import { END, headerOf } from "../../src/gateway/storage/tar/write.ts";
+import { elements, textOf } from "../../src/gateway/storage/xml.ts";
 import { type Epoch, epoch } from "../../src/ids.ts";
 import type { Outcome } from "../../src/outcome.ts";
 import type { VaultStorage } from "../../src/vault/storage.ts";
@@ -141,3 +143,34 @@ export async function aContainer(): Promise<Container> {
   await expectOk(container.fence());
   return container;
 }
+
+/** A container with a save open, ready for puts. */
+export async function saving(): Promise<Container> {
+  const container = await aContainer();
+  await expectOk(container.vault.open(container.save(), aManifest([{ path: "x", content: "x" }])));
+  return container;
+}
+
+export const md5 = (bytes: Uint8Array | string, as: "hex" | "base64" = "hex"): string =>
+  createHash("md5").update(bytes).digest(as);
+
+export const put = (
+  container: Container,
+  key: string,
+  body: Uint8Array | string,
+  headers: Record<string, string> = {},
+): Promise<Response> => container.fetch(`/state/${key}?x-id=PutObject`, { method: "PUT", body, headers });
+
+/** Status and S3 code of a refusal. */
+export const errorOf = async (response: Response): Promise<[number, string | null]> => [
+  response.status,
+  textOf(await response.text(), "Code"),
+];
+
+export async function keysOf(container: Container, query = ""): Promise<string[]> {
+  const response = await container.fetch(`/state?list-type=2&${query}`);
+  return [...elements(await response.text(), "Contents")].map((content) => textOf(content, "Key") ?? "");
+}
+
+export const r2Keys = async (container: Container): Promise<string[]> =>
+  (await env.BUCKET.list({ prefix: `tenants/${container.tenantId}/` })).objects.map((object) => object.key);
