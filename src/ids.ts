@@ -4,7 +4,6 @@ type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 
 export type TenantId = Branded<string, "TenantId">;
 export type PoolId = Branded<string, "PoolId">;
-export type WorkloadId = Branded<string, "WorkloadId">;
 /** New for every container: `c-` and 20 lower-case base32 characters. */
 export type ContainerId = Branded<string, "ContainerId">;
 /** Counts the assignments of a container to a tenant; anything that acts for a lower one is refused. */
@@ -27,7 +26,6 @@ const matching =
 
 export const parseTenantId = matching<TenantId>(TENANT_ID);
 export const parsePoolId = matching<PoolId>(SLUG);
-export const parseWorkloadId = matching<WorkloadId>(SLUG);
 export const parseContainerId = matching<ContainerId>(CONTAINER_ID);
 
 export const epoch = (value: number): Epoch => value as Epoch;
