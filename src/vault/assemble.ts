@@ -21,10 +21,12 @@ export function assemble(manifest: readonly ManifestEntry[], sent: Sent): Assemb
   const touched = (key: string) => staged.has(idOf(key, "file")) || staged.has(idOf(key, "symlink"));
   const used = new Set<Staged>();
   const tree = new Map<string, Entry>();
+  const listed = new Map<string, ManifestEntry["kind"]>();
   const mismatches: string[] = [];
 
   for (const item of manifest) {
-    if (tree.has(item.path)) mismatches.push(`${item.path} is listed twice`);
+    if (listed.has(item.path)) mismatches.push(`${item.path} is listed twice`);
+    listed.set(item.path, item.kind);
     const before = sent.base.get(item.path);
     if (item.kind === "directory") {
       tree.set(item.path, bare(item, before?.kind === "directory" ? before.metadata : null));
@@ -45,7 +47,7 @@ export function assemble(manifest: readonly ManifestEntry[], sent: Sent): Assemb
       tree.set(item.path, { ...bare(item, before.metadata), content: before.content });
     }
   }
-  mismatches.push(...unexpected(sent, staged, used, tree));
+  mismatches.push(...unexpected(sent, staged, used, listed));
   return mismatches.length > 0 ? { ok: false, mismatches } : { ok: true, tree };
 }
 
@@ -112,7 +114,12 @@ function withContent(item: ManifestEntry, arrived: Staged, before: Entry | undef
   return { ...entry, content: same ? old : arrived.content };
 }
 
-function unexpected(sent: Sent, staged: ReadonlyMap<string, Staged>, used: ReadonlySet<Staged>, tree: Tree): string[] {
+function unexpected(
+  sent: Sent,
+  staged: ReadonlyMap<string, Staged>,
+  used: ReadonlySet<Staged>,
+  listed: ReadonlyMap<string, ManifestEntry["kind"]>,
+): string[] {
   const out: string[] = [];
   for (const one of staged.values()) {
     // Directory markers say nothing that the manifest does not say better.
@@ -121,8 +128,7 @@ function unexpected(sent: Sent, staged: ReadonlyMap<string, Staged>, used: Reado
   if (sent.bundle) return out;
   for (const [path, before] of sent.base) {
     if (before.kind === "directory") continue;
-    const now = tree.get(path);
-    if (now !== undefined && now.kind === before.kind) continue;
+    if (listed.get(path) === before.kind) continue;
     const key = keyOf(path, before.kind);
     if (!staged.has(idOf(key, "file")) && !staged.has(idOf(key, "symlink")))
       out.push(`${path} is gone and was not removed`);

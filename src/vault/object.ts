@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { messageOf } from "../durable/deadline.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 import { collect } from "./collect.ts";
@@ -30,6 +31,8 @@ import type {
   VaultDescription,
 } from "./types.ts";
 import { Uploads } from "./uploads.ts";
+
+const RETRY_MS = 10 * 60 * 1000;
 
 /**
  * One tenant's saved state: the only writer of its generations, file index and small contents. Thin: `plan.ts`, `assemble.ts` and `tree.ts` decide,
@@ -127,11 +130,16 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     return objects.page(this.#parts, actor, generation, after);
   }
 
-  /** Collects garbage; what fails here is tried again by the platform, and again at the next save. */
+  /** Collects garbage. A failure is tried again later here: the platform would give up after six attempts. */
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
-    const next = await collect(this.#parts, this.env.BUCKET);
-    if (next !== null) this.#arm(next);
+    try {
+      const next = await collect(this.#parts, this.env.BUCKET);
+      if (next !== null) this.#arm(next);
+    } catch (error) {
+      console.error(`vault: collection failed: ${messageOf(error)}`);
+      this.#arm(Date.now() + RETRY_MS);
+    }
   }
 
   #tenantId(): string {

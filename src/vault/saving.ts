@@ -39,7 +39,8 @@ export function open(parts: VaultParts, ref: SaveRef, manifest: ManifestEntry[])
   const refused = refusal(record, ref);
   if (refused !== null || record === null) return refused ?? failed("internal", "No record.");
   const base = record.base === 0 ? null : parts.entries.tree(record.base);
-  const answer = planSend(manifest, base, known === null ? "first" : "again");
+  const triedBefore = known !== null && (known.state === "aborted" || parts.staging.any(known.save));
+  const answer = planSend(manifest, base, triedBefore ? "again" : "first");
   const opened = transact(parts, () => {
     abortOpen(parts, (save) => save.saveId !== ref.saveId);
     const save =

@@ -60,6 +60,11 @@ export class Staging {
     return row === undefined ? null : toStaged(row);
   }
 
+  /** Whether anything was sent. */
+  any(save: number): boolean {
+    return this.#sql.exec("SELECT 1 FROM staged WHERE save = ? LIMIT 1", save).toArray().length > 0;
+  }
+
   all(save: number): Staged[] {
     return Array.from(this.#sql.exec(`SELECT ${COLUMNS} FROM staged WHERE save = ?`, save).raw(), toStaged);
   }

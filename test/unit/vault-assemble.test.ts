@@ -69,6 +69,11 @@ describe("the tree of a save", () => {
     expectMismatch(assemble(all(base), { base, staged: [gone("a")], bundle: false }), "a was removed");
   });
 
+  it("names every mismatch once", () => {
+    const result = assemble(all(base, aFile("a", 1, { mtimeNs: "7" })), { base, staged: [], bundle: false });
+    expect(result).toEqual({ ok: false, mismatches: ["a changed and was not sent"] });
+  });
+
   it("accepts whole seconds where a tar has no more", () => {
     const next = aFile("n", 3, { mtimeNs: "1500000000" });
     const at = (mtimeNs: string) =>

@@ -44,3 +44,23 @@ it("a put that belongs to an earlier moment of a file cannot be committed in its
     failure: { code: "save_failed", detail: expect.stringContaining("f2 was modified") },
   });
 });
+
+it("a save that rclone could not bring over is asked for as one tar the next time, a lost answer is not", async () => {
+  const container = await aContainer();
+  const nodes: Node[] = Array.from({ length: 4 }, (_, i) => ({ path: `f${i}`, content: "12345678" }));
+  await expectOk(container.saveAll(nodes));
+  const next = [...nodes, { path: "new", content: "1" }];
+  const save = container.save();
+  const incremental = { how: "incremental", send: { files: 1, bytes: 1 } };
+  expect(await expectOk(container.vault.open(save, aManifest(next)))).toEqual(incremental);
+  expect(await expectOk(container.vault.open(save, aManifest(next)))).toEqual(incremental);
+  await put(container, "another", "1");
+  expect(await container.vault.commit(save, { force: false })).toMatchObject({ failure: { code: "save_failed" } });
+  expect(await expectOk(container.vault.open(save, aManifest(next)))).toEqual({ how: "bundle" });
+  const aborted = container.save();
+  await expectOk(container.vault.open(aborted, aManifest(next)));
+  await expectOk(container.vault.abort(aborted));
+  expect(await container.saveAll(next, { force: false, saveId: aborted.saveId })).toMatchObject({
+    value: { generation: 2, changed: 1 },
+  });
+});
