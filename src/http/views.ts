@@ -38,6 +38,7 @@ export const releaseView = z
     tenantId: z.string(),
     state: stateView,
     saved: generationView.extend({ changed: z.int() }).nullable(),
+    timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
     timings: z.record(z.string(), z.number()),
   })
   .openapi("Release");
