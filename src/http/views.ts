@@ -39,7 +39,6 @@ export const releaseView = z
     state: stateView,
     saved: generationView.extend({ changed: z.int() }).nullable(),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
-    timings: z.record(z.string(), z.number()),
   })
   .openapi("Release");
 
