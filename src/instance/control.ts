@@ -9,10 +9,11 @@ import { classifySync, saveCodeOf } from "../sync/classify.ts";
 import type { ManifestEntry } from "../vault/types.ts";
 import { parseManifest } from "./manifest.ts";
 
-/** What tells one start of a container from another, and opens its control port and its agent. */
+/** What tells one start of a container from another, and opens its control port, its agent and its storage. */
 export interface BootKeys {
   bootId: string;
   bootKey: string;
+  accessKeyId: string;
 }
 
 export const CONTROL_PORT = 41800;
@@ -42,6 +43,8 @@ export type Claimed = z.output<typeof claimAnswer>;
 /** What the container's own error codes (docs/container.md) mean outside. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
   unauthorized: "container_unavailable",
+  not_booted: "container_unavailable",
+  already_booted: "container_unavailable",
   already_claimed: "stale_epoch",
   restore_failed: "restore_failed",
   claim_pending: "deadline_exceeded",
@@ -71,7 +74,17 @@ export class ControlClient {
     this.#keys = keys;
   }
 
-  /** Also the probe for readiness and for life: nothing changes by it. */
+  /**
+   * Gives a fresh container its keys, and is the first probe of its readiness: nothing of the workload's runs before.
+   * The same keys again change nothing. Failure: `container_unavailable` while nothing listens, or when it has others.
+   */
+  async boot(timeoutMs: number): Promise<Outcome<WorkloadStatus>> {
+    const { bootId, bootKey, accessKeyId } = this.#keys;
+    const body = Uint8Array.from(Buffer.from(`${bootId}\n${bootKey}\n${accessKeyId}\n`));
+    return await this.#json({ method: "POST", op: "boot", timeoutMs, body }, statusAnswer);
+  }
+
+  /** Also the probe for life: nothing changes by it. */
   async status(timeoutMs = 5_000): Promise<Outcome<WorkloadStatus>> {
     return await this.#json({ method: "GET", op: "status", timeoutMs }, statusAnswer);
   }

@@ -5,7 +5,10 @@ import type { BootRecord } from "./record.ts";
 /** The dead-man switch of a container whose object left memory, renewed by every observe (design §2). */
 export const KEEP_MS = 15 * 60_000;
 
-/** How a container is started (docs/container.md, "Boot environment"). Pure. */
+/**
+ * How a container is started (docs/container.md, "Boot environment"). Its keys are not here: an engine gives this
+ * environment to everything that is executed in the container, so they go to the control port. Pure.
+ */
 export function startSpec(boot: BootRecord): StartSpec {
   const { workload, containerId, poolId, tier } = boot.plan;
   const state = workload.volumes.state?.containerPath ?? "";
@@ -14,9 +17,6 @@ export function startSpec(boot: BootRecord): StartSpec {
     tier,
     env: {
       ...bootEnvironment(workload, containerId, poolId),
-      BOILERHOUSE_BOOT_ID: boot.bootId,
-      BOILERHOUSE_BOOT_KEY: boot.bootKey,
-      BOILERHOUSE_ACCESS_KEY_ID: boot.accessKeyId,
       BOILERHOUSE_START: workload.start,
       BOILERHOUSE_USER: workload.user ?? "workload",
       BOILERHOUSE_STATE_DIR: state,

@@ -208,7 +208,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       return startFailure(error);
     }
     const inside = new Inside(this.#runtime, boot);
-    const up = await until(this.#runtime, "up", startTimeoutMs, async () => (await inside.control.status(1_000)).ok);
+    const up = await until(this.#runtime, "up", startTimeoutMs, async () => (await inside.control.boot(1_000)).ok);
     if (!up.ok) return up;
     const startMs = Date.now() - began;
     if (workload.start === "on-boot") {

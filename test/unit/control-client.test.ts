@@ -4,7 +4,7 @@ import { AgentClient } from "../../src/instance/agent.ts";
 import { ControlClient } from "../../src/instance/control.ts";
 import { type ContainerRuntime, RuntimeError } from "../../src/runtime/port.ts";
 
-const KEYS = { bootId: "boot-1", bootKey: "key-1" };
+const KEYS = { bootId: "boot-1", bootKey: "key-1", accessKeyId: "access-1" };
 
 /** A runtime whose ports answer as told. */
 function answering(answer: (request: Request, port: number) => Response | Promise<Response>): ContainerRuntime {

@@ -23,18 +23,15 @@ const EXECUTE_ID = "simulated";
 /** `rclone rcd`, as far as an Instance uses it. */
 export class SimulatedAgent {
   readonly #container: SimulatedContainer;
-  readonly #authorization: string;
-  readonly #accessKeyId: string;
   readonly #jobs = new Map<number, Job>();
 
-  constructor(container: SimulatedContainer, env: Readonly<Record<string, string>>) {
+  constructor(container: SimulatedContainer) {
     this.#container = container;
-    this.#authorization = `Basic ${btoa(`boilerhouse:${env.BOILERHOUSE_BOOT_KEY ?? ""}`)}`;
-    this.#accessKeyId = env.BOILERHOUSE_ACCESS_KEY_ID ?? "";
   }
 
   async serve(request: Request): Promise<Response> {
-    if (request.headers.get("authorization") !== this.#authorization) return new Response(null, { status: 401 });
+    const { bootKey } = this.#container.init.keys;
+    if (request.headers.get("authorization") !== `Basic ${btoa(`boilerhouse:${bootKey}`)}`) return new Response(null, { status: 401 });
     const path = new URL(request.url).pathname.slice(1);
     const input: Input = JSON.parse((await request.text()) || "{}");
     try {
@@ -88,7 +85,7 @@ export class SimulatedAgent {
       const fault = await Promise.race([this.#container.pass("sync"), aborted(job.cancel.signal)]);
       if (fault?.how === "fail") throw new Error(fault.detail ?? "a planned fault");
       const { bucket, prefix } = destination(String(job.input.dstFs));
-      const client = new S3Client(this.#container.egress, this.#accessKeyId, bucket);
+      const client = new S3Client(this.#container.egress, this.#container.init.keys.accessKeyId, bucket);
       const config = record(job.input._config);
       const filter = record(job.input._filter);
       const options = {

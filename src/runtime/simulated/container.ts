@@ -39,7 +39,7 @@ export class SimulatedContainer {
     this.egress = egress;
     this.files = new VirtualFiles(() => this.now());
     this.init = new SimulatedInit(this, spec.env);
-    this.agent = spec.env.BOILERHOUSE_AGENT === "off" ? null : new SimulatedAgent(this, spec.env);
+    this.agent = spec.env.BOILERHOUSE_AGENT === "off" ? null : new SimulatedAgent(this);
     const late = this.take("ready");
     this.#readyAt = this.now() + (late?.how === "slow" ? late.ms : late ? Number.POSITIVE_INFINITY : 0);
   }

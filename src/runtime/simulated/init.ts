@@ -1,3 +1,4 @@
+import type { BootKeys } from "../../instance/control.ts";
 import { formatManifest } from "../../instance/manifest.ts";
 import { messageOf } from "../classify.ts";
 import { RuntimeError } from "../port.ts";
@@ -10,6 +11,7 @@ import { Supervisor } from "./supervisor.ts";
 import { readTar } from "./tar.ts";
 
 const CONFIG = "/run/boilerhouse/config.json";
+const NO_KEYS: BootKeys = { bootId: "", bootKey: "", accessKeyId: "" };
 const RESTORE_ENDED = "the bundle could not be fetched: ";
 
 /** The one claim of a container's life; the same epoch is answered the same. */
@@ -26,21 +28,16 @@ interface Answer {
 
 /** PID 1's children: the supervisor and the control script, op by op as docs/container.md has them. */
 export class SimulatedInit {
-  readonly bootId: string;
   readonly stateDir: string;
-  readonly accessKeyId: string;
   readonly supervisor: Supervisor;
   readonly #container: SimulatedContainer;
-  readonly #bootKey: string;
   readonly #startMode: string;
   readonly #secretsDir: string;
   #claim: Claim | null = null;
+  #keys: BootKeys = NO_KEYS;
 
   constructor(container: SimulatedContainer, env: Readonly<Record<string, string>>) {
     this.#container = container;
-    this.bootId = env.BOILERHOUSE_BOOT_ID ?? "";
-    this.#bootKey = env.BOILERHOUSE_BOOT_KEY ?? "";
-    this.accessKeyId = env.BOILERHOUSE_ACCESS_KEY_ID ?? "";
     this.#startMode = env.BOILERHOUSE_START ?? "on-boot";
     this.stateDir = env.BOILERHOUSE_STATE_DIR ?? "";
     this.#secretsDir = env.BOILERHOUSE_SECRETS_DIR ?? "/run/secrets";
@@ -53,7 +50,11 @@ export class SimulatedInit {
     files.makeDirectory(this.#secretsDir, user, 0o500);
     files.write("/run/boilerhouse/boot", "");
     if (this.stateDir) files.makeDirectory(this.stateDir, ROOT, 0o700);
-    if (this.#startMode === "on-boot") this.supervisor.start();
+  }
+
+  /** Of this boot; empty until they came. */
+  get keys(): BootKeys {
+    return this.#keys;
   }
 
   workload(): Sandbox | null {
@@ -61,10 +62,14 @@ export class SimulatedInit {
   }
 
   async control(request: Request): Promise<Response> {
-    if (!this.#bootKey || request.headers.get("authorization") !== `Bearer ${this.#bootKey}`) {
+    const query = new URL(request.url).searchParams;
+    if (`${request.method} ${query.get("op")}` === "POST boot") {
+      return await this.#op("status", async () => this.#boot(await request.text()));
+    }
+    if (this.#keys === NO_KEYS) return this.#error(503, "not_booted", "the keys of this boot have not come yet");
+    if (request.headers.get("authorization") !== `Bearer ${this.#keys.bootKey}`) {
       return this.#error(401, "unauthorized", "the boot key is missing or wrong");
     }
-    const query = new URL(request.url).searchParams;
     switch (`${request.method} ${query.get("op")}`) {
       case "GET status":
         return await this.#op("status", async () => this.#status());
@@ -92,6 +97,19 @@ export class SimulatedInit {
     const response = await perform();
     if (fault?.how === "lose") throw new RuntimeError("lost", "Network connection lost.");
     return response;
+  }
+
+  #boot(body: string): Response {
+    const [bootId = "", bootKey = "", accessKeyId = "", ...rest] = body.split("\n");
+    if (!bootId || !bootKey || !accessKeyId || rest.join("") !== "") {
+      return this.#error(400, "bad_request", "three lines: boot id, boot key, access key");
+    }
+    if (this.#keys === NO_KEYS) {
+      this.#keys = { bootId, bootKey, accessKeyId };
+      if (this.#startMode === "on-boot") this.supervisor.start();
+    }
+    if (this.#keys.bootKey !== bootKey) return this.#error(409, "already_booted", "this container has the keys of another boot");
+    return this.#status();
   }
 
   #status(): Response {
@@ -196,7 +214,7 @@ export class SimulatedInit {
   /** A request to the storage gateway, as curl sends it. */
   async sink(method: "GET" | "PUT", path: string, body?: Uint8Array<ArrayBuffer>): Promise<Response> {
     const headers = {
-      "x-boilerhouse-access-key": this.accessKeyId,
+      "x-boilerhouse-access-key": this.#keys.accessKeyId,
       ...(body && { "content-type": "application/x-tar" }),
     };
     const request = new Request(`http://sink.internal/${path}`, { method, headers, ...(body && { body }) });
@@ -205,7 +223,7 @@ export class SimulatedInit {
 
   #noState = (): Response => this.#error(409, "no_state", "there is no state directory");
   #json = (body: Record<string, unknown>, status = 200): Response =>
-    Response.json({ bootId: this.bootId, ...body }, { status });
+    Response.json({ bootId: this.#keys.bootId, ...body }, { status });
   #error = (status: number, error: string, detail: string): Response => this.#json({ error, detail }, status);
 }
 

@@ -33,8 +33,7 @@ export async function boot(
   env: Record<string, string> = {},
   spec: Partial<StartSpec> = {},
 ): Promise<Booted> {
-  const keys = { bootId: randomName(), bootKey: randomName() };
-  const accessKeyId = randomName();
+  const keys = { bootId: randomName(), bootKey: randomName(), accessKeyId: randomName() };
   harness.runtime.start({
     image: "sandbox",
     tier: "lite",
@@ -42,9 +41,6 @@ export async function boot(
     internet: false,
     ...spec,
     env: {
-      BOILERHOUSE_BOOT_ID: keys.bootId,
-      BOILERHOUSE_BOOT_KEY: keys.bootKey,
-      BOILERHOUSE_ACCESS_KEY_ID: accessKeyId,
       BOILERHOUSE_START: "on-boot",
       BOILERHOUSE_AGENT: "off",
       ...env,
@@ -53,11 +49,11 @@ export async function boot(
   const { runtime } = harness;
   const booted = {
     keys,
-    accessKeyId,
+    accessKeyId: keys.accessKeyId,
     control: new ControlClient(runtime, keys),
     agent: new AgentClient(runtime, keys),
   };
-  await until(async () => (await booted.control.status(1_000)).ok, START_LIMIT_MS);
+  await until(async () => (await booted.control.boot(1_000)).ok, START_LIMIT_MS);
   return booted;
 }
 
