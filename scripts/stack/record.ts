@@ -14,6 +14,9 @@ export interface StackRecord {
   readonly processes: readonly ProcessId[];
 }
 
+const QUIET_LOOKS = 4;
+const LOOK_EVERY_MS = 200;
+
 export function readRecord(path: string): StackRecord | null {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as StackRecord;
@@ -46,11 +49,20 @@ export async function clearRemains(
 
 /**
  * Removes every container of a stack, sidecars included. workerd labels containers with its session, which nobody
- * outside knows; but their names hold the Worker's, and each stack's Worker has a name of its own.
+ * outside knows; but their names hold the Worker's, and each stack's Worker has a name of its own. The engine finishes what
+ * workerd asked for last, also when workerd is gone: it is over when nothing has come for a while.
  */
 export async function removeContainers(worker: string): Promise<number> {
-  const { stdout } = await command("docker", ["ps", "-aq", "--filter", `name=-${worker}-`], { timeoutMs: 20_000 });
-  const ids = stdout.split("\n").filter(Boolean);
-  if (ids.length > 0) await command("docker", ["rm", "-f", "-v", ...ids], { timeoutMs: 60_000 });
-  return ids.length;
+  const deadline = Date.now() + 20_000;
+  let removed = 0;
+  for (let quiet = 0; quiet < QUIET_LOOKS && Date.now() < deadline; ) {
+    if (quiet > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    const listing = await command("docker", ["ps", "-aq", "--filter", `name=-${worker}-`], { timeoutMs: 20_000 });
+    if (listing.code !== 0) break; // no engine, no containers
+    const ids = listing.stdout.split("\n").filter(Boolean);
+    if (ids.length > 0) await command("docker", ["rm", "-f", "-v", ...ids], { timeoutMs: 60_000 });
+    removed += ids.length;
+    quiet = ids.length > 0 ? 1 : quiet + 1;
+  }
+  return removed;
 }
