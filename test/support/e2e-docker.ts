@@ -10,9 +10,20 @@ export class Container {
     this.name = name;
   }
 
-  /** Runs a shell script inside. Never throws. */
+  /**
+   * Runs a shell script inside. Never throws. The engine gives what it runs the container's first environment; what the
+   * container's own processes see is found without it.
+   */
   run(user: "root" | "workload", script: string, input = ""): Promise<Outcome> {
-    return command("docker", ["exec", "-i", "-u", user, this.name, "sh", "-c", script], { input, timeoutMs: 60_000 });
+    const clean = [
+      "env",
+      "-i",
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      "sh",
+      "-c",
+      script,
+    ];
+    return command("docker", ["exec", "-i", "-u", user, this.name, ...clean], { input, timeoutMs: 60_000 });
   }
 
   /** Its standard output; a script that fails fails the test. */

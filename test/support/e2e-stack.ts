@@ -8,6 +8,10 @@ import { STACKS } from "./e2e-paths.ts";
 
 /** Stacks of the end-to-end suites: one that most files share, and ones that a file may break. */
 
+const SHARED = `${STACKS}/shared`;
+/** The shared stack's secrets. */
+export const SHARED_VARS = `${SHARED}/vars`;
+
 const engineAnswers = () => spawnSync("docker", ["info"], { timeout: 20_000, stdio: "ignore" }).status === 0;
 
 /** A suite that needs containers. Without an engine it is skipped, except where REQUIRE_CONTAINERS=1 makes that a failure. */
@@ -81,9 +85,8 @@ export async function stopShared(): Promise<void> {
 }
 
 async function startShared(): Promise<{ stack: Stack; client: Client }> {
-  const stateDir = `${STACKS}/shared`;
-  await fresh(stateDir);
-  const stack = await startStack({ stateDir });
+  await fresh(SHARED);
+  const stack = await startStack({ stateDir: SHARED });
   const client = new Client(stack);
   await equip(client);
   return { stack, client };
