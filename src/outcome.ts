@@ -16,7 +16,11 @@ export interface Failure {
 }
 
 export const done = <T>(value: T): Outcome<T> => ({ ok: true, value });
-export const failed = (code: ErrorCode, detail: string, more: Omit<Failure, "code" | "detail"> = {}): { ok: false; failure: Failure } => ({
+export const failed = (
+  code: ErrorCode,
+  detail: string,
+  more: Omit<Failure, "code" | "detail"> = {},
+): { ok: false; failure: Failure } => ({
   ok: false,
   failure: { code, detail, ...more },
 });

@@ -22,7 +22,9 @@ export class Document<T extends object> {
   /** Inside a commit. */
   write(value: T): void {
     if (!this.#exists) {
-      this.#sql.exec(`CREATE TABLE IF NOT EXISTS ${this.#table} (id INTEGER PRIMARY KEY CHECK (id = 1), doc TEXT NOT NULL) STRICT`);
+      this.#sql.exec(
+        `CREATE TABLE IF NOT EXISTS ${this.#table} (id INTEGER PRIMARY KEY CHECK (id = 1), doc TEXT NOT NULL) STRICT`,
+      );
       this.#exists = true;
     }
     this.#sql.exec(

@@ -11,10 +11,15 @@ import type { VaultApi } from "../vault/types.ts";
  * exception may be broken.
  */
 type Stub<Api> = Api & { fetch(request: Request): Promise<Response> };
-const stub = <Api>(namespace: DurableObjectNamespace<never>, name: string): Stub<Api> => namespace.getByName(name) as unknown as Stub<Api>;
+const stub = <Api>(namespace: DurableObjectNamespace<never>, name: string): Stub<Api> =>
+  namespace.getByName(name) as unknown as Stub<Api>;
 
-export const tenantOf = (env: Env, id: TenantId): Stub<TenantApi> => stub(env.TENANT as unknown as DurableObjectNamespace<never>, id);
-export const poolOf = (env: Env, id: PoolId): Stub<PoolApi> => stub(env.POOL as unknown as DurableObjectNamespace<never>, id);
-export const instanceOf = (env: Env, id: ContainerId): Stub<InstanceApi> => stub(env.INSTANCE as unknown as DurableObjectNamespace<never>, id);
-export const vaultOf = (env: Env, id: TenantId): Stub<VaultApi> => stub(env.VAULT as unknown as DurableObjectNamespace<never>, id);
+export const tenantOf = (env: Env, id: TenantId): Stub<TenantApi> =>
+  stub(env.TENANT as unknown as DurableObjectNamespace<never>, id);
+export const poolOf = (env: Env, id: PoolId): Stub<PoolApi> =>
+  stub(env.POOL as unknown as DurableObjectNamespace<never>, id);
+export const instanceOf = (env: Env, id: ContainerId): Stub<InstanceApi> =>
+  stub(env.INSTANCE as unknown as DurableObjectNamespace<never>, id);
+export const vaultOf = (env: Env, id: TenantId): Stub<VaultApi> =>
+  stub(env.VAULT as unknown as DurableObjectNamespace<never>, id);
 export const fleetOf = (env: Env): Stub<FleetApi> => stub(env.FLEET as unknown as DurableObjectNamespace<never>, FLEET);

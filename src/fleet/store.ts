@@ -14,7 +14,10 @@ export class FleetStore {
   }
 
   has(containerId: ContainerId): boolean {
-    return this.#created && this.#storage.sql.exec("SELECT 1 FROM admissions WHERE container_id = ?", containerId).toArray().length > 0;
+    return (
+      this.#created &&
+      this.#storage.sql.exec("SELECT 1 FROM admissions WHERE container_id = ?", containerId).toArray().length > 0
+    );
   }
 
   count(tier: Tier): number {
@@ -24,14 +27,22 @@ export class FleetStore {
 
   counts(): Record<string, number> {
     if (!this.#created) return {};
-    const rows = this.#storage.sql.exec<{ tier: string; n: number }>("SELECT tier, COUNT(*) AS n FROM admissions GROUP BY tier");
+    const rows = this.#storage.sql.exec<{ tier: string; n: number }>(
+      "SELECT tier, COUNT(*) AS n FROM admissions GROUP BY tier",
+    );
     return Object.fromEntries(rows.toArray().map(({ tier, n }) => [tier, n]));
   }
 
   add(containerId: ContainerId, poolId: PoolId, tier: Tier, now: number): void {
     commit(this.#storage, () => {
       this.#create();
-      this.#storage.sql.exec("INSERT INTO admissions (container_id, pool_id, tier, at) VALUES (?, ?, ?, ?)", containerId, poolId, tier, now);
+      this.#storage.sql.exec(
+        "INSERT INTO admissions (container_id, pool_id, tier, at) VALUES (?, ?, ?, ?)",
+        containerId,
+        poolId,
+        tier,
+        now,
+      );
     });
   }
 

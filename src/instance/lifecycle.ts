@@ -23,4 +23,5 @@ const table: { readonly [State in InstanceState]: { readonly [T in InstanceTrans
 };
 
 /** The state after an event; null where the event is illegal. Total. */
-export const after = (state: InstanceState, event: InstanceTransition): InstanceState | null => table[state][event] ?? null;
+export const after = (state: InstanceState, event: InstanceTransition): InstanceState | null =>
+  table[state][event] ?? null;

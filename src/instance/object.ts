@@ -11,12 +11,22 @@ import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS, startSpec } from "./environment.ts";
 import { Inside } from "./inside.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
-import { isProxied, serveProxied, type ProxyHooks } from "./proxy.ts";
-import { type BootRecord, newBoot } from "./record.ts";
-import { answers, until } from "./readiness.ts";
 import { provision } from "./provision.ts";
+import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
+import { answers, until } from "./readiness.ts";
+import { type BootRecord, newBoot } from "./record.ts";
 import { saveState } from "./save.ts";
-import type { Assigned, Assignment, BootPlan, ContainerView, InstanceApi, InstanceState, Observation, SaveOutcome, SaveRequest } from "./types.ts";
+import type {
+  Assigned,
+  Assignment,
+  BootPlan,
+  ContainerView,
+  InstanceApi,
+  InstanceState,
+  Observation,
+  SaveOutcome,
+  SaveRequest,
+} from "./types.ts";
 
 interface Holder {
   tenantId: TenantId;
@@ -31,7 +41,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #runtime = runtimeFor(this.ctx, this.env);
   readonly #open = new OpenRequests();
   readonly #hooks: ProxyHooks = {
-    isCurrent: (tenantId, epoch) => this.#state === "assigned" && this.#holder?.tenantId === tenantId && this.#holder.epoch === epoch,
+    isCurrent: (tenantId, epoch) =>
+      this.#state === "assigned" && this.#holder?.tenantId === tenantId && this.#holder.epoch === epoch,
     onActivity: () => {
       this.#lastActivityAt = Date.now();
     },
@@ -57,8 +68,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   boot(plan: BootPlan): Promise<Outcome<{ startMs: number; readyMs: number }>> {
     if (this.#booting) return this.#booting;
-    if (this.#boot && (this.#state === "warm" || this.#state === "assigned")) return Promise.resolve(done({ startMs: 0, readyMs: 0 }));
-    if (this.#boot) return Promise.resolve(failed("start_failed", "The container of this id ended; ids are not used again."));
+    if (this.#boot && (this.#state === "warm" || this.#state === "assigned"))
+      return Promise.resolve(done({ startMs: 0, readyMs: 0 }));
+    if (this.#boot)
+      return Promise.resolve(failed("start_failed", "The container of this id ended; ids are not used again."));
     this.#booting = this.#start(plan).finally(() => {
       this.#booting = null;
     });
@@ -89,7 +102,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>> {
     const stale = this.#notCurrent(epoch);
     if (stale) return stale;
-    if (idleSince !== undefined && (this.#open.count > 0 || this.#lastActivityAt > idleSince)) return done({ busy: true });
+    if (idleSince !== undefined && (this.#open.count > 0 || this.#lastActivityAt > idleSince))
+      return done({ busy: true });
     if (!this.#move("quiesce")) return failed("container_unavailable", `The container is ${this.#state}.`);
     this.#open.closeSockets();
     return done({ busy: false });
@@ -119,7 +133,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (holder?.epoch === next && this.#state === "assigned") return done(null);
     const stale = this.#notCurrent(epoch);
     if (stale) return stale;
-    if (!boot || !holder || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
+    if (!boot || !holder || !this.#runtime.running)
+      return failed("container_unavailable", "The container is not running.");
     this.#holder = { ...holder, epoch: next };
     const { workload } = boot.plan;
     if (workload.volumes.state) {
@@ -129,7 +144,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const inside = new Inside(this.#runtime, boot);
     const started = await inside.control.start();
     if (!started.ok) return started;
-    const ready = await until(this.#runtime, "ready", boot.plan.startTimeoutMs, () => answers(this.#runtime, workload.port, workload.readiness?.path));
+    const ready = await until(this.#runtime, "ready", boot.plan.startTimeoutMs, () =>
+      answers(this.#runtime, workload.port, workload.readiness?.path),
+    );
     if (!ready.ok) return ready;
     this.#move("reopen");
     return done(null);
@@ -213,7 +230,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const startMs = Date.now() - began;
     if (workload.start === "on-boot") {
       const left = Math.max(1, startTimeoutMs - startMs);
-      const ready = await until(this.#runtime, "ready", left, () => answers(this.#runtime, workload.port, workload.readiness?.path));
+      const ready = await until(this.#runtime, "ready", left, () =>
+        answers(this.#runtime, workload.port, workload.readiness?.path),
+      );
       if (!ready.ok) return ready;
     }
     return done({ startMs, readyMs: Date.now() - began });
@@ -222,12 +241,15 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
     const inside = new Inside(this.#runtime, boot);
     const open = () => this.#openStorage(boot, assignment.tenantId, assignment.epoch, "assign");
-    const outcome = await provision(inside, assignment, open).catch((error) => failed("operation_interrupted", messageOf(error)));
+    const outcome = await provision(inside, assignment, open).catch((error) =>
+      failed("operation_interrupted", messageOf(error)),
+    );
     if (!outcome.ok) {
       this.#move("failed");
       return outcome;
     }
-    if (!this.#move("assigned")) return failed("container_unavailable", "The container was retired while it was assigned.");
+    if (!this.#move("assigned"))
+      return failed("container_unavailable", "The container was retired while it was assigned.");
     this.#holder = { tenantId: assignment.tenantId, epoch: assignment.epoch, assigned: outcome.value };
     this.#hooks.onActivity();
     return outcome;
@@ -236,7 +258,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** Registers the tenant's storage with the container and fences it against every older epoch, side by side. */
   async #openStorage(boot: BootRecord, tenantId: TenantId, epoch: Epoch, why: "assign" | "resume") {
     const incarnation = boot.plan.containerId;
-    const [fenced] = await Promise.all([vaultOf(this.env, tenantId).fence(epoch, incarnation), this.#intercept(boot, tenantId, epoch)]);
+    const [fenced] = await Promise.all([
+      vaultOf(this.env, tenantId).fence(epoch, incarnation),
+      this.#intercept(boot, tenantId, epoch),
+    ]);
     return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
   }
 
@@ -280,7 +305,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!this.#runtime.running) return { alive: false, detail: "The container is not running." };
     if (this.#state === "starting") return { alive: true };
     const status = await new Inside(this.#runtime, boot).control.status(2_000);
-    if (!status.ok) return { alive: this.#runtime.running && status.failure.code !== "container_unavailable", detail: status.failure.detail };
+    if (!status.ok)
+      return {
+        alive: this.#runtime.running && status.failure.code !== "container_unavailable",
+        detail: status.failure.detail,
+      };
     await this.#runtime.keepFor(KEEP_MS);
     return { alive: true };
   }

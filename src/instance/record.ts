@@ -16,7 +16,15 @@ export interface BootRecord {
 }
 
 export function newBoot(plan: BootPlan, now: number): BootRecord {
-  return { version: 1, plan, bootId: randomToken(12), bootKey: randomToken(32), accessKeyId: `BH${randomToken(10).toUpperCase()}`, startedAt: now };
+  return {
+    version: 1,
+    plan,
+    bootId: randomToken(12),
+    bootKey: randomToken(32),
+    accessKeyId: `BH${randomToken(10).toUpperCase()}`,
+    startedAt: now,
+  };
 }
 
-const randomToken = (bytes: number): string => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
+const randomToken = (bytes: number): string =>
+  Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");

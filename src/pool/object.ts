@@ -3,7 +3,7 @@ import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { fleetOf, instanceOf, tenantOf } from "../durable/stubs.ts";
 import { type ContainerId, containerId, type Epoch, type TenantId } from "../ids.ts";
-import { done, failed, type Failure, type Outcome } from "../outcome.ts";
+import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
 import { describe, planLease, planRefill, planShrink, retryAt } from "./plan.ts";
@@ -72,7 +72,9 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       const { plan, superseded } = planLease(record, this.#store.slots, request);
       for (const slot of superseded) this.#background(this.retire(slot.containerId, "superseded"));
       if (plan.kind === "full") {
-        return failed("capacity_exhausted", `Pool ${record.id} holds ${record.spec.maxSize} containers, its maxSize.`, { retryAfterMs: 5_000 });
+        return failed("capacity_exhausted", `Pool ${record.id} holds ${record.spec.maxSize} containers, its maxSize.`, {
+          retryAfterMs: 5_000,
+        });
       }
       if (plan.kind !== "start" && !(await this.#isUsable(plan.slot))) {
         this.#background(this.retire(plan.slot.containerId, "not running"));
@@ -104,7 +106,11 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   /** Records the lease; null when the slot is no longer what the plan saw. */
-  #take(record: PoolRecord, plan: Exclude<ReturnType<typeof planLease>["plan"], { kind: "full" }>, request: LeaseRequest): Slot | null {
+  #take(
+    record: PoolRecord,
+    plan: Exclude<ReturnType<typeof planLease>["plan"], { kind: "full" }>,
+    request: LeaseRequest,
+  ): Slot | null {
     if (plan.kind === "again") return plan.slot;
     const now = Date.now();
     const hit = plan.kind === "warm";
@@ -117,7 +123,13 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     };
     let slot: Slot;
     if (plan.kind === "start") {
-      slot = { containerId: newContainerId(), state: "starting", tier: request.tier ?? tierOf(record), since: now, lease };
+      slot = {
+        containerId: newContainerId(),
+        state: "starting",
+        tier: request.tier ?? tierOf(record),
+        since: now,
+        lease,
+      };
     } else {
       const current = this.#store.slot(plan.slot.containerId);
       if (current !== plan.slot) return null;
@@ -163,11 +175,18 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (!record) return failed("internal", "The pool is gone.");
     await sleep(delayMs);
     const { startMs } = configOf(this.env).deadlines;
-    const plan = { containerId: slot.containerId, poolId: record.id, workload: record.workload, tier: slot.tier, startTimeoutMs: startMs };
+    const plan = {
+      containerId: slot.containerId,
+      poolId: record.id,
+      workload: record.workload,
+      tier: slot.tier,
+      startTimeoutMs: startMs,
+    };
     let outcome: Outcome<unknown>;
     try {
       outcome = await this.#admit(slot.containerId, record, slot.tier);
-      if (outcome.ok) outcome = await within(startMs + 5_000, "start", instanceOf(this.env, slot.containerId).boot(plan));
+      if (outcome.ok)
+        outcome = await within(startMs + 5_000, "start", instanceOf(this.env, slot.containerId).boot(plan));
     } catch (error) {
       outcome = failed("start_failed", messageOf(error));
     }
@@ -189,7 +208,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   #started(id: ContainerId): Outcome<null> {
     const { record } = this.#store;
     const slot = this.#store.slot(id);
-    if (!record || slot?.state !== "starting") return failed("start_failed", "The container was retired while it started.");
+    if (!record || slot?.state !== "starting")
+      return failed("start_failed", "The container was retired while it started.");
     this.#live.add(id);
     const healthy = record.failures === null ? {} : { record: { ...record, failures: null } };
     this.#store.save({ ...healthy, put: [{ ...slot, state: slot.lease ? "assigned" : "warm", since: Date.now() }] });
@@ -211,7 +231,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     this.#live.delete(id);
     const slot = this.#store.slot(id);
     if (slot && slot.state !== "draining") {
-      this.#store.save({ put: [{ ...slot, state: "draining", since: Date.now() }], alarm: Date.now() + RETRY_RETIRE_MS });
+      this.#store.save({
+        put: [{ ...slot, state: "draining", since: Date.now() }],
+        alarm: Date.now() + RETRY_RETIRE_MS,
+      });
       this.#refillSoon(REFILL_DELAY_MS);
     }
     try {
@@ -235,8 +258,12 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     await Promise.all([
       ...slots.filter((slot) => slot.state === "draining").map((slot) => this.retire(slot.containerId, "swept")),
       ...slots.filter((slot) => slot.state === "warm").map((slot) => this.#checkWarm(slot)),
-      ...slots.filter((slot) => slot.state === "starting" && !this.#starts.has(slot.containerId)).map((slot) => this.#resumeStart(slot)),
-      ...slots.filter((slot) => slot.lease?.confirmBy && slot.lease.confirmBy <= now).map((slot) => this.#confirm(slot)),
+      ...slots
+        .filter((slot) => slot.state === "starting" && !this.#starts.has(slot.containerId))
+        .map((slot) => this.#resumeStart(slot)),
+      ...slots
+        .filter((slot) => slot.lease?.confirmBy && slot.lease.confirmBy <= now)
+        .map((slot) => this.#confirm(slot)),
       ...planShrink(record, slots, now).map((id) => this.retire(id, "surplus")),
     ]);
     this.#refill();
@@ -253,7 +280,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async #checkWarm(slot: Slot): Promise<void> {
-    if (!(await this.#isAlive(slot)) && this.#store.slot(slot.containerId)?.state === "warm") await this.retire(slot.containerId, "not running");
+    if (!(await this.#isAlive(slot)) && this.#store.slot(slot.containerId)?.state === "warm")
+      await this.retire(slot.containerId, "not running");
   }
 
   /** A start whose promise died with an earlier life of this object goes on (booting is idempotent) where its container is still there. */
@@ -305,7 +333,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     const now = Date.now();
     const own = this.#store.slots.filter((slot) => this.#starts.has(slot.containerId) && slot.lease === null).length;
     const missing = planRefill(record, this.#store.slots, own, now);
-    const fresh = Array.from({ length: missing }, (): Slot => ({ containerId: newContainerId(), state: "starting", tier: tierOf(record), since: now, lease: null }));
+    const fresh = Array.from(
+      { length: missing },
+      (): Slot => ({ containerId: newContainerId(), state: "starting", tier: tierOf(record), since: now, lease: null }),
+    );
     if (fresh.length === 0) return;
     this.#store.save({ put: fresh, alarm: now + OBSERVE_EVERY_MS });
     fresh.forEach((slot, index) => {

@@ -18,7 +18,11 @@ export type LeasePlan =
   | { kind: "full" };
 
 /** Which slot a tenant gets. Equal requests get equal slots; older leases of the same tenant are in `superseded`. */
-export function planLease(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest): { plan: LeasePlan; superseded: Slot[] } {
+export function planLease(
+  record: PoolRecord,
+  slots: readonly Slot[],
+  request: LeaseRequest,
+): { plan: LeasePlan; superseded: Slot[] } {
   const own = slots.filter((slot) => slot.lease?.tenantId === request.tenantId && slot.state !== "draining");
   const again = own.find((slot) => slot.lease?.epoch === request.epoch);
   if (again) return { plan: { kind: "again", slot: again }, superseded: [] };
@@ -31,7 +35,9 @@ function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest,
   if (!otherTier) {
     const [warm] = slots.filter((slot) => slot.state === "warm").sort((a, b) => a.since - b.since);
     if (warm) return { kind: "warm", slot: warm };
-    const [coming] = slots.filter((slot) => slot.state === "starting" && slot.lease === null).sort((a, b) => a.since - b.since);
+    const [coming] = slots
+      .filter((slot) => slot.state === "starting" && slot.lease === null)
+      .sort((a, b) => a.since - b.since);
     if (coming) return { kind: "reserve", slot: coming, reason: "no_warm_slot" };
   }
   if (occupied(slots) - leaving >= record.spec.maxSize) return { kind: "full" };
@@ -39,12 +45,15 @@ function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest,
 }
 
 /** Slots that count towards maxSize: warm, starting and claimed. */
-export const occupied = (slots: readonly Slot[]): number => slots.filter((slot) => slot.state !== "draining" && slot.state !== "failed").length;
+export const occupied = (slots: readonly Slot[]): number =>
+  slots.filter((slot) => slot.state !== "draining" && slot.state !== "failed").length;
 
 /** How many containers to start now so that minSize slots are warm or on the way. */
 export function planRefill(record: PoolRecord, slots: readonly Slot[], starting: number, now: number): number {
   if (record.paused || now < retryAt(record)) return 0;
-  const coming = slots.filter((slot) => slot.state === "warm" || (slot.state === "starting" && slot.lease === null)).length;
+  const coming = slots.filter(
+    (slot) => slot.state === "warm" || (slot.state === "starting" && slot.lease === null),
+  ).length;
   const wanted = record.spec.minSize - coming;
   const room = record.spec.maxSize - occupied(slots);
   return Math.max(0, Math.min(wanted, room, FILL_CONCURRENCY - starting));
@@ -67,7 +76,11 @@ export function planShrink(record: PoolRecord, slots: readonly Slot[], now: numb
 }
 
 /** `isLive` says of a warm slot whether it was seen alive since this object is in memory. */
-export function describe(record: PoolRecord, slots: readonly Slot[], isLive: (id: ContainerId) => boolean): PoolDescription {
+export function describe(
+  record: PoolRecord,
+  slots: readonly Slot[],
+  isLive: (id: ContainerId) => boolean,
+): PoolDescription {
   const count = (test: (slot: Slot) => boolean) => slots.filter(test).length;
   const warm = count((slot) => slot.state === "warm" && isLive(slot.containerId));
   return {
@@ -83,7 +96,8 @@ export function describe(record: PoolRecord, slots: readonly Slot[], isLive: (id
     claimed: count((slot) => slot.state === "assigned"),
     starting: count((slot) => slot.state === "starting"),
     unhealthy: count((slot) => slot.state === "failed"),
-    status: warm >= record.spec.minSize ? "healthy" : record.failures && record.failures.count >= 3 ? "error" : "degraded",
+    status:
+      warm >= record.spec.minSize ? "healthy" : record.failures && record.failures.count >= 3 ? "error" : "degraded",
     hitRate: record.claims === 0 ? null : record.hits / record.claims,
     lastError: record.failures?.detail ?? null,
   };

@@ -45,7 +45,11 @@ export class PoolStore {
       this.#create();
       if (change.record) this.#document.write(change.record);
       for (const slot of change.put ?? []) {
-        sql.exec("INSERT OR REPLACE INTO slots (container_id, doc) VALUES (?, ?)", slot.containerId, JSON.stringify(slot));
+        sql.exec(
+          "INSERT OR REPLACE INTO slots (container_id, doc) VALUES (?, ?)",
+          slot.containerId,
+          JSON.stringify(slot),
+        );
       }
       for (const containerId of change.remove ?? []) sql.exec("DELETE FROM slots WHERE container_id = ?", containerId);
       this.alarm.arm(change.alarm ?? null);
@@ -57,7 +61,9 @@ export class PoolStore {
 
   #create(): void {
     if (this.#created) return;
-    this.#storage.sql.exec("CREATE TABLE IF NOT EXISTS slots (container_id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT");
+    this.#storage.sql.exec(
+      "CREATE TABLE IF NOT EXISTS slots (container_id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT",
+    );
     this.#created = true;
   }
 }

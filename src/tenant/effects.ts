@@ -33,11 +33,15 @@ export class Effects {
       case "assign":
         return { operationId: step.operationId, ...(await this.#assign(step, record)) };
       case "resume": {
-        const outcome = await this.#call(30_000, "resume", () => instanceOf(this.#env, step.containerId).resume(step.epoch, step.next));
+        const outcome = await this.#call(30_000, "resume", () =>
+          instanceOf(this.#env, step.containerId).resume(step.epoch, step.next),
+        );
         return { operationId: step.operationId, type: "resumed", failure: outcome.ok ? null : outcome.failure };
       }
       case "quiesce": {
-        const outcome = await this.#call(QUIESCE_MS, "quiesce", () => instanceOf(this.#env, step.containerId).quiesce(step.epoch, step.idleSince));
+        const outcome = await this.#call(QUIESCE_MS, "quiesce", () =>
+          instanceOf(this.#env, step.containerId).quiesce(step.epoch, step.idleSince),
+        );
         const failure = outcome.ok ? null : outcome.failure;
         return { operationId: step.operationId, type: "quiesced", busy: outcome.ok && outcome.value.busy, failure };
       }
@@ -50,10 +54,18 @@ export class Effects {
         return { operationId: step.operationId, type: "saved", outcome };
       }
       case "promote": {
-        const outcome = await this.#call(30_000, "promote", () => vaultOf(this.#env, record.tenantId).promote(step.epoch));
-        if (outcome.ok) return { operationId: step.operationId, type: "promoted", committed: outcome.value, failure: null };
+        const outcome = await this.#call(30_000, "promote", () =>
+          vaultOf(this.#env, record.tenantId).promote(step.epoch),
+        );
+        if (outcome.ok)
+          return { operationId: step.operationId, type: "promoted", committed: outcome.value, failure: null };
         const nothing = outcome.failure.code === "not_found";
-        return { operationId: step.operationId, type: "promoted", committed: null, failure: nothing ? null : outcome.failure };
+        return {
+          operationId: step.operationId,
+          type: "promoted",
+          committed: null,
+          failure: nothing ? null : outcome.failure,
+        };
       }
     }
   }
@@ -62,7 +74,9 @@ export class Effects {
     const { startMs } = configOf(this.#env).deadlines;
     const request = { tenantId: record.tenantId, epoch: step.epoch };
     const outcome = await this.#call(startMs + GRACE_MS, "lease", () => poolOf(this.#env, step.poolId).lease(request));
-    return outcome.ok ? { type: "leased", lease: outcome.value } : { type: "start_failed", failure: outcome.failure, lease: null };
+    return outcome.ok
+      ? { type: "leased", lease: outcome.value }
+      : { type: "start_failed", failure: outcome.failure, lease: null };
   }
 
   async #assign(step: Extract<Step, { do: "assign" }>, record: TenantRecord): Promise<StepResult> {
@@ -72,7 +86,10 @@ export class Effects {
     const leasedAt = Date.now();
     const previous = record.retiring.filter((slot) => slot.containerId !== lease.containerId);
     if (previous.length > 0) {
-      await Promise.race([Promise.all(previous.map((slot) => this.#retire({ do: "retire", ...slot, reason: "superseded" }))), sleep(RETIRE_PATIENCE_MS)]);
+      await Promise.race([
+        Promise.all(previous.map((slot) => this.#retire({ do: "retire", ...slot, reason: "superseded" }))),
+        sleep(RETIRE_PATIENCE_MS),
+      ]);
     }
     const outcome = await this.#call(startMs + restoreMs + GRACE_MS, "assign", async () =>
       instanceOf(this.#env, lease.containerId).assign(await this.#assignment(step, record)),
@@ -86,7 +103,8 @@ export class Effects {
     const { delivery, tenantId, poolId } = record;
     const { deadlines, secretsKey } = configOf(this.#env);
     const { workload, containerId } = step.lease;
-    const secrets = delivery.sealedSecrets && secretsKey ? await unseal(secretsKey, tenantId, delivery.sealedSecrets) : undefined;
+    const secrets =
+      delivery.sealedSecrets && secretsKey ? await unseal(secretsKey, tenantId, delivery.sealedSecrets) : undefined;
     return {
       tenantId,
       epoch: step.epoch,

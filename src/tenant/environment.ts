@@ -23,13 +23,18 @@ export function claimEnvironment(workload: Workload, variables: Variables): Reco
   const { config, ...plain } = variables;
   const atBoot = bootEnvironment(workload, variables.containerId, variables.poolId);
   const all = interpolateAll(workload.environment, (name) =>
-    name.startsWith("config.") ? textAt(config, name.slice("config.".length).split(".")) : (plain as Record<string, string>)[name],
+    name.startsWith("config.")
+      ? textAt(config, name.slice("config.".length).split("."))
+      : (plain as Record<string, string>)[name],
   );
   return Object.fromEntries(Object.entries(all).filter(([name]) => !(name in atBoot)));
 }
 
 /** Leaves out what uses a variable that `lookup` does not know. */
-function interpolateAll(templates: Record<string, string>, lookup: (name: string) => string | undefined): Record<string, string> {
+function interpolateAll(
+  templates: Record<string, string>,
+  lookup: (name: string) => string | undefined,
+): Record<string, string> {
   const out: Record<string, string> = {};
   for (const [name, template] of Object.entries(templates)) {
     let known = true;

@@ -1,5 +1,5 @@
-import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
 import type { ContainerId, Epoch, PoolId } from "../ids.ts";
+import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Committed } from "../vault/types.ts";

@@ -23,7 +23,13 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
   idle: { claim: "claiming", destroy: "destroying" },
   claiming: { assigned: "active", refused: "idle", failed: "error", destroy: "destroying" },
   active: { release: "releasing", sleep: "sleeping", lost: "recovering", destroy: "destroying" },
-  sleeping: { slept: "asleep", called_off: "active", save_failed: "release_failed", lost: "recovering", destroy: "destroying" },
+  sleeping: {
+    slept: "asleep",
+    called_off: "active",
+    save_failed: "release_failed",
+    lost: "recovering",
+    destroy: "destroying",
+  },
   asleep: { claim: "waking", wake: "waking", release: "releasing", destroy: "destroying" },
   waking: { assigned: "active", refused: "asleep", failed: "error", destroy: "destroying" },
   recovering: { assigned: "active", refused: "error", failed: "error", destroy: "destroying" },
@@ -39,4 +45,11 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
 export const after = (state: TenantState, event: TenantTransition): TenantState | null => table[state][event] ?? null;
 
 /** States that wait for something and therefore carry a deadline (P-EXIT). */
-export const TRANSITIONAL: readonly TenantState[] = ["claiming", "waking", "recovering", "sleeping", "releasing", "destroying"];
+export const TRANSITIONAL: readonly TenantState[] = [
+  "claiming",
+  "waking",
+  "recovering",
+  "sleeping",
+  "releasing",
+  "destroying",
+];

@@ -2,19 +2,29 @@ import { DurableObject } from "cloudflare:workers";
 import { configOf } from "../config.ts";
 import { DeadlineError, within } from "../durable/deadline.ts";
 import type { ContainerId, Epoch, TenantId } from "../ids.ts";
-import { done, failed, type Failure, type Outcome } from "../outcome.ts";
+import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { Effects } from "./effects.ts";
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
 import { operationId } from "./operation-id.ts";
 import { nextAlarm, plan } from "./plan.ts";
-import { claimAnswer } from "./plan-start.ts";
 import { releaseAnswer } from "./plan-save.ts";
+import { claimAnswer } from "./plan-start.ts";
 import { view } from "./planning.ts";
 import { newTenant, type TenantRecord } from "./record.ts";
 import { fingerprint, seal } from "./seal.ts";
 import { statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
-import type { Awaited, ClaimAnswer, ClaimRequest, OperationView, ReleaseAnswer, ReleaseRequest, Route, TenantApi, TenantStatus } from "./types.ts";
+import type {
+  Awaited,
+  ClaimAnswer,
+  ClaimRequest,
+  OperationView,
+  ReleaseAnswer,
+  ReleaseRequest,
+  Route,
+  TenantApi,
+  TenantStatus,
+} from "./types.ts";
 
 /** One tenant's lifecycle. Single writer of everything in `store.ts`; every effect carries the epoch that it acts for. */
 export class Tenant extends DurableObject<Env> implements TenantApi {
@@ -27,7 +37,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const given = request.config !== undefined || request.secrets !== undefined || request.publicUrl !== undefined;
     const delivery = given ? await this.#delivery(request) : null;
     await this.#look(); // an existing claim is an answer about a container that is there
-    const event: TenantEvent = { type: "claim", poolId: request.poolId ?? null, delivery, allowFresh: request.allowFresh === true };
+    const event: TenantEvent = {
+      type: "claim",
+      poolId: request.poolId ?? null,
+      delivery,
+      allowFresh: request.allowFresh === true,
+    };
     return this.#ask(request.tenantId, event, waitMs, (record) =>
       record.held ? claimAnswer(record, record.held, "existing") : null,
     );
@@ -49,10 +64,16 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const record = this.#store.load();
     if (record?.operation?.id === id) return done(view(record, record.operation));
     const ended = this.#store.operation(id);
-    return ended ? done(ended) : failed("not_found", `There is no operation ${id}; ended ones are kept for a while only.`);
+    return ended
+      ? done(ended)
+      : failed("not_found", `There is no operation ${id}; ended ones are kept for a while only.`);
   }
 
-  async route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route> {
+  async route(
+    tenantId: TenantId,
+    stale: { containerId: ContainerId; epoch: Epoch } | null,
+    waitMs: number,
+  ): Promise<Route> {
     const record = this.#store.load();
     if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
     if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) await this.#look();
@@ -109,14 +130,19 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const ended = await this.#waitFor(id, finished, deadline - Date.now());
       if (!ended) {
         const running = this.#store.load();
-        return running?.operation ? done({ kind: "pending", operation: view(running, running.operation) }) : failed("internal", "The operation is gone.");
+        return running?.operation
+          ? done({ kind: "pending", operation: view(running, running.operation) })
+          : failed("internal", "The operation is gone.");
       }
       if (planned.kind === "wait" && planned.again) continue;
       if (ended.status === "succeeded") {
         const value = ended.result as T;
         return done({ kind: "done", value, fresh: !("launch" in value) || value.launch !== "existing" });
       }
-      return { ok: false, failure: ended.error ?? { code: "operation_interrupted", detail: `The ${ended.kind} was called off.` } };
+      return {
+        ok: false,
+        failure: ended.error ?? { code: "operation_interrupted", detail: `The ${ended.kind} was called off.` },
+      };
     }
   }
 
@@ -155,7 +181,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const finished = this.#perform(steps);
     const id = record.operation?.id;
     if (id !== undefined && !this.#running.has(id)) {
-      this.#running.set(id, finished.finally(() => this.#running.delete(id)));
+      this.#running.set(
+        id,
+        finished.finally(() => this.#running.delete(id)),
+      );
     }
     this.ctx.waitUntil(finished);
     return { planned, finished };
@@ -188,14 +217,22 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   #rearm(record: TenantRecord): void {
     const due = nextAlarm(record, Date.now(), Math.random());
     if (due === null) return;
-    this.ctx.waitUntil(this.ctx.storage.getAlarm().then((armed) => (armed === null ? this.#store.alarm.arm(due) : undefined)));
+    this.ctx.waitUntil(
+      this.ctx.storage.getAlarm().then((armed) => (armed === null ? this.#store.alarm.arm(due) : undefined)),
+    );
   }
 
   async #delivery(request: ClaimRequest): Promise<TenantRecord["delivery"]> {
     const previous = this.#store.load()?.delivery;
     const key = configOf(this.env).secretsKey;
     if (request.secrets && !key) throw new Error("SECRETS_KEY is not set");
-    if (request.config === undefined && request.secrets === undefined && previous?.publicUrl === request.publicUrl && previous) return previous;
+    if (
+      request.config === undefined &&
+      request.secrets === undefined &&
+      previous?.publicUrl === request.publicUrl &&
+      previous
+    )
+      return previous;
     const keeps = request.config === undefined && request.secrets === undefined && previous;
     return {
       ...(keeps ? previous : {}),
@@ -219,11 +256,15 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   #starting(): Route {
     const record = this.#store.load();
     if (record?.operation) return { kind: "starting", operation: view(record, record.operation) };
-    return { kind: "failed", failure: { code: "starting", detail: "The container is being prepared.", retryAfterMs: 1_000 } };
+    return {
+      kind: "failed",
+      failure: { code: "starting", detail: "The container is being prepared.", retryAfterMs: 1_000 },
+    };
   }
 }
 
-const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } => failed("not_found", `There is no tenant ${tenantId}.`);
+const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
+  failed("not_found", `There is no tenant ${tenantId}.`);
 
 /** Where a request goes in this state; `pending` when an operation has to end (or a wake to begin) first. Pure. */
 function routeOf(record: TenantRecord): Route | "pending" {
@@ -244,13 +285,19 @@ function routeOf(record: TenantRecord): Route | "pending" {
     case "releasing":
     case "destroying":
     case "destroyed":
-      return { kind: "failed", failure: { code: "not_found", detail: `The tenant is ${record.state}; claim it first.` } };
+      return {
+        kind: "failed",
+        failure: { code: "not_found", detail: `The tenant is ${record.state}; claim it first.` },
+      };
     case "suspended":
       return { kind: "failed", failure: { code: "forbidden", detail: "The tenant is suspended." } };
     case "release_failed":
     case "error": {
       const [latest] = record.errors;
-      const failure: Failure = { code: "container_unavailable", detail: `The tenant is in state ${record.state}: ${latest?.detail ?? "no detail"}` };
+      const failure: Failure = {
+        code: "container_unavailable",
+        detail: `The tenant is in state ${record.state}: ${latest?.detail ?? "no detail"}`,
+      };
       return { kind: "failed", failure };
     }
   }

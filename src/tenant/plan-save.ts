@@ -1,8 +1,8 @@
 import type { Failure } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
-import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
 import { inProgress, lossOf } from "./plan-start.ts";
+import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import type { ReleaseAnswer, ReleaseRequest } from "./types.ts";
 
@@ -14,7 +14,13 @@ const SAVE_RETRY_LAST_MS = 300_000;
 
 type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 
-export function release(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limits: Limits, now: number): Plan {
+export function release(
+  record: TenantRecord,
+  request: ReleaseRequest,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
   switch (record.state) {
     case "idle":
       // A quarantined generation can be accepted later, without a container.
@@ -39,7 +45,9 @@ export function release(record: TenantRecord, request: ReleaseRequest, fresh: Fr
     case "suspended":
     case "destroying":
     case "destroyed":
-      return refuse("invalid_transition", `A tenant that is ${record.state} cannot be released.`, { state: record.state });
+      return refuse("invalid_transition", `A tenant that is ${record.state} cannot be released.`, {
+        state: record.state,
+      });
   }
 }
 
@@ -70,10 +78,15 @@ function beginSave(
     release: request,
     saveId,
   };
-  return move(record, kind, { operation, hold: null, desired: kind === "release" ? "idle" : "asleep" }, {
-    steps: [quiesceStep(record, operation, idleSince)],
-    detail: { operation: operation.id },
-  });
+  return move(
+    record,
+    kind,
+    { operation, hold: null, desired: kind === "release" ? "idle" : "asleep" },
+    {
+      steps: [quiesceStep(record, operation, idleSince)],
+      detail: { operation: operation.id },
+    },
+  );
 }
 
 export function quiesceStep(record: TenantRecord, operation: Operation, idleSince?: number): Step {
@@ -92,11 +105,17 @@ export function quiesced(record: TenantRecord, operation: Operation, event: Resu
   if (!record.held || !operation.saveId) return nothing(record);
   if (event.failure) return saveFailed(record, operation, event.failure, now);
   if (event.busy) {
-    return move(record, "called_off", { operation: null, desired: "active", lastActivityAt: now }, {
-      ended: end(record, operation, now, { cancelled: "activity" }),
-    });
+    return move(
+      record,
+      "called_off",
+      { operation: null, desired: "active", lastActivityAt: now },
+      {
+        ended: end(record, operation, now, { cancelled: "activity" }),
+      },
+    );
   }
-  if (!record.held.hasState || operation.release?.sync === false) return saved(record, operation, { type: "saved", outcome: { ok: true, value: null } }, now);
+  if (!record.held.hasState || operation.release?.sync === false)
+    return saved(record, operation, { type: "saved", outcome: { ok: true, value: null } }, now);
   const step: Step = {
     do: "save",
     operationId: operation.id,
@@ -120,14 +139,24 @@ export function saved(record: TenantRecord, operation: Operation, event: Result<
     held: null,
     retiring,
     // Given up on purpose (sync: false) is no loss, but it was not saved either.
-    lastLoss: committed || !record.held?.hasState ? record.lastLoss : lossOf(record, record.held.containerId, "released without a save", now),
+    lastLoss:
+      committed || !record.held?.hasState
+        ? record.lastLoss
+        : lossOf(record, record.held.containerId, "released without a save", now),
     unsavedSince: null,
   };
-  return move(next, asleep ? "slept" : "released", {}, {
-    steps,
-    ended: end(record, operation, now, { result: releaseAnswer({ ...next, state: asleep ? "asleep" : "idle" }, committed, timings) }),
-    detail: { generation: next.generation, changed: committed?.changed ?? null },
-  });
+  return move(
+    next,
+    asleep ? "slept" : "released",
+    {},
+    {
+      steps,
+      ended: end(record, operation, now, {
+        result: releaseAnswer({ ...next, state: asleep ? "asleep" : "idle" }, committed, timings),
+      }),
+      detail: { generation: next.generation, changed: committed?.changed ?? null },
+    },
+  );
 }
 
 const afterSave = (record: TenantRecord, committed: Committed | null, now: number): TenantRecord =>
@@ -136,7 +165,13 @@ const afterSave = (record: TenantRecord, committed: Committed | null, now: numbe
 /** Refusals that trying again cannot change: what was sent is kept in the vault, and the container for a while. */
 const FINAL: readonly Failure["code"][] = ["guard_blocked", "conflict", "forbidden"];
 
-export function saveFailed(record: TenantRecord, operation: Operation, failure: Failure, now: number, guardHoldMs = 3_600_000): Plan {
+export function saveFailed(
+  record: TenantRecord,
+  operation: Operation,
+  failure: Failure,
+  now: number,
+  guardHoldMs = 3_600_000,
+): Plan {
   const errors = withError(record, failure, now);
   if (failure.code === "container_unavailable" && record.held) {
     const { retiring, steps } = letGo(record, "lost");
@@ -144,11 +179,18 @@ export function saveFailed(record: TenantRecord, operation: Operation, failure: 
     const lastLoss = lossOf(record, record.held.containerId, failure.detail, now);
     const bare = { ...record, operation: null, held: null, retiring, errors, lastLoss, unsavedSince: null };
     // Asleep on the last generation is where a sleep wanted to be; a release ends idle. Both say what was lost.
-    return move(bare, record.state === "sleeping" ? "slept" : "lost", {}, {
-      steps,
-      ended: end(record, operation, now, { error: { code: "save_failed", detail, extra: { reason: failure.detail } } }),
-      detail: { reason: failure.detail },
-    });
+    return move(
+      bare,
+      record.state === "sleeping" ? "slept" : "lost",
+      {},
+      {
+        steps,
+        ended: end(record, operation, now, {
+          error: { code: "save_failed", detail, extra: { reason: failure.detail } },
+        }),
+        detail: { reason: failure.detail },
+      },
+    );
   }
   const attempts = operation.attempts;
   const hold = FINAL.includes(failure.code)
@@ -160,10 +202,15 @@ export function saveFailed(record: TenantRecord, operation: Operation, failure: 
         saveId: operation.saveId ?? operation.id,
         release: operation.release ?? {},
       };
-  return move(record, "save_failed", { operation: null, errors, hold }, {
-    ended: end(record, operation, now, { error: failure }),
-    detail: { code: failure.code },
-  });
+  return move(
+    record,
+    "save_failed",
+    { operation: null, errors, hold },
+    {
+      ended: end(record, operation, now, { error: failure }),
+      detail: { code: failure.code },
+    },
+  );
 }
 
 /** Accepts what a guard refused: the quarantined generation becomes the head. */
@@ -202,7 +249,13 @@ export function promoted(record: TenantRecord, operation: Operation, event: Resu
   const next = { ...promotedRecord, operation: null, held: null, retiring, hold: null, unsavedSince: null };
   const ended = end(record, operation, now, { result: releaseAnswer({ ...next, state: "idle" }, event.committed) });
   if (record.state === "idle") {
-    return { kind: "go", record: next, steps, ended, journal: [{ type: "tenant.promoted", detail: { generation: next.generation } }] };
+    return {
+      kind: "go",
+      record: next,
+      steps,
+      ended,
+      journal: [{ type: "tenant.promoted", detail: { generation: next.generation } }],
+    };
   }
   return move(next, "released", { desired: "idle" }, { steps, ended, detail: { generation: next.generation } });
 }
@@ -220,7 +273,15 @@ function endAssignment(record: TenantRecord, request: ReleaseRequest, fresh: Fre
     release: request,
   };
   const { retiring, steps } = letGo(record, "release");
-  const next: TenantRecord = { ...record, state: "idle", desired: "idle", operation: null, held: null, retiring, hold: null };
+  const next: TenantRecord = {
+    ...record,
+    state: "idle",
+    desired: "idle",
+    operation: null,
+    held: null,
+    retiring,
+    hold: null,
+  };
   return {
     kind: "go",
     record: next,
@@ -230,7 +291,11 @@ function endAssignment(record: TenantRecord, request: ReleaseRequest, fresh: Fre
   };
 }
 
-export function releaseAnswer(record: TenantRecord, committed: Committed | null, timings: Record<string, number> = {}): ReleaseAnswer {
+export function releaseAnswer(
+  record: TenantRecord,
+  committed: Committed | null,
+  timings: Record<string, number> = {},
+): ReleaseAnswer {
   const { tenantId, state } = record;
   if (!committed) return { tenantId, state, saved: null, timings };
   const { generation, files, bytes, changed } = committed;

@@ -1,8 +1,8 @@
-import { type ContainerId, epoch, type Epoch, type PoolId } from "../ids.ts";
+import { type ContainerId, type Epoch, epoch, type PoolId } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
-import type { Held, Loss, Operation, TenantRecord } from "./record.ts";
 import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import type { Held, Loss, Operation, TenantRecord } from "./record.ts";
 import type { ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
 /** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
@@ -36,16 +36,28 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
     case "idle":
     case "error":
     case "asleep": {
-      if (poolId === null) return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", { errors: [{ pointer: "/poolId", detail: "required" }] });
+      if (poolId === null)
+        return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", {
+          errors: [{ pointer: "/poolId", detail: "required" }],
+        });
       const changes = { delivery, poolId, desired: "active" as const, hold: null };
-      return begin({ ...record, ...changes }, record.state === "asleep" ? "wake" : "claim", event.allowFresh, fresh, limits, now);
+      return begin(
+        { ...record, ...changes },
+        record.state === "asleep" ? "wake" : "claim",
+        event.allowFresh,
+        fresh,
+        limits,
+        now,
+      );
     }
     case "releasing":
       return inProgress(record);
     case "suspended":
     case "destroying":
     case "destroyed":
-      return refuse("invalid_transition", `A tenant that is ${record.state} cannot be claimed.`, { state: record.state });
+      return refuse("invalid_transition", `A tenant that is ${record.state} cannot be claimed.`, {
+        state: record.state,
+      });
   }
 }
 
@@ -55,13 +67,24 @@ export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: nu
 }
 
 /** The container of `event` is gone: what was unsaved in it is lost and said so, and a fresh one takes its place. */
-export function lost(record: TenantRecord, event: Extract<TenantEvent, { type: "lost" }>, fresh: Fresh, limits: Limits, now: number): Plan {
+export function lost(
+  record: TenantRecord,
+  event: Extract<TenantEvent, { type: "lost" }>,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
   if (record.held?.containerId !== event.containerId || record.held.epoch !== event.epoch) return nothing(record);
   const bare = { ...record, held: null, lastLoss: lossOf(record, event.containerId, event.detail, now) };
   const { retiring, steps } = letGo(record, "lost");
   if (record.state === "active") return begin({ ...bare, retiring }, "recover", false, fresh, limits, now, steps);
   if (record.state === "release_failed") {
-    return move({ ...record, ...bare, retiring }, "lost", { desired: "idle", hold: null, unsavedSince: null }, { steps, detail: { reason: event.detail } });
+    return move(
+      { ...record, ...bare, retiring },
+      "lost",
+      { desired: "idle", hold: null, unsavedSince: null },
+      { steps, detail: { reason: event.detail } },
+    );
   }
   return nothing(record); // an operation in flight will meet it
 }
@@ -88,17 +111,33 @@ function begin(
     allowFresh,
   };
   const transition = kind === "recover" ? "lost" : kind;
-  return move(record, transition, { epoch: next, operation }, {
-    steps: [...before, leaseStep(operation, record.poolId, next)],
-    detail: { operation: operation.id, poolId: record.poolId },
-  });
+  return move(
+    record,
+    transition,
+    { epoch: next, operation },
+    {
+      steps: [...before, leaseStep(operation, record.poolId, next)],
+      detail: { operation: operation.id, poolId: record.poolId },
+    },
+  );
 }
 
-const leaseStep = (operation: Operation, poolId: PoolId, forEpoch: Epoch): Step => ({ do: "lease", operationId: operation.id, poolId, epoch: forEpoch });
+const leaseStep = (operation: Operation, poolId: PoolId, forEpoch: Epoch): Step => ({
+  do: "lease",
+  operationId: operation.id,
+  poolId,
+  epoch: forEpoch,
+});
 
 /** A lease is not stored here: asking the Pool again for the same epoch gives the same one. */
 export function leased(record: TenantRecord, operation: Operation, event: Result<"leased">): Plan {
-  const step: Step = { do: "assign", operationId: operation.id, lease: event.lease, epoch: record.epoch, allowFresh: operation.allowFresh };
+  const step: Step = {
+    do: "assign",
+    operationId: operation.id,
+    lease: event.lease,
+    epoch: record.epoch,
+    allowFresh: operation.allowFresh,
+  };
   return { kind: "go", record, steps: [step], journal: [] };
 }
 
@@ -132,18 +171,33 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     desired: "active",
   };
   const answer = claimAnswer({ ...next, state: "active" }, held, lease.launch);
-  return move(next, "assigned", {}, {
-    ended: end(record, operation, now, { result: answer }),
-    detail: { containerId: lease.containerId, launch: lease.launch, generation: next.generation },
-  });
+  return move(
+    next,
+    "assigned",
+    {},
+    {
+      ended: end(record, operation, now, { result: answer }),
+      detail: { containerId: lease.containerId, launch: lease.launch, generation: next.generation },
+    },
+  );
 }
 
-export function startFailed(record: TenantRecord, operation: Operation, event: Result<"start_failed">, now: number): Plan {
+export function startFailed(
+  record: TenantRecord,
+  operation: Operation,
+  event: Result<"start_failed">,
+  now: number,
+): Plan {
   const { failure, lease } = event;
   const dropped = lease && record.poolId ? [{ containerId: lease.containerId, poolId: record.poolId }] : [];
   const retire: Step[] = dropped.map((slot) => ({ do: "retire", ...slot, reason: failure.code }));
   const retiring = [...record.retiring, ...dropped];
-  if (failure.code === "container_unavailable" && operation.attempts < START_ATTEMPTS && now < operation.deadlineAt && record.poolId) {
+  if (
+    failure.code === "container_unavailable" &&
+    operation.attempts < START_ATTEMPTS &&
+    now < operation.deadlineAt &&
+    record.poolId
+  ) {
     const next = epoch(record.epoch + 1);
     const again = { ...operation, attempts: operation.attempts + 1 };
     return {
@@ -153,14 +207,22 @@ export function startFailed(record: TenantRecord, operation: Operation, event: R
       journal: [{ type: "tenant.start_retried", detail: { epoch: next, code: failure.code } }],
     };
   }
-  const nothingStarted = failure.code === "capacity_exhausted" || failure.code === "start_failed" || failure.code === "container_unavailable";
+  const nothingStarted =
+    failure.code === "capacity_exhausted" ||
+    failure.code === "start_failed" ||
+    failure.code === "container_unavailable";
   const transition = nothingStarted && operation.from !== "error" ? "refused" : "failed";
   const desired = transition === "refused" && operation.kind === "claim" ? ("idle" as const) : record.desired;
-  return move(record, transition, { operation: null, retiring, desired, errors: withError(record, failure, now) }, {
-    steps: retire,
-    ended: end(record, operation, now, { error: failure }),
-    detail: { code: failure.code },
-  });
+  return move(
+    record,
+    transition,
+    { operation: null, retiring, desired, errors: withError(record, failure, now) },
+    {
+      steps: retire,
+      ended: end(record, operation, now, { error: failure }),
+      detail: { code: failure.code },
+    },
+  );
 }
 
 /** A failed release is called off: the same container serves again, under a new epoch. */
@@ -180,7 +242,9 @@ function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number)
   return {
     kind: "go",
     record: { ...record, epoch: next, operation },
-    steps: [{ do: "resume", operationId: operation.id, containerId: record.held.containerId, epoch: record.held.epoch, next }],
+    steps: [
+      { do: "resume", operationId: operation.id, containerId: record.held.containerId, epoch: record.held.epoch, next },
+    ],
     journal: [{ type: "tenant.resuming", detail: { epoch: next, operation: operation.id } }],
   };
 }
@@ -198,10 +262,15 @@ export function resumed(record: TenantRecord, operation: Operation, event: Resul
   }
   const held = { ...record.held, epoch: record.epoch, since: now };
   const next = { ...record, held, operation: null, hold: null, desired: "active" as const, lastActivityAt: now };
-  return move(next, "resume", {}, {
-    ended: end(record, operation, now, { result: claimAnswer({ ...next, state: "active" }, held, "existing") }),
-    detail: { containerId: held.containerId },
-  });
+  return move(
+    next,
+    "resume",
+    {},
+    {
+      ended: end(record, operation, now, { result: claimAnswer({ ...next, state: "active" }, held, "existing") }),
+      detail: { containerId: held.containerId },
+    },
+  );
 }
 
 export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): ClaimAnswer {
@@ -230,7 +299,10 @@ function joining(record: TenantRecord, again: boolean): Plan {
 }
 
 export const inProgress = (record: TenantRecord): Plan =>
-  refuse("operation_in_progress", `The tenant is ${record.state}.`, { operation: record.operation?.id, state: record.state });
+  refuse("operation_in_progress", `The tenant is ${record.state}.`, {
+    operation: record.operation?.id,
+    state: record.state,
+  });
 
 const claimedElsewhere = (record: TenantRecord): Plan =>
   refuse("claimed_elsewhere", `The tenant holds a container in pool ${record.poolId}.`, { poolId: record.poolId });

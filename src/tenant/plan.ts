@@ -1,7 +1,7 @@
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
-import { end, letGo, move, nothing } from "./planning.ts";
 import { beginSleep, promoted, quiesced, quiesceStep, release, saved, saveFailed } from "./plan-save.ts";
 import { assigned, claim, leased, lost, resumed, startFailed, wake } from "./plan-start.ts";
+import { end, letGo, move, nothing } from "./planning.ts";
 import type { Held, Operation, TenantRecord } from "./record.ts";
 
 /** What an event means for a tenant. Pure: the same arguments give the same plan. Times in ms since 1970. */
@@ -53,14 +53,21 @@ function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limi
     return { kind: "go", record, steps: running ? [] : [...again, ...firstSteps(record, operation)], journal: [] };
   }
   if (record.state === "release_failed" && record.hold) {
-    if (record.hold.kind === "retry" && now >= record.hold.at) return release(record, record.hold.release, fresh, limits, now);
+    if (record.hold.kind === "retry" && now >= record.hold.at)
+      return release(record, record.hold.release, fresh, limits, now);
     if (record.hold.kind === "guard" && now >= record.hold.until) {
       // What was sent is in the vault as a quarantined generation, so the container holds nothing that is not kept.
       const { retiring, steps } = letGo(record, "guard hold is over");
-      return move(record, "released", { held: null, retiring, hold: null, desired: "idle", unsavedSince: null }, { steps });
+      return move(
+        record,
+        "released",
+        { held: null, retiring, hold: null, desired: "idle", unsavedSince: null },
+        { steps },
+      );
     }
   }
-  const look: Step[] = record.held && isLookDue(record, record.held, now) ? [{ do: "observe", containerId: record.held.containerId }] : [];
+  const look: Step[] =
+    record.held && isLookDue(record, record.held, now) ? [{ do: "observe", containerId: record.held.containerId }] : [];
   return { kind: "go", record, steps: [...again, ...look], journal: [] };
 }
 
@@ -79,7 +86,9 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
         const { containerId, epoch } = record.held;
         return [{ do: "resume", operationId: operation.id, containerId, epoch, next: record.epoch }];
       }
-      return record.poolId ? [{ do: "lease", operationId: operation.id, poolId: record.poolId, epoch: record.epoch }] : [];
+      return record.poolId
+        ? [{ do: "lease", operationId: operation.id, poolId: record.poolId, epoch: record.epoch }]
+        : [];
     case "release":
     case "sleep":
       if (!record.held || record.state === "release_failed" || record.state === "idle") {
@@ -92,7 +101,8 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
 /** Every transitional state ends (P-EXIT). */
 function overdue(record: TenantRecord, operation: Operation, limits: Limits, now: number): Plan {
   const failure = { code: "deadline_exceeded" as const, detail: `${operation.kind} took longer than its deadline.` };
-  if (record.state === "releasing" || record.state === "sleeping") return saveFailed(record, operation, failure, now, limits.guardHoldMs);
+  if (record.state === "releasing" || record.state === "sleeping")
+    return saveFailed(record, operation, failure, now, limits.guardHoldMs);
   if (record.state === "claiming" || record.state === "waking" || record.state === "recovering") {
     return startFailed(record, operation, { type: "start_failed", failure, lease: null }, now);
   }
@@ -105,12 +115,24 @@ function overdue(record: TenantRecord, operation: Operation, limits: Limits, now
   };
 }
 
-function observed(record: TenantRecord, event: Extract<TenantEvent, { type: "observed" }>, fresh: Fresh, limits: Limits, now: number): Plan {
+function observed(
+  record: TenantRecord,
+  event: Extract<TenantEvent, { type: "observed" }>,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
   const { held } = record;
   if (!held || held.containerId !== event.containerId || record.operation) return nothing(record);
   const { observation } = event;
   if (!observation.alive) {
-    return lost(record, { type: "lost", containerId: held.containerId, epoch: held.epoch, detail: observation.detail ?? "not running" }, fresh, limits, now);
+    return lost(
+      record,
+      { type: "lost", containerId: held.containerId, epoch: held.epoch, detail: observation.detail ?? "not running" },
+      fresh,
+      limits,
+      now,
+    );
   }
   if (record.state !== "active") return nothing(record);
   const lastActivityAt = Math.max(record.lastActivityAt ?? held.since, observation.lastActivityAt);
@@ -123,7 +145,9 @@ function observed(record: TenantRecord, event: Extract<TenantEvent, { type: "obs
 
 function retired(record: TenantRecord, containerId: string): Plan {
   const retiring = record.retiring.filter((slot) => slot.containerId !== containerId);
-  return retiring.length === record.retiring.length ? nothing(record) : { kind: "go", record: { ...record, retiring }, steps: [], journal: [] };
+  return retiring.length === record.retiring.length
+    ? nothing(record)
+    : { kind: "go", record: { ...record, retiring }, steps: [], journal: [] };
 }
 
 /** How often an active tenant's container is looked at, and an operation's performer checked; before jitter. */

@@ -23,14 +23,22 @@ export function move(
 ): Plan {
   const state = after(record.state, transition);
   if (state === null) {
-    return refuse("invalid_transition", `A tenant that is ${record.state} cannot ${transition}.`, { state: record.state });
+    return refuse("invalid_transition", `A tenant that is ${record.state} cannot ${transition}.`, {
+      state: record.state,
+    });
   }
   const next = { ...record, ...changes, state };
   const entry: JournalEntry = {
     type: `tenant.${transition}`,
     detail: { from: record.state, to: state, epoch: next.epoch, ...more.detail },
   };
-  return { kind: "go", record: next, steps: more.steps ?? [], journal: [entry], ...(more.ended ? { ended: more.ended } : {}) };
+  return {
+    kind: "go",
+    record: next,
+    steps: more.steps ?? [],
+    journal: [entry],
+    ...(more.ended ? { ended: more.ended } : {}),
+  };
 }
 
 /** The end of the operation in flight, as clients see it. */

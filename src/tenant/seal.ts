@@ -4,7 +4,11 @@
  */
 const NONCE_BYTES = 12;
 
-export async function seal(key: Uint8Array<ArrayBuffer>, tenantId: string, secrets: Record<string, string>): Promise<string> {
+export async function seal(
+  key: Uint8Array<ArrayBuffer>,
+  tenantId: string,
+  secrets: Record<string, string>,
+): Promise<string> {
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
   const plain = new TextEncoder().encode(JSON.stringify(secrets));
   const sealed = await crypto.subtle.encrypt(parameters(nonce, tenantId), await importKey(key), plain);
@@ -12,9 +16,17 @@ export async function seal(key: Uint8Array<ArrayBuffer>, tenantId: string, secre
 }
 
 /** @throws when the text was sealed under another key or for another tenant. */
-export async function unseal(key: Uint8Array<ArrayBuffer>, tenantId: string, text: string): Promise<Record<string, string>> {
+export async function unseal(
+  key: Uint8Array<ArrayBuffer>,
+  tenantId: string,
+  text: string,
+): Promise<Record<string, string>> {
   const bytes = Uint8Array.from(Buffer.from(text, "base64"));
-  const plain = await crypto.subtle.decrypt(parameters(bytes.slice(0, NONCE_BYTES), tenantId), await importKey(key), bytes.slice(NONCE_BYTES));
+  const plain = await crypto.subtle.decrypt(
+    parameters(bytes.slice(0, NONCE_BYTES), tenantId),
+    await importKey(key),
+    bytes.slice(NONCE_BYTES),
+  );
   return JSON.parse(new TextDecoder().decode(plain)) as Record<string, string>;
 }
 
@@ -35,7 +47,8 @@ function sorted(value: unknown): unknown {
   );
 }
 
-const importKey = (key: Uint8Array<ArrayBuffer>) => crypto.subtle.importKey("raw", key, "AES-GCM", false, ["encrypt", "decrypt"]);
+const importKey = (key: Uint8Array<ArrayBuffer>) =>
+  crypto.subtle.importKey("raw", key, "AES-GCM", false, ["encrypt", "decrypt"]);
 const parameters = (iv: Uint8Array<ArrayBuffer>, tenantId: string) => ({
   name: "AES-GCM",
   iv,

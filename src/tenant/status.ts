@@ -1,5 +1,5 @@
-import type { TenantRecord } from "./record.ts";
 import { view } from "./planning.ts";
+import type { TenantRecord } from "./record.ts";
 import type { TenantStatus } from "./types.ts";
 
 const PENDING = new Set(["claiming", "waking", "recovering"]);
@@ -12,7 +12,13 @@ export function statusOf(record: TenantRecord): TenantStatus {
   return {
     tenantId: record.tenantId,
     assigned: record.state === "active",
-    assignment: PENDING.has(record.state) ? "pending" : RELEASING.has(record.state) ? "releasing" : held ? "assigned" : null,
+    assignment: PENDING.has(record.state)
+      ? "pending"
+      : RELEASING.has(record.state)
+        ? "releasing"
+        : held
+          ? "assigned"
+          : null,
     state: record.state,
     desired: record.desired,
     ...(held ? { containerId: held.containerId } : {}),

@@ -28,13 +28,24 @@ export class TenantStore {
   }
 
   /** One durable commit: the record, the operation that ended, the journal and the alarm. */
-  save(record: TenantRecord, now: number, journal: readonly JournalEntry[], ended: OperationView | undefined, alarm: number | null): void {
+  save(
+    record: TenantRecord,
+    now: number,
+    journal: readonly JournalEntry[],
+    ended: OperationView | undefined,
+    alarm: number | null,
+  ): void {
     const { sql } = this.#storage;
     commit(this.#storage, () => {
       if (this.#cached === null) this.#createTables();
       this.#record.write(record);
       for (const entry of journal) {
-        sql.exec("INSERT INTO journal (at, type, detail) VALUES (?, ?, ?)", now, entry.type, JSON.stringify(entry.detail ?? {}));
+        sql.exec(
+          "INSERT INTO journal (at, type, detail) VALUES (?, ?, ?)",
+          now,
+          entry.type,
+          JSON.stringify(entry.detail ?? {}),
+        );
       }
       if (ended) this.#keepOperation(ended, now);
       this.alarm.arm(alarm);
@@ -50,14 +61,26 @@ export class TenantStore {
 
   #keepOperation(ended: OperationView, now: number): void {
     const { sql } = this.#storage;
-    sql.exec("INSERT OR REPLACE INTO operations (id, ended_at, doc) VALUES (?, ?, ?)", ended.id, now, JSON.stringify(ended));
-    sql.exec("DELETE FROM operations WHERE id NOT IN (SELECT id FROM operations ORDER BY ended_at DESC LIMIT ?)", KEPT_OPERATIONS);
+    sql.exec(
+      "INSERT OR REPLACE INTO operations (id, ended_at, doc) VALUES (?, ?, ?)",
+      ended.id,
+      now,
+      JSON.stringify(ended),
+    );
+    sql.exec(
+      "DELETE FROM operations WHERE id NOT IN (SELECT id FROM operations ORDER BY ended_at DESC LIMIT ?)",
+      KEPT_OPERATIONS,
+    );
     sql.exec("DELETE FROM journal WHERE seq <= (SELECT MAX(seq) FROM journal) - ?", KEPT_JOURNAL);
   }
 
   #createTables(): void {
     const { sql } = this.#storage;
-    sql.exec("CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT");
-    sql.exec("CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, detail TEXT NOT NULL) STRICT");
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT",
+    );
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, detail TEXT NOT NULL) STRICT",
+    );
   }
 }

@@ -12,8 +12,14 @@ export interface Answer<T = Record<string, unknown>> {
   headers: Headers;
 }
 
-export async function call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<Answer<T>> {
-  const response = await request(method, path, body === undefined ? undefined : JSON.stringify(body), { "content-type": "application/json" });
+export async function call<T = Record<string, unknown>>(
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Answer<T>> {
+  const response = await request(method, path, body === undefined ? undefined : JSON.stringify(body), {
+    "content-type": "application/json",
+  });
   return { status: response.status, body: (await response.json()) as T, headers: response.headers };
 }
 
@@ -45,17 +51,28 @@ export async function aPool(
   });
   expect(registered.status, JSON.stringify(registered.body)).toBe(201);
   const minSize = pool.minSize ?? 1;
-  const created = await call("POST", "/api/v1/pools", { id, workloadId: id, maxSize: 20, idleTimeoutMs: 900_000, ...pool, minSize });
+  const created = await call("POST", "/api/v1/pools", {
+    id,
+    workloadId: id,
+    maxSize: 20,
+    idleTimeoutMs: 900_000,
+    ...pool,
+    minSize,
+  });
   expect(created.status, JSON.stringify(created.body)).toBe(201);
-  await eventually(async () => expect((await call("GET", `/api/v1/pools/${id}`)).body).toMatchObject({ warm: minSize }));
+  await eventually(async () =>
+    expect((await call("GET", `/api/v1/pools/${id}`)).body).toMatchObject({ warm: minSize }),
+  );
   return id;
 }
 
 export const claim = (tenant: string, poolId?: string, more: object = {}) =>
   call<ClaimBody>("POST", `/api/v1/tenants/${tenant}/claim?wait=10s`, { ...(poolId ? { poolId } : {}), ...more });
-export const release = (tenant: string, body: object = {}) => call("POST", `/api/v1/tenants/${tenant}/release?wait=10s`, body);
+export const release = (tenant: string, body: object = {}) =>
+  call("POST", `/api/v1/tenants/${tenant}/release?wait=10s`, body);
 export const status = (tenant: string) => call("GET", `/api/v1/tenants/${tenant}/status`);
-export const put = (tenant: string, path: string, text: string) => read(request("PUT", `/t/${tenant}/files/${path}`, text));
+export const put = (tenant: string, path: string, text: string) =>
+  read(request("PUT", `/t/${tenant}/files/${path}`, text));
 export const remove = (tenant: string, path: string) => read(request("DELETE", `/t/${tenant}/files/${path}`));
 export const get = (tenant: string, path: string) => request("GET", `/t/${tenant}/files/${path}`);
 

@@ -15,7 +15,14 @@ const aPool = (spec: { minSize?: number; maxSize?: number } = {}): PoolRecord =>
   hits: 0,
   failures: null,
 });
-const aSlot = (n: number, slot: Partial<Slot> = {}): Slot => ({ containerId: `c-${n}` as ContainerId, state: "warm", tier: "lite", since: n, lease: null, ...slot });
+const aSlot = (n: number, slot: Partial<Slot> = {}): Slot => ({
+  containerId: `c-${n}` as ContainerId,
+  state: "warm",
+  tier: "lite",
+  since: n,
+  lease: null,
+  ...slot,
+});
 const leasedTo = (tenant: string, at: number): Partial<Slot> => ({
   state: "assigned",
   lease: { tenantId: tenant as TenantId, epoch: epoch(at), launch: "warm", confirmBy: null },
@@ -24,12 +31,18 @@ const request = (tenant: string, at: number) => ({ tenantId: tenant as TenantId,
 
 describe("a lease", () => {
   it("takes the warm slot that waited longest", () => {
-    expect(planLease(aPool(), [aSlot(2), aSlot(1)], request("alice", 1)).plan).toMatchObject({ kind: "warm", slot: { containerId: "c-1" } });
+    expect(planLease(aPool(), [aSlot(2), aSlot(1)], request("alice", 1)).plan).toMatchObject({
+      kind: "warm",
+      slot: { containerId: "c-1" },
+    });
   });
 
   it("asked for twice is the same lease", () => {
     const slots = [aSlot(1, leasedTo("alice", 3)), aSlot(2)];
-    expect(planLease(aPool(), slots, request("alice", 3)).plan).toMatchObject({ kind: "again", slot: { containerId: "c-1" } });
+    expect(planLease(aPool(), slots, request("alice", 3)).plan).toMatchObject({
+      kind: "again",
+      slot: { containerId: "c-1" },
+    });
   });
 
   it("with a higher epoch retires the tenant's older slot", () => {
@@ -41,11 +54,18 @@ describe("a lease", () => {
 
   it("takes a container on its way before it starts another", () => {
     const slots = [aSlot(1, { state: "starting" })];
-    expect(planLease(aPool(), slots, request("alice", 1)).plan).toMatchObject({ kind: "reserve", slot: { containerId: "c-1" }, reason: "no_warm_slot" });
+    expect(planLease(aPool(), slots, request("alice", 1)).plan).toMatchObject({
+      kind: "reserve",
+      slot: { containerId: "c-1" },
+      reason: "no_warm_slot",
+    });
   });
 
   it("starts cold for another tier, and says so", () => {
-    expect(planLease(aPool(), [aSlot(1)], { ...request("alice", 1), tier: "standard-1" }).plan).toEqual({ kind: "start", reason: "other_tier" });
+    expect(planLease(aPool(), [aSlot(1)], { ...request("alice", 1), tier: "standard-1" }).plan).toEqual({
+      kind: "start",
+      reason: "other_tier",
+    });
   });
 
   it("is refused when maxSize containers are there", () => {
@@ -85,25 +105,32 @@ describe("whatever a pool holds", () => {
     at: fc.integer({ min: 1, max: 3 }),
   });
   const slotsOf = (raw: { n: number; state: Slot["state"]; tenant: string | null; at: number }[]): Slot[] => {
-    const byId = new Map(raw.map(({ n, state, tenant, at }) => {
-      const leased = state === "assigned" || (state === "starting" && tenant !== null);
-      return [n, aSlot(n, leased ? { ...leasedTo(tenant ?? "dave", at), state } : { state })];
-    }));
+    const byId = new Map(
+      raw.map(({ n, state, tenant, at }) => {
+        const leased = state === "assigned" || (state === "starting" && tenant !== null);
+        return [n, aSlot(n, leased ? { ...leasedTo(tenant ?? "dave", at), state } : { state })];
+      }),
+    );
     return [...byId.values()];
   };
 
   it("a slot with a tenant is never given to another, and maxSize is never exceeded", () => {
     fc.assert(
-      fc.property(fc.array(slot, { maxLength: 12 }), fc.constantFrom("alice", "bob"), fc.integer({ min: 1, max: 4 }), (raw, tenant, at) => {
-        const slots = slotsOf(raw);
-        const pool = aPool({ minSize: 3, maxSize: 8 });
-        const { plan, superseded } = planLease(pool, slots, request(tenant, at));
-        if (plan.kind === "warm" || plan.kind === "reserve") expect(plan.slot.lease).toBeNull();
-        if (plan.kind === "again") expect(plan.slot.lease).toMatchObject({ tenantId: tenant, epoch: at });
-        for (const old of superseded) expect(old.lease?.tenantId).toBe(tenant);
-        if (plan.kind === "start") expect(occupied(slots) - superseded.length).toBeLessThan(8);
-        expect(occupied(slots) + planRefill(pool, slots, 0, 0)).toBeLessThanOrEqual(Math.max(8, occupied(slots)));
-      }),
+      fc.property(
+        fc.array(slot, { maxLength: 12 }),
+        fc.constantFrom("alice", "bob"),
+        fc.integer({ min: 1, max: 4 }),
+        (raw, tenant, at) => {
+          const slots = slotsOf(raw);
+          const pool = aPool({ minSize: 3, maxSize: 8 });
+          const { plan, superseded } = planLease(pool, slots, request(tenant, at));
+          if (plan.kind === "warm" || plan.kind === "reserve") expect(plan.slot.lease).toBeNull();
+          if (plan.kind === "again") expect(plan.slot.lease).toMatchObject({ tenantId: tenant, epoch: at });
+          for (const old of superseded) expect(old.lease?.tenantId).toBe(tenant);
+          if (plan.kind === "start") expect(occupied(slots) - superseded.length).toBeLessThan(8);
+          expect(occupied(slots) + planRefill(pool, slots, 0, 0)).toBeLessThanOrEqual(Math.max(8, occupied(slots)));
+        },
+      ),
     );
   });
 });

@@ -10,7 +10,11 @@ import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
 
 const limits: Limits = { startMs: 180_000, saveMs: 120_000, guardHoldMs: 3_600_000 };
 const pool = "demo" as PoolId;
-const workload = workloadSchema.parse({ id: "sandbox", image: "sandbox", volumes: { state: { containerPath: "/data" } } });
+const workload = workloadSchema.parse({
+  id: "sandbox",
+  image: "sandbox",
+  volumes: { state: { containerPath: "/data" } },
+});
 const lease = (n: number): Lease => ({
   containerId: `c-${n}` as ContainerId,
   launch: "warm",
@@ -47,7 +51,13 @@ class Driver {
   activate(n = 1): this {
     this.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
     this.answer("lease", { type: "leased", lease: lease(n) });
-    this.answer("assign", { type: "assigned", lease: lease(n), assigned: { restored: null, timings: {} }, fingerprint: "", timings: {} });
+    this.answer("assign", {
+      type: "assigned",
+      lease: lease(n),
+      assigned: { restored: null, timings: {} },
+      fingerprint: "",
+      timings: {},
+    });
     return this;
   }
 }
@@ -57,7 +67,12 @@ const committed = { ok: true, value: { generation: generation(1), files: 1, byte
 describe("a tenant", () => {
   it("gets a new epoch with every assignment, and the answer names it", () => {
     const tenant = new Driver().activate();
-    expect(tenant.record).toMatchObject({ state: "active", epoch: 1, held: { containerId: "c-1", epoch: 1 }, operation: null });
+    expect(tenant.record).toMatchObject({
+      state: "active",
+      epoch: 1,
+      held: { containerId: "c-1", epoch: 1 },
+      operation: null,
+    });
     tenant.send({ type: "lost", containerId: "c-1" as ContainerId, epoch: epoch(1), detail: "killed" });
     expect(tenant.record).toMatchObject({ state: "recovering", epoch: 2, held: null });
   });
@@ -73,7 +88,11 @@ describe("a tenant", () => {
   it("lets a second claim join the first", () => {
     const tenant = new Driver();
     tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
-    expect(tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false })).toEqual({ kind: "wait", operationId: "op-1", again: false });
+    expect(tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false })).toEqual({
+      kind: "wait",
+      operationId: "op-1",
+      again: false,
+    });
   });
 
   it("refuses a claim in another pool while it holds a container", () => {
@@ -86,20 +105,34 @@ describe("a tenant", () => {
 
   it("needs a pool for its first claim only", () => {
     const tenant = new Driver();
-    expect(tenant.send({ type: "claim", poolId: null, delivery: null, allowFresh: false })).toMatchObject({ failure: { code: "invalid" } });
+    expect(tenant.send({ type: "claim", poolId: null, delivery: null, allowFresh: false })).toMatchObject({
+      failure: { code: "invalid" },
+    });
     tenant.activate();
-    expect(tenant.send({ type: "claim", poolId: null, delivery: null, allowFresh: false })).toMatchObject({ kind: "go" });
+    expect(tenant.send({ type: "claim", poolId: null, delivery: null, allowFresh: false })).toMatchObject({
+      kind: "go",
+    });
   });
 
   it("ignores the late answer of an operation that is over", () => {
     const tenant = new Driver().activate();
     const before = tenant.record;
-    tenant.send({ operationId: "op-1", type: "assigned", lease: lease(9), assigned: { restored: null, timings: {} }, fingerprint: "", timings: {} });
+    tenant.send({
+      operationId: "op-1",
+      type: "assigned",
+      lease: lease(9),
+      assigned: { restored: null, timings: {} },
+      fingerprint: "",
+      timings: {},
+    });
     expect(tenant.record).toBe(before);
   });
 
   it("goes back to where it was when there is no capacity, and to error when a restore failed", () => {
-    for (const [code, state] of [["capacity_exhausted", "idle"], ["restore_failed", "error"]] as const) {
+    for (const [code, state] of [
+      ["capacity_exhausted", "idle"],
+      ["restore_failed", "error"],
+    ] as const) {
       const tenant = new Driver();
       tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
       tenant.answer("lease", { type: "start_failed", failure: { code, detail: "" }, lease: null });
@@ -113,7 +146,11 @@ describe("a tenant", () => {
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       expect(tenant.record).toMatchObject({ state: "claiming", epoch: attempt });
       tenant.answer("lease", { type: "leased", lease: lease(attempt) });
-      tenant.answer("assign", { type: "start_failed", failure: { code: "container_unavailable", detail: "" }, lease: lease(attempt) });
+      tenant.answer("assign", {
+        type: "start_failed",
+        failure: { code: "container_unavailable", detail: "" },
+        lease: lease(attempt),
+      });
     }
     expect(tenant.record.state).toBe("idle");
     expect(tenant.record.retiring.map((slot) => slot.containerId)).toEqual(["c-1", "c-2", "c-3"]);
@@ -126,7 +163,9 @@ describe("a release", () => {
     tenant.send({ type: "release", request: {} });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
     const planned = tenant.answer("save", { type: "saved", outcome: committed });
-    expect(planned).toMatchObject({ ended: { status: "succeeded", result: { state: "idle", saved: { generation: 1 } } } });
+    expect(planned).toMatchObject({
+      ended: { status: "succeeded", result: { state: "idle", saved: { generation: 1 } } },
+    });
     expect(tenant.record).toMatchObject({ state: "idle", held: null, unsavedSince: null, generation: 1 });
     expect(tenant.steps).toContainEqual(expect.objectContaining({ do: "retire", containerId: "c-1" }));
   });
@@ -136,7 +175,11 @@ describe("a release", () => {
     tenant.send({ type: "release", request: {} });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
     tenant.answer("save", { type: "saved", outcome: { ok: false, failure: { code: "guard_blocked", detail: "" } } });
-    expect(tenant.record).toMatchObject({ state: "release_failed", held: { containerId: "c-1" }, hold: { kind: "guard", until: tenant.now + 3_600_000 } });
+    expect(tenant.record).toMatchObject({
+      state: "release_failed",
+      held: { containerId: "c-1" },
+      hold: { kind: "guard", until: tenant.now + 3_600_000 },
+    });
     tenant.now += 600_000;
     tenant.send({ type: "tick", running: false });
     expect(tenant.steps).toEqual([{ do: "observe", containerId: "c-1" }]);
@@ -153,7 +196,10 @@ describe("a release", () => {
     for (let attempt = 0; attempt < 5; attempt += 1) {
       tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
       saveIds.add(tenant.steps.flatMap((step) => (step.do === "save" ? [step.saveId] : [])).join());
-      tenant.answer("save", { type: "saved", outcome: { ok: false, failure: { code: "save_failed", detail: "network" } } });
+      tenant.answer("save", {
+        type: "saved",
+        outcome: { ok: false, failure: { code: "save_failed", detail: "network" } },
+      });
       const { hold } = tenant.record;
       if (hold?.kind !== "retry") throw new Error("no retry");
       waits.push(hold.at - tenant.now);
@@ -168,7 +214,10 @@ describe("a release", () => {
     const tenant = new Driver().activate();
     tenant.send({ type: "release", request: {} });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
-    tenant.answer("save", { type: "saved", outcome: { ok: false, failure: { code: "save_failed", detail: "network" } } });
+    tenant.answer("save", {
+      type: "saved",
+      outcome: { ok: false, failure: { code: "save_failed", detail: "network" } },
+    });
     tenant.send({ type: "claim", poolId: null, delivery: null, allowFresh: false });
     const planned = tenant.answer("resume", { type: "resumed", failure: null });
     expect(planned).toMatchObject({ ended: { result: { launch: "existing", containerId: "c-1", epoch: 2 } } });
@@ -179,9 +228,16 @@ describe("a release", () => {
     const tenant = new Driver().activate();
     tenant.send({ type: "release", request: {} });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
-    const planned = tenant.answer("save", { type: "saved", outcome: { ok: false, failure: { code: "container_unavailable", detail: "gone" } } });
+    const planned = tenant.answer("save", {
+      type: "saved",
+      outcome: { ok: false, failure: { code: "container_unavailable", detail: "gone" } },
+    });
     expect(planned).toMatchObject({ ended: { status: "failed", error: { code: "save_failed" } } });
-    expect(tenant.record).toMatchObject({ state: "idle", generation: 0, lastLoss: { containerId: "c-1", detail: "gone" } });
+    expect(tenant.record).toMatchObject({
+      state: "idle",
+      generation: 0,
+      lastLoss: { containerId: "c-1", detail: "gone" },
+    });
   });
 });
 
@@ -191,9 +247,17 @@ describe("sleep", () => {
   it("begins after the idle timeout, not while anything is open, and ends asleep", () => {
     const tenant = new Driver().activate();
     tenant.now += 900_000;
-    tenant.send({ type: "observed", containerId: "c-1" as ContainerId, observation: { ...observation, lastActivityAt: 1_000, openRequests: 1 } });
+    tenant.send({
+      type: "observed",
+      containerId: "c-1" as ContainerId,
+      observation: { ...observation, lastActivityAt: 1_000, openRequests: 1 },
+    });
     expect(tenant.record.state).toBe("active");
-    tenant.send({ type: "observed", containerId: "c-1" as ContainerId, observation: { ...observation, lastActivityAt: 1_000 } });
+    tenant.send({
+      type: "observed",
+      containerId: "c-1" as ContainerId,
+      observation: { ...observation, lastActivityAt: 1_000 },
+    });
     expect(tenant.record.state).toBe("sleeping");
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
     tenant.answer("save", { type: "saved", outcome: committed });
@@ -205,18 +269,34 @@ describe("sleep", () => {
   it("is called off by activity", () => {
     const tenant = new Driver().activate();
     tenant.now += 900_000;
-    tenant.send({ type: "observed", containerId: "c-1" as ContainerId, observation: { ...observation, lastActivityAt: 1_000 } });
+    tenant.send({
+      type: "observed",
+      containerId: "c-1" as ContainerId,
+      observation: { ...observation, lastActivityAt: 1_000 },
+    });
     tenant.answer("quiesce", { type: "quiesced", busy: true, failure: null });
     expect(tenant.record).toMatchObject({ state: "active", operation: null, held: { containerId: "c-1" } });
   });
 });
 
 describe("whatever happens to a tenant", () => {
-  const failure = fc.constantFrom("capacity_exhausted", "restore_failed", "container_unavailable", "save_failed", "guard_blocked", "conflict", "stale_epoch", "operation_interrupted" as const);
+  const failure = fc.constantFrom(
+    "capacity_exhausted",
+    "restore_failed",
+    "container_unavailable",
+    "save_failed",
+    "guard_blocked",
+    "conflict",
+    "stale_epoch",
+    "operation_interrupted" as const,
+  );
   const failed = failure.map((code) => ({ ok: false as const, failure: { code, detail: "x" } }));
   const action = fc.oneof(
     fc.constant({ type: "claim", poolId: pool, delivery: null, allowFresh: false } as TenantEvent),
-    fc.record({ type: fc.constant("release" as const), request: fc.record({ sync: fc.boolean(), force: fc.boolean() }, { requiredKeys: [] }) }),
+    fc.record({
+      type: fc.constant("release" as const),
+      request: fc.record({ sync: fc.boolean(), force: fc.boolean() }, { requiredKeys: [] }),
+    }),
     fc.constant({ type: "wake" } as TenantEvent),
     fc.constant({ type: "tick", running: false } as TenantEvent),
     fc.record({ act: fc.constant("answer" as const), fails: fc.boolean(), with: failed, busy: fc.boolean() }),
@@ -238,7 +318,18 @@ describe("whatever happens to a tenant", () => {
             else if (each.act === "observe") {
               const containerId = before.held?.containerId ?? ("c-0" as ContainerId);
               const lastActivityAt = each.idle ? 0 : tenant.now;
-              tenant.send({ type: "observed", containerId, observation: { state: "assigned", alive: each.alive, tenantId: null, epoch: null, lastActivityAt, openRequests: 0 } });
+              tenant.send({
+                type: "observed",
+                containerId,
+                observation: {
+                  state: "assigned",
+                  alive: each.alive,
+                  tenantId: null,
+                  epoch: null,
+                  lastActivityAt,
+                  openRequests: 0,
+                },
+              });
             } else if (pending && "operationId" in pending) {
               tenant.send(resultOf(pending, each, ++containers));
             }
@@ -248,7 +339,8 @@ describe("whatever happens to a tenant", () => {
           expect(record.epoch).toBeGreaterThanOrEqual(before.epoch);
           expect(record.generation).toBeGreaterThanOrEqual(before.generation);
           if (record.state === "active") expect(record.held).not.toBeNull();
-          if (["idle", "asleep", "claiming", "waking", "recovering", "error"].includes(record.state)) expect(record.held).toBeNull();
+          if (["idle", "asleep", "claiming", "waking", "recovering", "error"].includes(record.state))
+            expect(record.held).toBeNull();
           if (TRANSITIONAL.includes(record.state)) {
             expect(record.operation).not.toBeNull();
             expect(nextAlarm(record, tenant.now, 0)).not.toBeNull();
@@ -258,7 +350,8 @@ describe("whatever happens to a tenant", () => {
           if (before.held && record.held?.containerId !== before.held.containerId) {
             expect(record.retiring.map((slot) => slot.containerId)).toContain(before.held.containerId);
           }
-          for (const step of tenant.steps) if (step.do === "assign" || step.do === "lease") expect(step.epoch).toBe(record.epoch);
+          for (const step of tenant.steps)
+            if (step.do === "assign" || step.do === "lease") expect(step.epoch).toBe(record.epoch);
         }
         // Left alone, every transitional state ends at its deadline.
         for (let ticks = 0; ticks < 3 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
@@ -272,22 +365,46 @@ describe("whatever happens to a tenant", () => {
   });
 });
 
-function resultOf(step: Step & { operationId: string }, each: { fails: boolean; with: { ok: false; failure: { code: string; detail: string } }; busy: boolean }, n: number): TenantEvent {
+function resultOf(
+  step: Step & { operationId: string },
+  each: { fails: boolean; with: { ok: false; failure: { code: string; detail: string } }; busy: boolean },
+  n: number,
+): TenantEvent {
   const { operationId } = step;
   const { failure } = each.with as never as { failure: never };
   switch (step.do) {
     case "lease":
-      return each.fails ? { operationId, type: "start_failed", failure, lease: null } : { operationId, type: "leased", lease: lease(n) };
+      return each.fails
+        ? { operationId, type: "start_failed", failure, lease: null }
+        : { operationId, type: "leased", lease: lease(n) };
     case "assign":
       return each.fails
         ? { operationId, type: "start_failed", failure, lease: step.lease }
-        : { operationId, type: "assigned", lease: step.lease, assigned: { restored: null, timings: {} }, fingerprint: "", timings: {} };
+        : {
+            operationId,
+            type: "assigned",
+            lease: step.lease,
+            assigned: { restored: null, timings: {} },
+            fingerprint: "",
+            timings: {},
+          };
     case "resume":
       return { operationId, type: "resumed", failure: each.fails ? failure : null };
     case "quiesce":
-      return { operationId, type: "quiesced", busy: !each.fails && step.idleSince !== undefined && each.busy, failure: each.fails ? failure : null };
+      return {
+        operationId,
+        type: "quiesced",
+        busy: !each.fails && step.idleSince !== undefined && each.busy,
+        failure: each.fails ? failure : null,
+      };
     case "save":
-      return { operationId, type: "saved", outcome: each.fails ? (each.with as never) : { ok: true, value: { generation: generation(n), files: 1, bytes: 1, changed: 1 } } };
+      return {
+        operationId,
+        type: "saved",
+        outcome: each.fails
+          ? (each.with as never)
+          : { ok: true, value: { generation: generation(n), files: 1, bytes: 1, changed: 1 } },
+      };
     default:
       return { operationId, type: "promoted", committed: null, failure: each.fails ? failure : null };
   }

@@ -7,7 +7,14 @@ describe("a claim", () => {
     const pool = await aPool("main-job", { minSize: 1 });
     const first = await claim("alice", pool);
     expect(first.status, JSON.stringify(first.body)).toBe(201);
-    expect(first.body).toMatchObject({ tenantId: "alice", poolId: pool, state: "active", launch: "warm", epoch: 1, restored: null });
+    expect(first.body).toMatchObject({
+      tenantId: "alice",
+      poolId: pool,
+      state: "active",
+      launch: "warm",
+      epoch: 1,
+      restored: null,
+    });
     expect((await put("alice", "a.txt", "hello")).status).toBeLessThan(300);
     const released = await release("alice");
     expect(released.status, JSON.stringify(released.body)).toBe(200);
@@ -21,13 +28,17 @@ describe("a claim", () => {
   it("costs at most four durable commits", async () => {
     const stateful = await aPool("commits-state", { minSize: 2 });
     const stateless = await aPool("commits-bare", { minSize: 1 }, { volumes: {} });
-    for (const pool of [stateful, stateless]) expect((await call("POST", `/api/v1/pools/${pool}/pause`)).status).toBe(200);
+    for (const pool of [stateful, stateless])
+      expect((await call("POST", `/api/v1/pools/${pool}/pause`)).status).toBe(200);
     await claim("counted", stateful);
     await put("counted", "x", "x");
     await release("counted");
     await eventually(async () => expect((await status("counted")).body).toMatchObject({ state: "idle" }));
     await new Promise((resolve) => setTimeout(resolve, 300)); // the removal of the first container ends
-    for (const [tenant, pool] of [["counted", stateful], ["bare", stateless]] as const) {
+    for (const [tenant, pool] of [
+      ["counted", stateful],
+      ["bare", stateless],
+    ] as const) {
       const before = commits.count;
       const answer = await claim(tenant, pool);
       expect(answer.body).toMatchObject({ launch: "warm" });
@@ -55,7 +66,10 @@ describe("a claim", () => {
     const pool = await aPool("pending", { minSize: 1 });
     await claim("config", pool, { config: { a: 1 } });
     expect((await claim("config", pool, { config: { a: 1 } })).body.pendingRestart).toBeUndefined();
-    expect((await claim("config", pool, { config: { a: 2 } })).body).toMatchObject({ launch: "existing", pendingRestart: true });
+    expect((await claim("config", pool, { config: { a: 2 } })).body).toMatchObject({
+      launch: "existing",
+      pendingRestart: true,
+    });
   });
 
   it("in another pool is refused while the tenant holds a container", async () => {
@@ -80,6 +94,9 @@ describe("a claim", () => {
     const second = await claim("dead", pool);
     expect(second.body).toMatchObject({ epoch: 2 });
     expect(second.body.containerId).not.toBe(first.body.containerId);
-    expect((await status("dead")).body).toMatchObject({ state: "active", lastLoss: { containerId: first.body.containerId } });
+    expect((await status("dead")).body).toMatchObject({
+      state: "active",
+      lastLoss: { containerId: first.body.containerId },
+    });
   });
 });

@@ -1,6 +1,18 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { aPool, call, claim, env, eventually, get, put, release, remove, simulation, status } from "../support/fleet.ts";
+import {
+  aPool,
+  call,
+  claim,
+  env,
+  eventually,
+  get,
+  put,
+  release,
+  remove,
+  simulation,
+  status,
+} from "../support/fleet.ts";
 
 const tenantStub = (tenant: string) => env.TENANT.getByName(tenant) as unknown as DurableObjectStub;
 
@@ -27,7 +39,8 @@ describe("an idle tenant", () => {
       await runDurableObjectAlarm(tenantStub("sleeper"));
       expect((await status("sleeper")).body).toMatchObject({ state: "asleep" });
     });
-    for (let n = 0; n < 3; n += 1) expect((await status("sleeper")).body).toMatchObject({ state: "asleep", assigned: false });
+    for (let n = 0; n < 3; n += 1)
+      expect((await status("sleeper")).body).toMatchObject({ state: "asleep", assigned: false });
   });
 });
 
@@ -43,7 +56,11 @@ describe("a container that dies", () => {
     expect(await (await get("phoenix", "saved.txt")).text()).toBe("kept");
     expect((await get("phoenix", "unsaved.txt")).status).toBe(404);
     const after = await status("phoenix");
-    expect(after.body).toMatchObject({ state: "active", generation: 1, lastLoss: { containerId: body.containerId, generation: 1 } });
+    expect(after.body).toMatchObject({
+      state: "active",
+      generation: 1,
+      lastLoss: { containerId: body.containerId, generation: 1 },
+    });
     expect(after.body.unsavedSince).not.toBeNull();
   });
 });
@@ -58,7 +75,11 @@ describe("a save that a guard refuses", () => {
     for (const name of ["a", "b", "c"]) await remove("careful", name);
     const refused = await release("careful");
     expect(refused).toMatchObject({ status: 409, body: { code: "guard_blocked" } });
-    expect((await status("careful")).body).toMatchObject({ state: "release_failed", containerId: body.containerId, generation: 1 });
+    expect((await status("careful")).body).toMatchObject({
+      state: "release_failed",
+      containerId: body.containerId,
+      generation: 1,
+    });
     expect(simulation.running.length).toBeGreaterThan(0);
     const forced = await release("careful", { force: true });
     expect(forced).toMatchObject({ status: 200, body: { state: "idle", saved: { generation: 2, files: 1 } } });
@@ -74,7 +95,10 @@ describe("a save that a guard refuses", () => {
     for (const name of ["a", "b", "c"]) await remove("undecided", name);
     expect((await release("undecided")).status).toBe(409);
     const back = await claim("undecided");
-    expect(back).toMatchObject({ status: 200, body: { launch: "existing", containerId: body.containerId, epoch: body.epoch + 1 } });
+    expect(back).toMatchObject({
+      status: 200,
+      body: { launch: "existing", containerId: body.containerId, epoch: body.epoch + 1 },
+    });
     await put("undecided", "e", "text");
     await put("undecided", "f", "text");
     expect(await (await get("undecided", "d")).text()).toBe("text");
@@ -87,7 +111,12 @@ describe("objects that leave memory", () => {
     const pool = await aPool("evicted", { minSize: 2 });
     const { body } = await claim("forgotten", pool);
     await put("forgotten", "a.txt", "before");
-    const objects = [env.TENANT.getByName("forgotten"), env.POOL.getByName(pool), env.VAULT.getByName("forgotten"), env.INSTANCE.getByName(body.containerId)];
+    const objects = [
+      env.TENANT.getByName("forgotten"),
+      env.POOL.getByName(pool),
+      env.VAULT.getByName("forgotten"),
+      env.INSTANCE.getByName(body.containerId),
+    ];
     for (const stub of objects) await evictDurableObject(stub as unknown as DurableObjectStub);
     expect(await (await get("forgotten", "a.txt")).text()).toBe("before");
     expect((await claim("forgotten")).body).toMatchObject({ launch: "existing", containerId: body.containerId });

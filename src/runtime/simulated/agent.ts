@@ -31,7 +31,8 @@ export class SimulatedAgent {
 
   async serve(request: Request): Promise<Response> {
     const { bootKey } = this.#container.init.keys;
-    if (request.headers.get("authorization") !== `Basic ${btoa(`boilerhouse:${bootKey}`)}`) return new Response(null, { status: 401 });
+    if (request.headers.get("authorization") !== `Basic ${btoa(`boilerhouse:${bootKey}`)}`)
+      return new Response(null, { status: 401 });
     const path = new URL(request.url).pathname.slice(1);
     const input: Input = JSON.parse((await request.text()) || "{}");
     try {

@@ -108,7 +108,8 @@ export class SimulatedInit {
       this.#keys = { bootId, bootKey, accessKeyId };
       if (this.#startMode === "on-boot") this.supervisor.start();
     }
-    if (this.#keys.bootKey !== bootKey) return this.#error(409, "already_booted", "this container has the keys of another boot");
+    if (this.#keys.bootKey !== bootKey)
+      return this.#error(409, "already_booted", "this container has the keys of another boot");
     return this.#status();
   }
 
