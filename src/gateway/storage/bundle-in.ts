@@ -1,9 +1,10 @@
 import { hash } from "node:crypto";
+import { messageOf } from "../../durable/deadline.ts";
 import { type BundleEntry, type ContentRef, INLINE_LIMIT, PAGE_LIMIT } from "../../vault/storage.ts";
 import { pullFrom, streamThrough } from "./body.ts";
 import { ask, type Gateway } from "./context.ts";
 import { S3Error } from "./errors.ts";
-import { ByteSource, TruncatedError } from "./source.ts";
+import { ByteSource, type Pull, TruncatedError } from "./source.ts";
 import { type TarEntry, TarError } from "./tar/header.ts";
 import { readTar } from "./tar/read.ts";
 
@@ -18,13 +19,24 @@ const MOST_ENTRIES = 2000;
  * Only the last batch completes it, so that a tar that breaks off can never be committed. @throws S3Error
  */
 export async function saveBundle(gateway: Gateway, request: Request): Promise<Response> {
+  const pull = pullFrom(request.body);
+  try {
+    return await unpack(gateway, new ByteSource(pull));
+  } catch (error) {
+    // A client that is still sending would see a broken connection instead of the reason.
+    await readOut(pull);
+    throw refusalOf(error);
+  }
+}
+
+async function unpack(gateway: Gateway, source: ByteSource): Promise<Response> {
   const { attempt } = await ask(gateway.vault.beginBundle(gateway.actor));
   const batches = new Batches(gateway, attempt);
   const seen = new Set<string>();
   let files = 0;
   let bytes = 0;
   try {
-    await readTar(new ByteSource(pullFrom(request.body)), (entry, content) => {
+    await readTar(source, (entry, content) => {
       if (seen.size === seen.add(entry.path).size)
         throw new TarError("path", `The path ${JSON.stringify(entry.path)} comes twice.`);
       if (entry.kind === "directory") return; // they come from the manifest
@@ -35,9 +47,24 @@ export async function saveBundle(gateway: Gateway, request: Request): Promise<Re
     await batches.finish();
   } catch (error) {
     batches.abandon();
-    throw refusalOf(error);
+    throw error;
   }
   return Response.json({ files, bytes });
+}
+
+/** Bytes that are read for nothing before a refusal is answered. */
+const MOST_READ_OUT = 256 * 1024 * 1024;
+
+async function readOut(pull: Pull): Promise<void> {
+  try {
+    for (let left = MOST_READ_OUT; left > 0; ) {
+      const chunk = await pull();
+      if (chunk === null) return;
+      left -= chunk.length;
+    }
+  } catch (error) {
+    console.warn(`storage: a refused tar could not be read to its end: ${messageOf(error)}`);
+  }
 }
 
 function refusalOf(error: unknown): unknown {
