@@ -1,3 +1,4 @@
+import { decodeName, encodeName } from "../vault/names.ts";
 import type { ManifestEntry } from "../vault/types.ts";
 
 /** The records of find(1) that the control port answers (docs/container.md): `%y %m %U %G %s %T@ %C@ %i %P\0%l\0`. */
@@ -26,7 +27,7 @@ export function parseManifest(records: Uint8Array): ManifestEntry[] {
 }
 
 /** The inverse of `parseManifest`, for containers that are simulated. */
-export function formatManifest(entries: Iterable<ManifestEntry>): string {
+export function formatManifest(entries: Iterable<ManifestEntry>): Uint8Array<ArrayBuffer> {
   let out = "";
   for (const entry of entries) {
     const kind = entry.kind === "file" ? "f" : entry.kind === "directory" ? "d" : "l";
@@ -34,7 +35,7 @@ export function formatManifest(entries: Iterable<ManifestEntry>): string {
     const head = `${kind} ${entry.mode.toString(8)} ${entry.uid} ${entry.gid} ${entry.size} ${times} ${entry.inode}`;
     out += `${head} ${entry.path}\0${entry.target ?? ""}\0`;
   }
-  return out;
+  return new Uint8Array(encodeName(out));
 }
 
 function parseRecord(record: Uint8Array, link: Uint8Array): ManifestEntry | null {
@@ -67,39 +68,4 @@ function seconds(ns: string): string {
   const value = BigInt(ns);
   const fraction = BigInt.asUintN(64, ((value % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
   return `${(value - fraction) / 1_000_000_000n}.${String(fraction).padStart(9, "0")}0`;
-}
-
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** A name as text. Bytes that are not UTF-8 become `‛XX`, the form in which rclone names such a file in a bucket. */
-export function decodeName(bytes: Uint8Array): string {
-  try {
-    return strict.decode(bytes);
-  } catch {
-    return quoteInvalid(bytes);
-  }
-}
-
-function quoteInvalid(bytes: Uint8Array): string {
-  let out = "";
-  for (let i = 0; i < bytes.length; ) {
-    const length = characterLength(bytes, i);
-    if (length === 0) out += `‛${(bytes[i] ?? 0).toString(16).toUpperCase().padStart(2, "0")}`;
-    else out += strict.decode(bytes.subarray(i, i + length));
-    i += length || 1;
-  }
-  return out;
-}
-
-/** Bytes of the valid UTF-8 character at `offset`, or 0. */
-function characterLength(bytes: Uint8Array, offset: number): number {
-  for (let length = 1; length <= 4 && offset + length <= bytes.length; length++) {
-    try {
-      strict.decode(bytes.subarray(offset, offset + length));
-      return length;
-    } catch {
-      // Too short, or not a character at all: the next length tells.
-    }
-  }
-  return 0;
 }

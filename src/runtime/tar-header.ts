@@ -1,3 +1,5 @@
+import { encodeName } from "../vault/names.ts";
+
 /** One 512-byte header of a tar in GNU format, as docs/container.md asks for. */
 export interface TarHeader {
   /** At most 100 bytes; longer ones go before it as an entry of type "L". */
@@ -20,7 +22,7 @@ const encoder = new TextEncoder();
 
 export function tarHeader(entry: TarHeader): Uint8Array {
   const block = new Uint8Array(TAR_BLOCK);
-  block.set(encoder.encode(entry.name).subarray(0, 100), 0);
+  block.set(encodeName(entry.name).subarray(0, 100), 0);
   number(block, 100, 8, entry.mode);
   number(block, 108, 8, entry.uid);
   number(block, 116, 8, entry.gid);
@@ -28,7 +30,7 @@ export function tarHeader(entry: TarHeader): Uint8Array {
   number(block, 136, 12, entry.mtime);
   block.set(encoder.encode("        "), 148);
   block.set(encoder.encode(entry.type), 156);
-  block.set(encoder.encode(entry.linkName ?? "").subarray(0, 100), 157);
+  block.set(encodeName(entry.linkName ?? "").subarray(0, 100), 157);
   block.set(encoder.encode("ustar  \0"), 257);
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.set(encoder.encode(`${sum.toString(8).padStart(6, "0")}\0 `), 148);

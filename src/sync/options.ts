@@ -30,7 +30,9 @@ const TRANSFERS_OF_LARGE = 4;
 /**
  * Options of the s3 backend travel in the remote's name, because the remote control has no other place for them. In the
  * words of the command line: `--s3-no-check-bucket --s3-no-head --s3-list-version 2 --s3-list-url-encode
- * --s3-upload-concurrency 1 --s3-chunk-size 16Mi --s3-upload-cutoff 64Mi`.
+ * --s3-upload-concurrency 1 --s3-chunk-size 16Mi --s3-upload-cutoff 64Mi --s3-encoding Slash,Dot`. With that encoding a name
+ * goes up byte for byte, also where it is not UTF-8. Two kinds of names rclone cannot send at all (tried with 1.75.2): those
+ * with its own quote character U+201B, and those of files that end in `.rclonelink`.
  */
 const BACKEND = [
   "no_check_bucket=true",
@@ -40,6 +42,7 @@ const BACKEND = [
   "upload_concurrency=1",
   "chunk_size=16Mi",
   "upload_cutoff=64Mi",
+  "encoding='Slash,Dot'",
 ].join(",");
 
 /**
@@ -68,6 +71,7 @@ function globalOptions(job: SyncJob): Record<string, unknown> {
     UseListR: true, // --fast-list
     // An unchanged save then needs neither HEAD nor hashing: one listing and nothing else (tried with 1.75.2).
     ...(job.backend === "vault" ? { UseServerModTime: true } : { CheckSum: true }), // --use-server-modtime, --checksum
+    NoUnicodeNormalization: true, // --no-unicode-normalization: names are bytes
     Checkers: 32, // --checkers
     Transfers: transfersFor(job.send), // --transfers
     BufferSize: 0, // --buffer-size

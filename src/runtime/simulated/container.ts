@@ -76,7 +76,7 @@ export class SimulatedContainer {
     if (this.#frozen) return await this.ending();
     if (this.now() < this.#readyAt) throw notListening(port);
     if (port === CONTROL_PORT) return await this.init.control(request);
-    if (port === AGENT_PORT && this.agent) return await this.agent.serve(request);
+    if (port === AGENT_PORT && this.agent && this.init.booted) return await this.agent.serve(request);
     const workload = this.init.workload();
     if (!workload || workload.port !== port) throw notListening(port);
     return workload.hung ? await this.ending() : await workload.serve(request);

@@ -2,52 +2,38 @@ import type { BootKeys } from "../../instance/control.ts";
 import { formatManifest } from "../../instance/manifest.ts";
 import { messageOf } from "../classify.ts";
 import { RuntimeError } from "../port.ts";
+import { SimulatedClaim } from "./claim.ts";
 import type { SimulatedContainer } from "./container.ts";
 import { type Owner, ROOT } from "./files.ts";
-import { type RestoreOrder, unpackBundle } from "./restore.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { bundleOf, manifestOf } from "./state.ts";
 import { Supervisor } from "./supervisor.ts";
-import { readTar } from "./tar.ts";
 
-const CONFIG = "/run/boilerhouse/config.json";
 const NO_KEYS: BootKeys = { bootId: "", bootKey: "", accessKeyId: "" };
-const RESTORE_ENDED = "the bundle could not be fetched: ";
-
-/** The one claim of a container's life; the same epoch is answered the same. */
-interface Claim {
-  epoch: number;
-  answer: Answer | null;
-  /** While there is no answer: whose I/O it waits for. Under another incarnation of the object it is begun anew. */
-  pending: { egress: unknown; answer: Promise<Answer> } | null;
-}
-interface Answer {
-  status: number;
-  body: Record<string, unknown>;
-}
 
 /** PID 1's children: the supervisor and the control script, op by op as docs/container.md has them. */
 export class SimulatedInit {
   readonly stateDir: string;
+  readonly startMode: string;
+  readonly secretsDir: string;
   readonly supervisor: Supervisor;
   readonly #container: SimulatedContainer;
-  readonly #startMode: string;
-  readonly #secretsDir: string;
-  #claim: Claim | null = null;
+  readonly #claim: SimulatedClaim;
   #keys: BootKeys = NO_KEYS;
 
   constructor(container: SimulatedContainer, env: Readonly<Record<string, string>>) {
     this.#container = container;
-    this.#startMode = env.BOILERHOUSE_START ?? "on-boot";
+    this.startMode = env.BOILERHOUSE_START ?? "on-boot";
     this.stateDir = env.BOILERHOUSE_STATE_DIR ?? "";
-    this.#secretsDir = env.BOILERHOUSE_SECRETS_DIR ?? "/run/secrets";
+    this.secretsDir = env.BOILERHOUSE_SECRETS_DIR ?? "/run/secrets";
     const user = userOf(env.BOILERHOUSE_USER ?? "workload");
     const own = Object.entries(env).filter(([name]) => !name.startsWith("BOILERHOUSE_"));
-    this.supervisor = new Supervisor(container, user, Object.fromEntries(own), this.#secretsDir);
+    this.supervisor = new Supervisor(container, user, Object.fromEntries(own), this.secretsDir);
+    this.#claim = new SimulatedClaim(container, this);
     const { files } = container;
     files.makeDirectory("/tmp", ROOT, 0o1777);
     files.makeDirectory("/run/boilerhouse", ROOT, 0o711);
-    files.makeDirectory(this.#secretsDir, user, 0o500);
+    files.makeDirectory(this.secretsDir, user, 0o500);
     files.write("/run/boilerhouse/boot", "");
     if (this.stateDir) files.makeDirectory(this.stateDir, ROOT, 0o700);
   }
@@ -55,6 +41,10 @@ export class SimulatedInit {
   /** Of this boot; empty until they came. */
   get keys(): BootKeys {
     return this.#keys;
+  }
+
+  get booted(): boolean {
+    return this.#keys !== NO_KEYS;
   }
 
   workload(): Sandbox | null {
@@ -106,10 +96,12 @@ export class SimulatedInit {
     }
     if (this.#keys === NO_KEYS) {
       this.#keys = { bootId, bootKey, accessKeyId };
-      if (this.#startMode === "on-boot") this.supervisor.start();
+      if (this.startMode === "on-boot") this.supervisor.start();
     }
-    if (this.#keys.bootKey !== bootKey)
+    const known = this.#keys;
+    if (known.bootId !== bootId || known.bootKey !== bootKey || known.accessKeyId !== accessKeyId) {
       return this.#error(409, "already_booted", "this container has the keys of another boot");
+    }
     return this.#status();
   }
 
@@ -148,68 +140,8 @@ export class SimulatedInit {
   async #applyClaim(epochText: string | null, body: ArrayBuffer): Promise<Response> {
     const epoch = Number(epochText);
     if (!Number.isSafeInteger(epoch)) return this.#error(400, "bad_request", "epoch must be a whole number");
-    this.#claim ??= { epoch, answer: null, pending: null };
-    const claim = this.#claim;
-    if (claim.epoch !== epoch) {
-      return this.#error(409, "already_claimed", `this container was claimed for epoch ${claim.epoch}`);
-    }
-    const { egress } = this.#container;
-    if (claim.answer === null) {
-      if (claim.pending?.egress !== egress) {
-        claim.pending = { egress, answer: this.#deliver(epoch, new Uint8Array(body)) };
-      }
-      claim.answer = await claim.pending.answer;
-      claim.pending = null;
-    }
-    return this.#json(claim.answer.body, claim.answer.status);
-  }
-
-  async #deliver(epoch: number, tar: Uint8Array<ArrayBuffer>): Promise<Answer> {
-    const { files } = this.#container;
-    const { user } = this.supervisor;
-    const begun = this.#container.now();
-    let order: RestoreOrder | null = null;
-    let environment: Record<string, string> | null = null;
-    for (const { name, body } of readTar(tar)) {
-      const text = new TextDecoder().decode(body);
-      if (name === "config.json") files.write(CONFIG, body, user, 0o400);
-      else if (name === "env") environment = variables(text);
-      else if (name === "fresh") this.#makeFresh(user);
-      else if (name === "restore") order = restoreOrder(text);
-      else if (name.startsWith("secrets/")) files.write(`${this.#secretsDir}/${name.slice(8)}`, body, user, 0o400);
-    }
-    const applied = this.#container.now();
-    if (order) {
-      const problem = await this.#restore(order);
-      if (problem) return { status: 502, body: { error: "restore_failed", detail: problem } };
-    }
-    if (environment) this.supervisor.addEnvironment(environment);
-    if (this.#startMode === "on-claim") this.supervisor.start();
-    else if (environment) this.supervisor.restart();
-    const timings = { applyMs: applied - begun, restoreMs: this.#container.now() - applied, verifyMs: 0 };
-    return { status: 200, body: { epoch, restored: order && { files: order.files, bytes: order.bytes }, timings } };
-  }
-
-  #makeFresh(user: Owner): void {
-    if (this.stateDir) this.#container.files.change(this.stateDir, { mode: 0o755, ...user });
-  }
-
-  /** Null, or what went wrong; the state directory is then as it was. */
-  async #restore(order: RestoreOrder): Promise<string | null> {
-    if (!this.stateDir) return "there is no state directory";
-    try {
-      const fault = await this.#container.pass("restore");
-      if (fault?.how === "fail") return fault.detail ?? `${RESTORE_ENDED}a planned fault`;
-      const answer = await this.sink("GET", order.path);
-      if (!answer.ok) return `${RESTORE_ENDED}the requested URL returned error: ${answer.status}`;
-      const tar = new Uint8Array(await answer.arrayBuffer());
-      const arrived = fault?.how === "truncate" ? tar.slice(0, Math.floor(tar.length / 2)) : tar;
-      const tree = unpackBundle(arrived, order, () => this.#container.now());
-      this.#container.files.put(this.stateDir, tree);
-      return null;
-    } catch (error) {
-      return messageOf(error);
-    }
+    const answer = await this.#claim.apply(epoch, new Uint8Array(body));
+    return this.#json(answer.body, answer.status);
   }
 
   /** A request to the storage gateway, as curl sends it. */
@@ -234,14 +166,4 @@ function userOf(user: string): Owner {
   if (user === "root") return ROOT;
   const [uid = "10001", gid = uid] = user.split(":");
   return { uid: Number(uid), gid: Number(gid) };
-}
-
-function variables(text: string): Record<string, string> {
-  const pairs = text.split("\0").filter((pair) => pair !== "");
-  return Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
-}
-
-function restoreOrder(line: string): RestoreOrder {
-  const [path = "", files, bytes] = line.trim().split(" ");
-  return { path, files: Number(files), bytes: Number(bytes) };
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { decodeName } from "../../vault/names.ts";
 import { type Owner, ROOT, type VirtualDirectory, VirtualFiles } from "./files.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
@@ -48,16 +49,17 @@ function verifySums(staging: VirtualFiles): void {
   for (const line of lines(staging, "/sums")) {
     const [, escaped, hash, name = ""] = /^(\\?)([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? [];
     if (!hash) throw new Error("sums: a line that is not sha256sum's");
-    const path = escaped ? name.replace(/\\(.)/g, (_all, letter) => (letter === "n" ? "\n" : letter)) : name;
+    const path = escaped ? unescapeName(name) : name;
     if (sha256(contentOf(staging, path)) !== hash) throw new Error(`the files do not match their sums: ${path}`);
   }
 }
 
-/** Lines `PARTSIZE HASH PATH`: the hash of the parts' hashes. */
+/** Lines `PARTSIZE HASH PATH`, escaped in the same way: the hash of the parts' hashes. */
 function verifyParts(staging: VirtualFiles): void {
   if (!staging.stat("/parts")) return;
   for (const line of lines(staging, "/parts")) {
-    const [, size = "", hash, path = ""] = /^(\d+) ([0-9a-f]{64}) (.+)$/.exec(line) ?? [];
+    const [, escaped, size = "", hash, name = ""] = /^(\\?)(\d+) ([0-9a-f]{64}) (.+)$/.exec(line) ?? [];
+    const path = escaped ? unescapeName(name) : name;
     const step = Number(size);
     if (!hash || step <= 0) throw new Error("parts: a line of another form");
     const body = contentOf(staging, path);
@@ -80,9 +82,10 @@ function verifyTotals(staging: VirtualFiles, order: RestoreOrder): void {
 }
 
 const lines = (staging: VirtualFiles, path: string): string[] =>
-  staging
-    .readText(path)
+  decodeName(staging.read(path))
     .split("\n")
     .filter((line) => line !== "");
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r" };
+const unescapeName = (name: string): string => name.replace(/\\(.)/g, (_all, letter) => ESCAPES[letter] ?? letter);
 const contentOf = (staging: VirtualFiles, path: string): Uint8Array => staging.read(`/tree/${path}`);
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { decodeName, encodeName } from "../../vault/names.ts";
 import type { Egress } from "./container.ts";
 
 /** An object as a listing shows it. */
@@ -95,14 +96,23 @@ export class S3Client {
 
 export const md5 = (body: Uint8Array) => createHash("md5").update(body).digest();
 
-const encodeKey = (key: string): string => key.split("/").map(encodeURIComponent).join("/");
+/** Percent-encoded bytes, as rclone sends them. */
+const encodeKey = (key: string): string =>
+  Array.from(encodeName(key), (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9\-_.~/]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }).join("");
+const decodeKey = (key: string): string => {
+  const bytes = key.replace(/%([0-9a-fA-F]{2})/g, (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return decodeName(Uint8Array.from(bytes, (character) => character.charCodeAt(0)));
+};
 const amzMeta = (metadata: Record<string, string>) =>
   Object.fromEntries(Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value]));
 const unquote = (etag: string): string => etag.replace(/^"|"$/g, "");
 
 function listedIn(page: string): ListedObject[] {
   return [...page.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, object = ""]) => ({
-    key: decodeURIComponent((element(object, "Key") ?? "").replace(/\+/g, " ")),
+    key: decodeKey((element(object, "Key") ?? "").replace(/\+/g, " ")),
     size: Number(element(object, "Size")),
     etag: unquote(element(object, "ETag") ?? ""),
     modifiedNs: timeNs(element(object, "LastModified") ?? ""),

@@ -1,3 +1,4 @@
+import { decodeName, encodeName } from "../../vault/names.ts";
 import { concat, TAR_BLOCK, type TarHeader, tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 
 /** One entry of a tar, read whole. */
@@ -56,7 +57,7 @@ export function writeTar(entries: Iterable<TarInput>): Uint8Array<ArrayBuffer> {
   const add = (header: TarHeader, body: Uint8Array) =>
     chunks.push(tarHeader(header), body, new Uint8Array(tarPadding(body.length)));
   const addLong = (type: "L" | "K", value: string) => {
-    const body = new TextEncoder().encode(`${value}\0`);
+    const body = encodeName(`${value}\0`);
     if (body.length <= 101) return;
     add({ name: "././@LongLink", type, mode: 0, uid: 0, gid: 0, size: body.length, mtime: 0 }, body);
   };
@@ -97,7 +98,7 @@ function readPax(body: Uint8Array, into: Map<string, string>): void {
     const space = body.indexOf(0x20, offset);
     const length = Number(decoder.decode(body.subarray(offset, space)));
     if (space < 0 || !Number.isInteger(length) || length <= 0) throw new SyntaxError("tar: a damaged pax record");
-    const record = decoder.decode(body.subarray(space + 1, offset + length - 1));
+    const record = decodeName(body.subarray(space + 1, offset + length - 1));
     const equals = record.indexOf("=");
     into.set(record.slice(0, equals), record.slice(equals + 1));
     offset += length;
@@ -114,7 +115,7 @@ function number(block: Uint8Array, offset: number, length: number): number {
 
 function text(field: Uint8Array): string {
   const end = field.indexOf(0);
-  return decoder.decode(end < 0 ? field : field.subarray(0, end));
+  return decodeName(end < 0 ? field : field.subarray(0, end));
 }
 
 /** `-1.5` is one and a half seconds before 1970. */

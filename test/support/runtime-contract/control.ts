@@ -11,6 +11,7 @@ import {
   ready,
   STATE_DIR,
   sh,
+  text,
   until,
   value,
 } from "./harness.ts";
@@ -28,6 +29,21 @@ export const control: Contract = {
     assert.equal(failureOf(await stranger.status()).code, "container_unavailable");
     const older = new ControlClient(harness.runtime, { ...keys, bootId: "another" });
     assert.equal(failureOf(await older.status()).code, "container_unavailable");
+  },
+
+  "keys are believed once, and the same ones again": async (harness) => {
+    const { keys, control } = await boot(harness);
+    assert.equal((await control.boot(1_000)).ok, true);
+    for (const key of ["bootId", "bootKey", "accessKeyId"]) {
+      const other = new ControlClient(harness.runtime, { ...keys, [key]: "guessed" });
+      assert.equal(failureOf(await other.boot(1_000)).code, "container_unavailable", key);
+    }
+  },
+
+  "nothing of the keys is seen by what is executed in a container": async (harness) => {
+    const { keys } = await boot(harness);
+    const { stdout } = await harness.runtime.exec(["env"], { timeoutMs: 10_000 });
+    for (const secret of Object.values(keys)) assert.ok(!text(stdout).includes(secret));
   },
 
   "a workload that starts on claim waits for it, over an empty directory of root's": async (harness) => {
