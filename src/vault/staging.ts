@@ -80,14 +80,15 @@ export class Staging {
 
   /** Objects of a view in key order. */
   *scan(view: View, prefix: string, from: ScanFrom): Generator<ListedObject> {
-    const compare = from.inclusive ? ">=" : ">";
+    // One lower bound for the index; the unary plus keeps the other condition away from it.
+    const within = `key >= max(?3, ?4) AND +key ${from.inclusive ? ">=" : ">"} ?3`;
     const rows = this.#sql
       .exec(
         `SELECT key, kind, size, mtime_ns, target, etag FROM staged
-           WHERE save = ?1 AND removed = 0 AND key ${compare} ?3 AND key >= ?4
+           WHERE save = ?1 AND removed = 0 AND ${within}
          UNION ALL
          SELECT key, kind, size, mtime_ns, target, etag FROM entries
-           WHERE key ${compare} ?3 AND key >= ?4 AND from_gen <= ?2 AND to_gen > ?2 AND kind <> 'directory'
+           WHERE ${within} AND from_gen <= ?2 AND to_gen > ?2 AND kind <> 'directory'
              AND NOT EXISTS (SELECT 1 FROM staged WHERE save = ?1 AND staged.key = entries.key)
          ORDER BY key`,
         view.save ?? -1,
