@@ -6,16 +6,15 @@ import { poolOf, tenantOf, vaultOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
-import { RuntimeError } from "../runtime/port.ts";
 import { runtimeFor } from "../runtime/select.ts";
-import { KEEP_MS, startSpec } from "./environment.ts";
+import { KEEP_MS } from "./environment.ts";
 import { Inside } from "./inside.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
 import { provision } from "./provision.ts";
 import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
-import { answers, until } from "./readiness.ts";
 import { type BootRecord, newBoot } from "./record.ts";
 import { saveState } from "./save.ts";
+import { type Started, startContainer, workloadReady } from "./start.ts";
 import type {
   Assigned,
   Assignment,
@@ -54,7 +53,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   #holder: Holder | null = null;
   /** What the pool says of a container whose object came back to memory before it served anyone. */
   #leasedTo: Holder | null = null;
-  #booting: Promise<Outcome<{ startMs: number; readyMs: number }>> | null = null;
+  #booting: Promise<Outcome<Started>> | null = null;
   #assigning: Promise<Outcome<Assigned>> | null = null;
   #saving: Promise<SaveOutcome> | null = null;
 
@@ -66,7 +65,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     else this.#state = "gone";
   }
 
-  boot(plan: BootPlan): Promise<Outcome<{ startMs: number; readyMs: number }>> {
+  boot(plan: BootPlan): Promise<Outcome<Started>> {
     if (this.#booting) return this.#booting;
     if (this.#boot && (this.#state === "warm" || this.#state === "assigned"))
       return Promise.resolve(done({ startMs: 0, readyMs: 0 }));
@@ -144,9 +143,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const inside = new Inside(this.#runtime, boot);
     const started = await inside.control.start();
     if (!started.ok) return started;
-    const ready = await until(this.#runtime, "ready", boot.plan.startTimeoutMs, () =>
-      answers(this.#runtime, workload.port, workload.readiness?.path),
-    );
+    const ready = await workloadReady(inside, boot.plan.startTimeoutMs);
     if (!ready.ok) return ready;
     this.#move("reopen");
     return done(null);
@@ -202,40 +199,17 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return serveProxied(request, { runtime: this.#runtime, hooks: this.#hooks, env: this.env });
   }
 
-  async #start(plan: BootPlan): Promise<Outcome<{ startMs: number; readyMs: number }>> {
+  async #start(plan: BootPlan): Promise<Outcome<Started>> {
     const boot = newBoot(plan, Date.now());
     commit(this.ctx.storage, () => {
       this.#record.write(boot);
     });
     this.#boot = boot;
     this.#state = "starting";
-    const outcome = await this.#startAndWait(boot);
+    const outcome = await startContainer(new Inside(this.#runtime, boot));
     if (outcome.ok && this.#move("booted")) return outcome;
     this.#move("failed");
     return outcome.ok ? failed("start_failed", "The container was retired while it started.") : outcome;
-  }
-
-  async #startAndWait(boot: BootRecord): Promise<Outcome<{ startMs: number; readyMs: number }>> {
-    const { workload, startTimeoutMs } = boot.plan;
-    const began = Date.now();
-    try {
-      this.#runtime.start(startSpec(boot));
-      await this.#runtime.keepFor(KEEP_MS);
-    } catch (error) {
-      return startFailure(error);
-    }
-    const inside = new Inside(this.#runtime, boot);
-    const up = await until(this.#runtime, "up", startTimeoutMs, async () => (await inside.control.boot(1_000)).ok);
-    if (!up.ok) return up;
-    const startMs = Date.now() - began;
-    if (workload.start === "on-boot") {
-      const left = Math.max(1, startTimeoutMs - startMs);
-      const ready = await until(this.#runtime, "ready", left, () =>
-        answers(this.#runtime, workload.port, workload.readiness?.path),
-      );
-      if (!ready.ok) return ready;
-    }
-    return done({ startMs, readyMs: Date.now() - began });
   }
 
   async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
@@ -327,11 +301,4 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     this.#state = next;
     return true;
   }
-}
-
-function startFailure(error: unknown): { ok: false; failure: Failure } {
-  if (error instanceof RuntimeError && (error.code === "capacity" || error.code === "rate_limited")) {
-    return failed("capacity_exhausted", error.message, { retryAfterMs: 30_000 });
-  }
-  return failed("start_failed", messageOf(error));
 }

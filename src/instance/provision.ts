@@ -1,9 +1,9 @@
 import { stopwatch } from "../durable/stopwatch.ts";
 import { done, type Outcome } from "../outcome.ts";
 import type { GenerationSummary } from "../vault/types.ts";
-import { type ClaimParcel, claimTar } from "./claim-tar.ts";
+import { claimTar } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
-import { answers, until } from "./readiness.ts";
+import { workloadReady } from "./start.ts";
 import type { Assigned, Assignment } from "./types.ts";
 
 /**
@@ -36,26 +36,15 @@ export async function provision(
     ...(hasEnvironment ? { environment: assignment.environment } : {}),
     ...(assignment.secrets ? { secrets: assignment.secrets } : {}),
   };
-  const claim = (state?: ClaimParcel["state"]) =>
-    inside.control.claim(
-      assignment.epoch,
-      claimTar({ ...parcel, ...(state ? { state } : {}) }),
-      assignment.restoreTimeoutMs,
-    );
-  let restored = head;
-  let claimed = await claim(workload.volumes.state && (head ? { restore: bundleOf(head) } : "fresh"));
-  if (!claimed.ok && claimed.failure.code === "restore_failed" && assignment.allowFresh) {
-    restored = null; // an admin said so; the guard still protects what is saved
-    claimed = await claim("fresh");
-  }
+  const restored = assignment.fresh ? null : head;
+  const state = workload.volumes.state && (restored ? { restore: bundleOf(restored) } : ("fresh" as const));
+  const tar = claimTar({ ...parcel, ...(state ? { state } : {}) });
+  const claimed = await inside.control.claim(assignment.epoch, tar, assignment.restoreTimeoutMs);
   if (!claimed.ok) return claimed;
   timings.deliver = lap();
   if (restored) timings.restore = claimed.value.timings.restoreMs + claimed.value.timings.verifyMs;
   if (starts || hasEnvironment) {
-    const { runtime } = inside;
-    const ready = await until(runtime, "ready", assignment.startTimeoutMs, () =>
-      answers(runtime, workload.port, workload.readiness?.path),
-    );
+    const ready = await workloadReady(inside, assignment.startTimeoutMs);
     if (!ready.ok) return ready;
     timings.ready = lap();
   }

@@ -23,8 +23,8 @@ export interface Assignment {
   /** Plain values by name; they are never stored by the Instance. */
   secrets?: Record<string, string>;
   environment: Record<string, string>;
-  /** An admin accepts an empty state directory although generations exist and cannot be restored. */
-  allowFresh: boolean;
+  /** Begin with an empty state directory although there are generations; an admin said so. */
+  fresh: boolean;
   restoreTimeoutMs: number;
   startTimeoutMs: number;
 }

@@ -1,21 +1,15 @@
 import { DurableObject } from "cloudflare:workers";
-import { configOf } from "../config.ts";
-import { messageOf, sleep, within } from "../durable/deadline.ts";
-import { fleetOf, instanceOf, tenantOf } from "../durable/stubs.ts";
+import { messageOf, sleep } from "../durable/deadline.ts";
 import { type ContainerId, containerId, type Epoch, type TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
-import type { Tier } from "../runtime/port.ts";
-import { describe, planLease, planRefill, planShrink, retryAt } from "./plan.ts";
+import { Effects } from "./effects.ts";
+import { CONFIRM_MS, describe, type LeasePlan, leaseSlot, planLease, planRefill, planShrink, retryAt } from "./plan.ts";
 import { type PoolRecord, type Slot, tierOf } from "./record.ts";
 import { PoolStore } from "./store.ts";
 import type { Lease, LeaseRequest, PoolApi, PoolDescription } from "./types.ts";
 
-/** A lease that its tenant did not confirm by then is asked about (design §3). */
-const CONFIRM_MS = 60_000;
 const OBSERVE_EVERY_MS = 60_000;
-const OBSERVE_MS = 5_000;
-const RETIRE_MS = 20_000;
 const RETRY_RETIRE_MS = 5_000;
 /** Refill waits a moment, so that a burst of claims goes first. */
 const REFILL_DELAY_MS = 50;
@@ -24,6 +18,7 @@ const JITTER_MS = 150;
 /** One pool's slots: the only writer of who holds which container. Containers are started and destroyed from here only. */
 export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #store = new PoolStore(this.ctx.storage);
+  readonly #effects = new Effects(this.env);
   /** Slots that were seen alive since this object is in memory; a stored `warm` alone proves nothing after a restart. */
   readonly #live = new Set<ContainerId>();
   readonly #starts = new Map<ContainerId, Promise<Outcome<null>>>();
@@ -106,36 +101,12 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   /** Records the lease; null when the slot is no longer what the plan saw. */
-  #take(
-    record: PoolRecord,
-    plan: Exclude<ReturnType<typeof planLease>["plan"], { kind: "full" }>,
-    request: LeaseRequest,
-  ): Slot | null {
+  #take(record: PoolRecord, plan: Exclude<LeasePlan, { kind: "full" }>, request: LeaseRequest): Slot | null {
     if (plan.kind === "again") return plan.slot;
+    if (plan.kind !== "start" && this.#store.slot(plan.slot.containerId) !== plan.slot) return null;
     const now = Date.now();
-    const hit = plan.kind === "warm";
-    const lease = {
-      tenantId: request.tenantId,
-      epoch: request.epoch,
-      launch: hit ? ("warm" as const) : ("cold" as const),
-      ...(plan.kind === "warm" ? {} : { reason: plan.reason }),
-      confirmBy: now + CONFIRM_MS,
-    };
-    let slot: Slot;
-    if (plan.kind === "start") {
-      slot = {
-        containerId: newContainerId(),
-        state: "starting",
-        tier: request.tier ?? tierOf(record),
-        since: now,
-        lease,
-      };
-    } else {
-      const current = this.#store.slot(plan.slot.containerId);
-      if (current !== plan.slot) return null;
-      slot = { ...current, state: hit ? "assigned" : "starting", since: now, lease };
-    }
-    const counted = { ...record, claims: record.claims + 1, hits: record.hits + (hit ? 1 : 0) };
+    const slot = leaseSlot(record, plan, request, newContainerId(), now);
+    const counted = { ...record, claims: record.claims + 1, hits: record.hits + (plan.kind === "warm" ? 1 : 0) };
     this.#store.save({ record: counted, put: [slot], alarm: now + CONFIRM_MS });
     if (plan.kind === "start") this.#start(slot, 0);
     this.#refillSoon(REFILL_DELAY_MS);
@@ -171,38 +142,11 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async #boot(slot: Slot, delayMs: number): Promise<Outcome<null>> {
+    await sleep(delayMs);
     const record = this.#store.record;
     if (!record) return failed("internal", "The pool is gone.");
-    await sleep(delayMs);
-    const { startMs } = configOf(this.env).deadlines;
-    const plan = {
-      containerId: slot.containerId,
-      poolId: record.id,
-      workload: record.workload,
-      tier: slot.tier,
-      startTimeoutMs: startMs,
-    };
-    let outcome: Outcome<unknown>;
-    try {
-      outcome = await this.#admit(slot.containerId, record, slot.tier);
-      if (outcome.ok)
-        outcome = await within(startMs + 5_000, "start", instanceOf(this.env, slot.containerId).boot(plan));
-    } catch (error) {
-      outcome = failed("start_failed", messageOf(error));
-    }
+    const outcome = await this.#effects.start(record, slot);
     return outcome.ok ? this.#started(slot.containerId) : this.#startFailed(slot.containerId, outcome.failure);
-  }
-
-  async #admit(id: ContainerId, record: PoolRecord, tier: Tier): Promise<Outcome<null>> {
-    const fleet = fleetOf(this.env);
-    for (let attempt = 0; ; attempt += 1) {
-      const admission = await fleet.admit(id, record.id, tier);
-      if (admission.admitted) return done(null);
-      if (admission.reason === "cap" || attempt >= 20) {
-        return failed("capacity_exhausted", `Tier ${tier} is at its cap.`, { retryAfterMs: admission.retryAfterMs });
-      }
-      await sleep(admission.retryAfterMs);
-    }
   }
 
   #started(id: ContainerId): Outcome<null> {
@@ -237,13 +181,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       });
       this.#refillSoon(REFILL_DELAY_MS);
     }
-    try {
-      const outcome = await within(RETIRE_MS, "retire", instanceOf(this.env, id).retire(reason));
-      if (!outcome.ok) return outcome;
-      await fleetOf(this.env).release(id);
-    } catch (error) {
-      return failed("operation_interrupted", messageOf(error)); // stays draining; the alarm asks again
-    }
+    const gone = await this.#effects.retire(id, reason);
+    if (!gone.ok) return gone; // stays draining; the alarm asks again
     if (this.#store.slot(id)) this.#store.save({ remove: [id] });
     return done(null);
   }
@@ -301,26 +240,16 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async #isAlive(slot: Slot): Promise<boolean> {
-    try {
-      const observation = await within(OBSERVE_MS, "observe", instanceOf(this.env, slot.containerId).observe());
-      if (observation.alive) this.#live.add(slot.containerId);
-      return observation.alive;
-    } catch {
-      return false; // a warm slot that does not answer is not worth keeping
-    }
+    const alive = await this.#effects.isAlive(slot.containerId);
+    if (alive) this.#live.add(slot.containerId);
+    return alive;
   }
 
   /** A lease that was never confirmed: its tenant says whether it has the container. No answer → asked again, never reused. */
   async #confirm(slot: Slot): Promise<void> {
     if (!slot.lease) return;
-    const { tenantId, epoch } = slot.lease;
-    let owned: boolean;
-    try {
-      owned = await within(OBSERVE_MS, "owns", tenantOf(this.env, tenantId).owns(slot.containerId, epoch));
-    } catch {
-      this.#store.alarm.arm(Date.now() + RETRY_RETIRE_MS);
-      return;
-    }
+    const owned = await this.#effects.isOwned(slot.containerId, slot.lease);
+    if (owned === null) return this.#store.alarm.arm(Date.now() + RETRY_RETIRE_MS);
     const current = this.#store.slot(slot.containerId);
     if (!current?.lease || current.state === "draining") return;
     if (owned) this.#store.save({ put: [{ ...current, lease: { ...current.lease, confirmBy: null } }] });

@@ -1,5 +1,5 @@
 import type { ContainerId } from "../ids.ts";
-import { type PoolRecord, type Slot, tierOf } from "./record.ts";
+import { type PoolRecord, type Slot, type SlotLease, tierOf } from "./record.ts";
 import type { LeaseRequest, PoolDescription } from "./types.ts";
 
 /** The pool's decisions. Pure; times in ms since 1970. */
@@ -42,6 +42,30 @@ function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest,
   }
   if (occupied(slots) - leaving >= record.spec.maxSize) return { kind: "full" };
   return { kind: "start", reason: otherTier ? "other_tier" : "no_warm_slot" };
+}
+
+/** A lease that its tenant did not confirm by then is asked about (design §3). */
+export const CONFIRM_MS = 60_000;
+
+/** The slot as its lease makes it; `freshId` names a container that is to be started. */
+export function leaseSlot(
+  record: PoolRecord,
+  plan: Extract<LeasePlan, { kind: "warm" | "reserve" | "start" }>,
+  request: LeaseRequest,
+  freshId: ContainerId,
+  now: number,
+): Slot {
+  const lease: SlotLease = {
+    tenantId: request.tenantId,
+    epoch: request.epoch,
+    launch: plan.kind === "warm" ? "warm" : "cold",
+    ...(plan.kind === "warm" ? {} : { reason: plan.reason }),
+    confirmBy: now + CONFIRM_MS,
+  };
+  if (plan.kind === "start") {
+    return { containerId: freshId, state: "starting", tier: request.tier ?? tierOf(record), since: now, lease };
+  }
+  return { ...plan.slot, state: plan.kind === "warm" ? "assigned" : "starting", since: now, lease };
 }
 
 /** Slots that count towards maxSize: warm, starting and claimed. */

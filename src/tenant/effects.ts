@@ -118,7 +118,7 @@ export class Effects {
         publicUrl: delivery.publicUrl ?? "",
         config: delivery.config,
       }),
-      allowFresh: step.allowFresh,
+      fresh: step.fresh,
       restoreTimeoutMs: deadlines.restoreMs,
       startTimeoutMs: deadlines.startMs,
     };

@@ -44,7 +44,7 @@ export type StepResult =
 /** What the shell is to do after the commit. Each is idempotent and carries the epoch that it acts for. */
 export type Step =
   | { do: "lease"; operationId: string; poolId: PoolId; epoch: Epoch }
-  | { do: "assign"; operationId: string; lease: Lease; epoch: Epoch; allowFresh: boolean }
+  | { do: "assign"; operationId: string; lease: Lease; epoch: Epoch; fresh: boolean }
   | { do: "resume"; operationId: string; containerId: ContainerId; epoch: Epoch; next: Epoch }
   | { do: "quiesce"; operationId: string; containerId: ContainerId; epoch: Epoch; idleSince?: number }
   | { do: "save"; operationId: string; containerId: ContainerId; epoch: Epoch; saveId: string; force: boolean }

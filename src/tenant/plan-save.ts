@@ -74,7 +74,7 @@ function beginSave(
     deadlineAt: now + limits.saveMs,
     attempts: record.hold?.kind === "retry" ? record.hold.attempts + 1 : 1,
     from: record.state,
-    allowFresh: false,
+    fresh: "never",
     release: request,
     saveId,
   };
@@ -222,7 +222,7 @@ function promote(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, li
     deadlineAt: now + limits.saveMs,
     attempts: 1,
     from: record.state,
-    allowFresh: false,
+    fresh: "never",
     release: request,
     saveId: fresh.saveId,
   };
@@ -269,7 +269,7 @@ function endAssignment(record: TenantRecord, request: ReleaseRequest, fresh: Fre
     deadlineAt: now,
     attempts: 1,
     from: record.state,
-    allowFresh: false,
+    fresh: "never",
     release: request,
   };
   const { retiring, steps } = letGo(record, "release");

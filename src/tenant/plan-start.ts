@@ -44,7 +44,7 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
       return begin(
         { ...record, ...changes },
         record.state === "asleep" ? "wake" : "claim",
-        event.allowFresh,
+        event.allowFresh ? "if-restore-fails" : "never",
         fresh,
         limits,
         now,
@@ -62,7 +62,7 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
 }
 
 export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
-  if (record.state === "asleep") return begin({ ...record, desired: "active" }, "wake", false, fresh, limits, now);
+  if (record.state === "asleep") return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
   return record.operation ? joining(record, record.state === "sleeping") : nothing(record);
 }
 
@@ -77,7 +77,7 @@ export function lost(
   if (record.held?.containerId !== event.containerId || record.held.epoch !== event.epoch) return nothing(record);
   const bare = { ...record, held: null, lastLoss: lossOf(record, event.containerId, event.detail, now) };
   const { retiring, steps } = letGo(record, "lost");
-  if (record.state === "active") return begin({ ...bare, retiring }, "recover", false, fresh, limits, now, steps);
+  if (record.state === "active") return begin({ ...bare, retiring }, "recover", "never", fresh, limits, now, steps);
   if (record.state === "release_failed") {
     return move(
       { ...record, ...bare, retiring },
@@ -93,7 +93,7 @@ export function lost(
 function begin(
   record: TenantRecord,
   kind: OperationKind & ("claim" | "wake" | "recover"),
-  allowFresh: boolean,
+  startsFresh: Operation["fresh"],
   fresh: Fresh,
   limits: Limits,
   now: number,
@@ -108,7 +108,7 @@ function begin(
     deadlineAt: now + limits.startMs,
     attempts: 1,
     from: record.state,
-    allowFresh,
+    fresh: startsFresh,
   };
   const transition = kind === "recover" ? "lost" : kind;
   return move(
@@ -136,7 +136,7 @@ export function leased(record: TenantRecord, operation: Operation, event: Result
     operationId: operation.id,
     lease: event.lease,
     epoch: record.epoch,
-    allowFresh: operation.allowFresh,
+    fresh: operation.fresh === "now",
   };
   return { kind: "go", record, steps: [step], journal: [] };
 }
@@ -182,6 +182,13 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
   );
 }
 
+/** How a start that failed is tried again, on another container; null when it is not. */
+function retryOf(operation: Operation, failure: Failure): Operation | null {
+  const again = { ...operation, attempts: operation.attempts + 1 };
+  if (failure.code === "restore_failed" && operation.fresh === "if-restore-fails") return { ...again, fresh: "now" };
+  return failure.code === "container_unavailable" && operation.attempts < START_ATTEMPTS ? again : null;
+}
+
 export function startFailed(
   record: TenantRecord,
   operation: Operation,
@@ -192,14 +199,9 @@ export function startFailed(
   const dropped = lease && record.poolId ? [{ containerId: lease.containerId, poolId: record.poolId }] : [];
   const retire: Step[] = dropped.map((slot) => ({ do: "retire", ...slot, reason: failure.code }));
   const retiring = [...record.retiring, ...dropped];
-  if (
-    failure.code === "container_unavailable" &&
-    operation.attempts < START_ATTEMPTS &&
-    now < operation.deadlineAt &&
-    record.poolId
-  ) {
+  const again = retryOf(operation, failure);
+  if (again && now < operation.deadlineAt && record.poolId) {
     const next = epoch(record.epoch + 1);
-    const again = { ...operation, attempts: operation.attempts + 1 };
     return {
       kind: "go",
       record: { ...record, retiring, epoch: next, operation: again, errors: withError(record, failure, now) },
@@ -237,7 +239,7 @@ function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number)
     deadlineAt: now + limits.startMs,
     attempts: 1,
     from: "release_failed",
-    allowFresh: false,
+    fresh: "never",
   };
   return {
     kind: "go",

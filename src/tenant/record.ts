@@ -58,7 +58,8 @@ export interface Operation {
   attempts: number;
   /** The state to go back to when nothing was started. */
   from: TenantState;
-  allowFresh: boolean;
+  /** Whether it may begin with an empty state directory: never, once a restore failed (an admin said so), or this time. */
+  fresh: "never" | "if-restore-fails" | "now";
   release?: ReleaseRequest;
   saveId?: string;
 }

@@ -140,6 +140,18 @@ describe("a tenant", () => {
     }
   });
 
+  it("starts empty only where an admin allowed it, only after the restore failed, and on another container", () => {
+    const tenant = new Driver();
+    tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: true });
+    tenant.answer("lease", { type: "leased", lease: lease(1) });
+    expect(tenant.steps).toMatchObject([{ do: "assign", fresh: false }]);
+    const failure = { code: "restore_failed", detail: "" };
+    tenant.answer("assign", { type: "start_failed", failure, lease: lease(1) });
+    tenant.answer("lease", { type: "leased", lease: lease(2) });
+    expect(tenant.steps).toMatchObject([{ do: "assign", fresh: true, epoch: 2 }]);
+    expect(tenant.record.retiring.map((slot) => slot.containerId)).toEqual(["c-1"]);
+  });
+
   it("replaces a leased container that turned out dead, under a new epoch, three times at most", () => {
     const tenant = new Driver();
     tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
