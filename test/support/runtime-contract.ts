@@ -9,4 +9,3 @@ import { traffic } from "./runtime-contract/traffic.ts";
  * `test/workers/runtime-simulated.test.ts` runs it in memory, `test/e2e/runtime-platform.test.ts` on real containers.
  */
 export const runtimeContract: Contract = { ...lifecycle, ...traffic, ...control, ...agent };
-export type { Contract, Harness } from "./runtime-contract/harness.ts";
