@@ -1,5 +1,5 @@
 import { PROMISES, type Unit } from "../promises.ts";
-import { keeps, type Result } from "./result.ts";
+import { type Result, type Verdict, verdictOf } from "./result.ts";
 
 const DIGITS: Record<Unit, (value: number) => string> = {
   ms: (value) => value.toFixed(value < 20 ? 2 : value < 100 ? 1 : 0),
@@ -12,7 +12,9 @@ const DIGITS: Record<Unit, (value: number) => string> = {
 
 const HEAD = ["", "measured", "promised", "of it", "n", "compared with", "is ×", "where it goes"];
 
-/** The results as lines of text; ✗ marks a promise that is not kept. */
+const MARKS: Record<Verdict, string> = { kept: "✓", broken: "✗", "too few samples": "~" };
+
+/** The results as lines of text; ✗ marks a promise that is not kept, ~ one for which there are too few samples. */
 export function table(results: readonly Result[]): string {
   const rows = [HEAD, ...results.map(row)];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((cells) => (cells[column] ?? "").length)));
@@ -28,7 +30,8 @@ const pad = (cell: string, width: number, column: number): string =>
 function row(result: Result): string[] {
   const promise = result.promise ? PROMISES[result.promise] : null;
   const show = (value: number) => `${DIGITS[result.unit](value)} ${result.unit}`;
-  const mark = promise ? (keeps(result) ? "✓" : "✗") : " ";
+  const verdict = verdictOf(result);
+  const mark = verdict ? MARKS[verdict] : " ";
   const { compared } = result;
   return [
     `${mark} ${result.text}`,
@@ -48,12 +51,11 @@ export function unmet(results: readonly Result[], groups: readonly string[]): st
   for (const [id, promise] of Object.entries(PROMISES)) {
     if (!groups.includes(promise.group)) continue;
     const result = results.find((one) => one.promise === id);
-    const wanted = `${promise.sense} ${promise.limit} ${promise.unit}`;
-    if (!result) lines.push(`${id}: ${promise.text}: not measured`);
-    else if (result.samples < promise.samples)
-      lines.push(`${id}: ${promise.text}: ${result.samples} samples of ${promise.samples}`);
-    else if (!keeps(result))
-      lines.push(`${id}: ${promise.text}: ${DIGITS[promise.unit](result.value)}, promised ${wanted}`);
+    const verdict = result ? verdictOf(result) : "not measured";
+    if (verdict === "kept") continue;
+    const found = result ? `${DIGITS[promise.unit](result.value)} from ${result.samples} samples` : "";
+    const wanted = `promised ${promise.sense} ${promise.limit} ${promise.unit}`;
+    lines.push(`${id}: ${promise.text}: ${verdict} ${found} (${wanted})`);
   }
   return lines;
 }
