@@ -10,20 +10,10 @@ export class Container {
     this.name = name;
   }
 
-  /**
-   * Runs a shell script inside. Never throws. The engine gives what it runs the container's first environment; what the
-   * container's own processes see is found without it.
-   */
+  /** Runs a shell script inside, with the environment that the engine gives to whatever is executed there. Never throws. */
   run(user: "root" | "workload", script: string, input = ""): Promise<Outcome> {
-    const clean = [
-      "env",
-      "-i",
-      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-      "sh",
-      "-c",
-      script,
-    ];
-    return command("docker", ["exec", "-i", "-u", user, this.name, ...clean], { input, timeoutMs: 60_000 });
+    const argv = ["exec", "-i", "-u", user, this.name, "sh", "-c", script];
+    return command("docker", argv, { input, timeoutMs: 60_000 });
   }
 
   /** Its standard output; a script that fails fails the test. */
@@ -53,18 +43,18 @@ export class Container {
     return (await this.inspect())?.State.Running === true;
   }
 
-  /** What it was started with. */
-  async environment(): Promise<Record<string, string>> {
-    const entries = (await this.inspect())?.Config.Env ?? [];
-    return Object.fromEntries(
-      entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
+  /** The keys of this boot (docs/container.md), from where init keeps them. */
+  async keys(): Promise<{ bootKey: string; accessKeyId: string }> {
+    const [, bootKey = "", accessKeyId = ""] = (await this.output("root", "cat /run/boilerhouse/private/keys")).split(
+      "\n",
     );
+    expect([bootKey.length >= 16, accessKeyId.length >= 16], "keys of a boot").toEqual([true, true]);
+    return { bootKey, accessKeyId };
   }
 }
 
 interface Inspected {
   State: { Running: boolean; Pid: number };
-  Config: { Env: string[] };
   RestartCount: number;
 }
 
