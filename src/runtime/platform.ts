@@ -15,6 +15,12 @@ const ABORT_GRACE_MS = 5_000;
 /** What `start()` could not say yet, and the end of a container says instead. */
 const START_FAILURES: readonly RuntimeErrorCode[] = ["capacity", "rate_limited", "start_failed", "unknown_image"];
 
+/**
+ * The way to init, in front of a command. workerd sets Docker's Cmd from `entrypoint` (tried), so that the image's own
+ * ENTRYPOINT stays in front; its documentation says "root process", which would replace it. Init skips what it sees twice.
+ */
+const INIT = ["/usr/bin/tini", "--", "/usr/local/bin/boilerhouse-init"];
+
 /** Containers by `ctx.container` of an object whose class has `scheduling_policy: "durable_object"`: image and size are chosen at each start. */
 export class PlatformRuntime implements ContainerRuntime {
   readonly #container: Container;
@@ -43,8 +49,7 @@ export class PlatformRuntime implements ContainerRuntime {
         env: spec.env,
         labels: spec.labels,
         enableInternet: spec.internet,
-        // workerd sets Docker's Cmd from it: the image's ENTRYPOINT (tini, boilerhouse-init) stays in front (tried).
-        ...(spec.command && { entrypoint: [...spec.command] }),
+        ...(spec.command && { entrypoint: [...INIT, ...spec.command] }),
       });
     } catch (error) {
       throw runtimeError(error, "start_failed");

@@ -1,5 +1,6 @@
 import type { Epoch, Generation } from "../ids.ts";
 import { type Failure, failed } from "../outcome.ts";
+import { LINK_SUFFIX } from "./storage.ts";
 import { keyOf, type Tree } from "./tree.ts";
 import type { ManifestEntry, OpenAnswer, Size } from "./types.ts";
 
@@ -85,7 +86,7 @@ export function planSend(
   const send: Size = { files: 0, bytes: 0 };
   const keys = new Set<string>();
   let same = 0;
-  let collision = false;
+  let awkward = false;
   let tooLarge = false;
   for (const item of manifest) {
     if (item.kind === "directory") continue;
@@ -93,7 +94,7 @@ export function planSend(
     total.files += 1;
     total.bytes += size;
     const key = keyOf(item.path, item.kind);
-    if (keys.has(key)) collision = true;
+    if (keys.has(key) || !rcloneSends(item)) awkward = true;
     keys.add(key);
     const before = base?.get(item.path);
     if (before !== undefined && before.kind === item.kind && before.mtimeNs === item.mtimeNs) {
@@ -109,8 +110,12 @@ export function planSend(
   const before = base === null ? 0 : filesOf(base);
   if (send.files === 0 && same === before) return { how: "unchanged" };
   const most = base === null || send.files * 2 > total.files || send.bytes * 2 > total.bytes;
-  return (most || collision || attempt === "again") && !tooLarge ? { how: "bundle" } : { how: "incremental", send };
+  return (most || awkward || attempt === "again") && !tooLarge ? { how: "bundle" } : { how: "incremental", send };
 }
+
+/** rclone fails on a regular file with the suffix of its links, and on names with U+201B, its own quote (tried with 1.75.2). */
+const rcloneSends = ({ path, kind }: ManifestEntry): boolean =>
+  !(kind === "file" && path.endsWith(LINK_SUFFIX)) && !path.includes("\u201B");
 
 function filesOf(tree: Tree): number {
   let files = 0;

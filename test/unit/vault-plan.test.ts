@@ -133,6 +133,11 @@ describe("how to send", () => {
       how: "bundle",
     });
     expect(planSend([...files(10), listed(aFile("big", 5000))], base)).toEqual({ how: "bundle" });
+    for (const name of ["a.rclonelink", "\u201Bquoted"]) {
+      expect(planSend([...files(10), listed(aFile(name, 5))], base), "what rclone cannot send").toEqual({
+        how: "bundle",
+      });
+    }
   });
 
   it("is rclone for less, and says how much", () => {
