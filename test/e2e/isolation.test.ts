@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { containerOf, containersNamed } from "../support/e2e-docker.ts";
+import { containerOf } from "../support/e2e-docker.ts";
 import type { Answer } from "../support/e2e-http.ts";
 import { onContainers, useSharedStack } from "../support/e2e-stack.ts";
 
@@ -7,13 +7,15 @@ onContainers("one container for one tenant", () => {
   const shared = useSharedStack();
 
   it("twenty claims of a tenant at once give one container", async () => {
-    const { client, stack } = shared;
-    const before = (await containersNamed(`-${stack.worker}-`)).length;
-    const answers = await Promise.all(Array.from({ length: 20 }, () => client.claim("crowd", { poolId: "work" })));
+    const { client } = shared;
+    await client.pool({ id: "isolation-crowd", minSize: 1 });
+    const claims = Array.from({ length: 20 }, () => client.claim("crowd", { poolId: "isolation-crowd" }));
+    const answers = await Promise.all(claims);
     for (const answer of answers) expect([200, 201], answer.text).toContain(answer.status);
     expect(new Set(answers.map(({ body }) => `${body.containerId} ${body.epoch}`)).size).toBe(1);
-    expect((await client.api("GET", "/pools/work")).body.claimed).toBe(1);
-    expect((await containersNamed(`-${stack.worker}-`)).length - before).toBeLessThanOrEqual(1); // the refill of the one slot
+    const { body: pool } = await client.api("GET", "/pools/isolation-crowd");
+    expect(pool.claimed).toBe(1);
+    expect(pool.size, "the claimed one and at most the refill of its slot").toBeLessThanOrEqual(2);
     await client.discard("crowd");
   });
 

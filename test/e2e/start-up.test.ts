@@ -22,7 +22,7 @@ onContainers("npm start", () => {
     await checkout.make();
     port = await freePort();
   }, 120_000);
-  afterEach(() => checkout.clear(), 60_000);
+  afterEach(({ task }) => (task.result?.state === "fail" ? checkout.clear() : undefined), 60_000);
   afterAll(() => checkout.remove(), 60_000);
 
   it("writes fresh secrets for its owner alone, serves with a warm demo pool, and Ctrl-C leaves nothing within 5 s", async () => {
@@ -61,7 +61,44 @@ onContainers("npm start", () => {
     expect(readFileSync(varsFile, "utf8")).toBe(secrets);
     const client = new Client({ port, adminKey: readVars(varsFile).ADMIN_KEY ?? "" });
     expect((await client.status("alice")).body).toMatchObject({ tenantId: "alice", poolId: "demo" });
+
+    await client.claimed("bob", { poolId: "demo" });
+    await client.put("bob", "b.txt", "saved");
+    await client.released("bob");
+    await client.claimed("bob");
+    await checkout.kill(started);
+  });
+
+  it("after SIGKILL takes over the port and the state of the killed one, and ends what that left running", async () => {
+    const left = checkout.record();
+    const alive = async () => (await Promise.all((left?.processes ?? []).map(isAlive))).filter(Boolean).length;
+    expect(await alive(), "workerd outlives wrangler, or this proves nothing").toBeGreaterThan(0);
+    const containers = await containersOf(left?.worker);
+    expect(containers.length).toBeGreaterThan(0);
+
+    const started = checkout.start(port);
+    await started.says("Ctrl-C stops it", 60_000);
+    expect(await alive()).toBe(0);
+    const now = await containersOf(left?.worker);
+    expect(now.filter((id) => containers.includes(id))).toEqual([]);
+    const client = new Client({ port, adminKey: readVars(varsFile).ADMIN_KEY ?? "" });
+    expect((await client.get("bob", "b.txt")).text).toBe("saved");
     await endsWithin5Seconds(started);
+  });
+
+  it("on simulated containers, when asked for, is the same system without an engine's containers", async () => {
+    const started = checkout.start(port, "--simulated");
+    await started.says("Ctrl-C stops it", 60_000);
+    const client = new Client({ port, adminKey: readVars(varsFile).ADMIN_KEY ?? "" });
+    expect((await client.send("GET", "/ready")).body).toMatchObject({ ready: true, runtime: "simulated" });
+    await client.claimed("carol", { poolId: "demo" });
+    await client.put("carol", "c.txt", "simulated");
+    await client.released("carol");
+    await client.claimed("carol");
+    expect((await client.get("carol", "c.txt")).text).toBe("simulated");
+    expect(await containersOf(checkout.record()?.worker)).toEqual([]);
+    started.signal("SIGINT");
+    await started.ended;
   });
 
   it("on a port that is in use says so in one line and ends with 1", async () => {
@@ -106,14 +143,18 @@ onContainers("npm start", () => {
   async function endsWithin5Seconds(started: ReturnType<Checkout["start"]>): Promise<void> {
     const record = checkout.record();
     if (!record) throw new Error("it wrote no record");
-    const all = async () =>
-      (await command("docker", ["ps", "-aq", "--filter", `name=-${record.worker}-`])).stdout.trim();
-    expect(await all()).not.toBe("");
+    expect(await containersOf(record.worker)).not.toEqual([]);
     const before = Date.now();
     started.signal("SIGINT");
     await started.ended;
-    expect(await all(), "containers").toBe("");
+    expect(await containersOf(record.worker), "containers").toEqual([]);
     expect(Date.now() - before).toBeLessThan(5_000);
     expect(await Promise.all(record.processes.map(isAlive)), "processes").not.toContain(true);
   }
 });
+
+/** Ids of a stack's containers, sidecars included. */
+async function containersOf(worker = "none"): Promise<string[]> {
+  const { stdout } = await command("docker", ["ps", "-aq", "--filter", `name=-${worker}-`]);
+  return stdout.split("\n").filter(Boolean);
+}

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { command, must } from "../../scripts/command.ts";
 import { ROOT } from "../../scripts/paths.ts";
+import { kill } from "../../scripts/stack/processes.ts";
 import { clearRemains, readRecord, type StackRecord } from "../../scripts/stack/record.ts";
 import { STACKS } from "./e2e-paths.ts";
 
@@ -27,10 +28,10 @@ export class Checkout {
   }
 
   /** `npm start` on a port, in a process group of its own, as a terminal runs it. */
-  start(port: number): Started {
+  start(port: number, ...options: string[]): Started {
     const env = { ...process.env, PORT: String(port) };
     for (const name of ["WRANGLER_DOCKER_BIN", "MINIFLARE_CONTAINER_EGRESS_IMAGE"]) Reflect.deleteProperty(env, name);
-    const child = spawn("npm", ["start"], {
+    const child = spawn("npm", ["start", "--", ...options], {
       cwd: this.directory,
       env,
       detached: true,
@@ -39,6 +40,14 @@ export class Checkout {
     const started = new Started(child);
     this.#started.push(started);
     return started;
+  }
+
+  /** SIGKILL of the command and of wrangler, which leaves workerd and the containers. */
+  async kill(started: Started): Promise<void> {
+    const processes = this.record()?.processes ?? [];
+    const wrangler = processes.filter(({ pid }) => commandLine(pid).includes("wrangler"));
+    started.signal("SIGKILL");
+    await kill(wrangler);
   }
 
   /** What the system that runs here wrote down about itself. */
@@ -60,6 +69,14 @@ export class Checkout {
 
   get #recordPath(): string {
     return `${this.directory}/.boilerhouse/dev/stack.json`;
+  }
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return ""; // it has ended
   }
 }
 
