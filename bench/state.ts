@@ -3,12 +3,14 @@ import type { Counts } from "./harness/counts.ts";
 import { laps } from "./harness/laps.ts";
 import { observed, promised, type Result } from "./harness/result.ts";
 import { bare, instrumented } from "./harness/stacks.ts";
+import { median } from "./harness/statistics.ts";
 import { Api } from "./harness/tenants.ts";
-import { ONE_FILE, SMALL_TREE, type Tree } from "./harness/trees.ts";
-import { CONTAINERS_PER_LIFE, type Life, live } from "./state/life.ts";
+import { IN_MEMORY, ON_DISK, ONE_FILE, SMALL_TREE, type Tree } from "./harness/trees.ts";
+import { CONTAINERS_PER_LIFE, type Life, live, type Place } from "./state/life.ts";
 import { PlainRclone, type PlainRounds, plain } from "./state/plain-rclone.ts";
 
-const POOL = "stateful";
+const MEMORY: Place = { poolId: "memory", directory: IN_MEMORY };
+const DISK: Place = { poolId: "disk", directory: ON_DISK };
 /** Lives that share one filling of the pool. */
 const BATCH = 8;
 
@@ -17,66 +19,101 @@ export async function state(counts: Counts): Promise<Result[]> {
   const api = new Api(await instrumented());
   const rclone = await PlainRclone.start((await bare()).port);
   try {
-    await api.workload({ id: POOL, volumes: { state: { containerPath: "/data" } } });
-    await api.pool(POOL, POOL, BATCH * CONTAINERS_PER_LIFE);
+    await open(api, MEMORY);
     const small = await step("the small tree: 1,000 files of 10 kB", () =>
-      lives(api, rclone, SMALL_TREE, counts.releases, counts),
+      besidePlain(api, rclone, SMALL_TREE, counts.releases, counts.compared),
     );
-    const large = await step("one file of 10 MB", () => lives(api, rclone, ONE_FILE, counts.compared, counts));
-    return [...smallTree(small.lives, small.rounds), ...oneFile(large.lives, large.rounds)];
+    const large = await step("one file of 10 MB", () =>
+      besidePlain(api, rclone, ONE_FILE, counts.compared, counts.compared),
+    );
+    await open(api, DISK);
+    const disk = await step("the small tree on this machine's disk", () =>
+      lives(api, DISK, SMALL_TREE, counts.compared),
+    );
+    return [...smallTree(small), ...oneFile(large), ...onDisk(disk)];
   } finally {
     await rclone.stop();
     api.client.close();
   }
 }
 
-interface Lives {
-  readonly lives: Life[];
+async function open(api: Api, { poolId, directory }: Place): Promise<void> {
+  await api.workload({ id: poolId, volumes: { state: { containerPath: directory } } });
+  await api.pool(poolId, poolId, BATCH * CONTAINERS_PER_LIFE);
+}
+
+interface Found {
+  readonly lives: readonly Life[];
   readonly rounds: PlainRounds;
 }
 
-/** `n` tenants' lives with a tree, and between them now and then the same with plain rclone. The first of each is for warming up. */
-async function lives(api: Api, rclone: PlainRclone, tree: Tree, n: number, counts: Counts): Promise<Lives> {
-  const found: Lives = { lives: [], rounds: [] };
-  const every = Math.max(1, Math.floor(n / counts.compared));
-  for (let index = 0; index <= n; index += 1) {
-    if (index % BATCH === 0) await api.fill(POOL, BATCH * CONTAINERS_PER_LIFE);
-    found.lives.push(await live(api, POOL, `tree-${tree.files}-${index}`, tree));
-    if (index % every === 0) found.rounds.push(await rclone.round(tree));
-  }
-  return { lives: found.lives.slice(1), rounds: found.rounds.slice(1) };
+/** `n` lives with a tree, and between them now and then the same with plain rclone. */
+async function besidePlain(api: Api, rclone: PlainRclone, tree: Tree, n: number, compared: number): Promise<Found> {
+  const rounds: PlainRounds = [];
+  await rclone.round(tree); // warms it up
+  const every = Math.max(1, Math.floor(n / compared));
+  const between = async (index: number) => {
+    if (index % every === 0) rounds.push(await rclone.round(tree));
+  };
+  return { lives: await lives(api, MEMORY, tree, n, between), rounds };
 }
 
-function smallTree(all: readonly Life[], rounds: PlainRounds): Result[] {
-  const requests = all.map(({ unchanged }) => unchanged.requests);
+/** One life more than is counted, for warming up. `between` comes after each of the others. */
+async function lives(
+  api: Api,
+  place: Place,
+  tree: Tree,
+  n: number,
+  between: (index: number) => Promise<void> = async () => {},
+): Promise<Life[]> {
+  const found: Life[] = [];
+  for (let index = 0; index <= n; index += 1) {
+    if (index % BATCH === 0) await api.fill(place.poolId, Math.min(BATCH, n + 1 - index) * CONTAINERS_PER_LIFE);
+    found.push(await live(api, place, `${place.poolId}-${tree.files}-${index}`, tree));
+    if (index > 0) await between(index);
+  }
+  return found.slice(1);
+}
+
+function smallTree({ lives, rounds }: Found): Result[] {
+  const requests = lives.map(({ unchanged }) => unchanged.requests);
   return [
-    promised("state.new", ms(all, "fresh"), { compared: plain(rounds, "fresh"), note: note(all, "fresh") }),
-    promised("state.changed", ms(all, "changed"), { compared: plain(rounds, "changed"), note: note(all, "changed") }),
-    promised("state.unchanged", ms(all, "unchanged"), {
+    promised("state.new", ms(lives, "fresh"), { compared: plain(rounds, "fresh"), note: note(lives, "fresh") }),
+    promised("state.changed", ms(lives, "changed"), {
+      compared: plain(rounds, "changed"),
+      note: note(lives, "changed"),
+    }),
+    promised("state.unchanged", ms(lives, "unchanged"), {
       compared: plain(rounds, "unchanged"),
-      note: note(all, "unchanged"),
+      note: note(lives, "unchanged"),
     }),
     promised("state.requests", requests, { value: Math.max(...requests) }),
-    promised("state.restore", restores(all), { compared: plain(rounds, "fetched") }),
+    promised("state.restore", restores(lives), { compared: plain(rounds, "fetched") }),
   ];
 }
 
-function oneFile(all: readonly Life[], rounds: PlainRounds): Result[] {
+function oneFile({ lives, rounds }: Found): Result[] {
   return [
-    observed("state", "release, one file of 10 MB, new", "ms", ms(all, "fresh"), {
+    observed("state", "release, one file of 10 MB, new", "ms", ms(lives, "fresh"), {
       compared: plain(rounds, "fresh"),
-      note: note(all, "fresh"),
+      note: note(lives, "fresh"),
     }),
-    observed("state", "restore of it", "ms", restores(all), { compared: plain(rounds, "fetched") }),
+    observed("state", "restore of it", "ms", restores(lives), { compared: plain(rounds, "fetched") }),
   ];
 }
+
+const onDisk = (lives: readonly Life[]): Result[] => [
+  observed("state", "on this disk: release, all new", "ms", ms(lives, "fresh"), { note: note(lives, "fresh") }),
+  observed("state", "on this disk: release, 5 changed", "ms", ms(lives, "changed"), { note: note(lives, "changed") }),
+  observed("state", "on this disk: restore", "ms", restores(lives)),
+];
 
 type Kind = "fresh" | "changed" | "unchanged";
 
-const ms = (all: readonly Life[], kind: Kind): number[] => all.map((life) => life[kind].ms);
-const restores = (all: readonly Life[]): number[] => all.flatMap((life) => life.restoreMs);
+const ms = (lives: readonly Life[], kind: Kind): number[] => lives.map((life) => life[kind].ms);
+const restores = (lives: readonly Life[]): number[] => lives.flatMap((life) => life.restoreMs);
 
-function note(all: readonly Life[], kind: Kind): string {
-  const requests = Math.max(...all.map((life) => life[kind].requests));
-  return `${laps(all.map((life) => life[kind]))} · ${requests} storage requests`;
+function note(lives: readonly Life[], kind: Kind): string {
+  const requests = median(lives.map((life) => life[kind].requests));
+  return `${laps(lives.map((life) => life[kind]))} · ${requests.toFixed(0)} storage requests`;
 }

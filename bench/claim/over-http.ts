@@ -5,7 +5,7 @@ import { laps } from "../harness/laps.ts";
 import { observed, promised, type Result } from "../harness/result.ts";
 import { median } from "../harness/statistics.ts";
 import { type Api, type Claimed, expectLaunch } from "../harness/tenants.ts";
-import { SMALL_TREE, writeTree } from "../harness/trees.ts";
+import { IN_MEMORY, ON_DISK, SMALL_TREE, writeTree } from "../harness/trees.ts";
 
 const SECRETS = { "api-key": "x".repeat(48), "hook.pem": "y".repeat(1_600) };
 const CONFIG = { model: "small", greeting: "hello", limits: { tokens: 10_000, tools: ["search", "files"] } };
@@ -13,7 +13,6 @@ const CONFIG = { model: "small", greeting: "hello", limits: { tokens: 10_000, to
 /** Claims as a client sees them, on real containers with the refill paused. */
 export async function claimOverHttp(api: Api, counts: Counts): Promise<Result[]> {
   await api.workload({ id: "plain" });
-  await api.workload({ id: "stateful", volumes: { state: { containerPath: "/data" } } });
 
   const health: number[] = [];
   const warm = await step("warm claims, nothing to deliver", () => warmClaims(api, "warm", {}, counts.claims, health));
@@ -22,14 +21,20 @@ export async function claimOverHttp(api: Api, counts: Counts): Promise<Result[]>
     warmClaims(api, "parcel", body, counts.claims),
   );
   const cold = await step("cold claims", () => coldClaims(api, counts.claims));
-  const state = await step("warm claims with the small tree", () => stateClaims(api, counts.claims));
+  const state = await step("warm claims with the small tree", () =>
+    stateClaims(api, "memory", IN_MEMORY, counts.claims),
+  );
+  const disk = await step("the same on this machine's disk", () => stateClaims(api, "disk", ON_DISK, counts.compared));
 
   const warmMs = warm.map(({ ms }) => ms);
   const coldMs = cold.map(({ ms }) => ms);
   return [
     promised("claim.warm", warmMs, { compared: { with: "GET /health", value: median(health) }, note: laps(warm) }),
     promised("claim.parcel", times(parcel), { note: laps(parcel) }),
-    promised("claim.state", times(state), { note: laps(state) }),
+    promised("claim.state", times(state), {
+      compared: { with: "on this disk", value: median(times(disk)) },
+      note: laps(state),
+    }),
     promised("claim.cold", coldMs, { compared: { with: "warm", value: median(warmMs) }, note: laps(cold) }),
     observed("claim", "GET /health, alone", "ms", health),
   ];
@@ -65,13 +70,13 @@ async function coldClaims(api: Api, n: number): Promise<Claimed[]> {
 }
 
 /** One tenant with the small tree, claimed again and again; every claim restores it. */
-async function stateClaims(api: Api, n: number): Promise<Claimed[]> {
-  const poolId = "stateful";
-  const tenantId = "stateful-0";
-  await api.pool(poolId, "stateful", n + 2);
+async function stateClaims(api: Api, poolId: string, directory: string, n: number): Promise<Claimed[]> {
+  const tenantId = `${poolId}-0`;
+  await api.workload({ id: poolId, volumes: { state: { containerPath: directory } } });
+  await api.pool(poolId, poolId, n + 2);
   await api.fill(poolId, n + 2);
   const first = await api.claim(tenantId, { poolId });
-  await writeTree(await containerOf(api, first.containerId), "/data", SMALL_TREE);
+  await writeTree(await containerOf(api, first.containerId), directory, SMALL_TREE);
   await api.release(tenantId);
   await api.untilGone(first.containerId);
   const claims: Claimed[] = [];

@@ -20,9 +20,15 @@ export interface Life {
 
 export const CONTAINERS_PER_LIFE = 3;
 
-export async function live(api: Api, poolId: string, tenantId: string, tree: Tree): Promise<Life> {
+/** A pool, and where its workload has its state. */
+export interface Place {
+  readonly poolId: string;
+  readonly directory: string;
+}
+
+export async function live(api: Api, { poolId, directory }: Place, tenantId: string, tree: Tree): Promise<Life> {
   const first = await start(api, poolId, tenantId);
-  await writeTree(await containerOf(api, first.containerId), "/data", tree);
+  await writeTree(await containerOf(api, first.containerId), directory, tree);
   const fresh = await release(api, tenantId, first, tree.files);
 
   const second = await start(api, poolId, tenantId, tree);
@@ -30,7 +36,7 @@ export async function live(api: Api, poolId: string, tenantId: string, tree: Tre
 
   const third = await start(api, poolId, tenantId, tree);
   const count = Math.min(5, tree.files);
-  await changeFiles(await containerOf(api, third.containerId), "/data", tree, count);
+  await changeFiles(await containerOf(api, third.containerId), directory, tree, count);
   const changed = await release(api, tenantId, third, count);
 
   return { fresh, unchanged, changed, restoreMs: [second, third].map(({ timings }) => timings.restore ?? Number.NaN) };

@@ -4,12 +4,13 @@ import { changeFiles, type Tree, writeTree } from "../harness/trees.ts";
 
 /** What tuned means (contract: How numbers are measured). */
 const TUNED = "--transfers 32 --checkers 32 --fast-list";
-const SOURCE = "/home/workload/source";
-const TARGET = "/home/workload/target";
+const SOURCE = "/dev/shm/source";
+const TARGET = "/dev/shm/target";
 
 /**
  * The same rclone and the same files in the same image, sent to a plain S3 server: what anyone would do without us. It has
- * the host's network, so that no sidecar slows it down, and is timed inside the container, without the engine's own time.
+ * the host's network, so that no sidecar slows it down, its files in memory as ours are, and is timed inside the
+ * container, without the engine's own time.
  */
 export class PlainRclone {
   readonly #container: string;
