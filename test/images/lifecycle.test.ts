@@ -176,13 +176,6 @@ test("the keys of a boot are believed once, and nothing starts before them", asy
   expect((await container.exec("pidof rclone")).stdout).toMatch(/^\d+\n$/); // one, though the keys came twice
 });
 
-test("keys in the environment are taken out of it", async () => {
-  await using container = await TestContainer.start({ keys: "environment" });
-  await container.ready();
-  const who = (await (await container.workload("/whoami")).json()) as { env: string[] };
-  expect(who.env.filter((name) => name.startsWith("BOILERHOUSE_"))).toEqual([]);
-});
-
 test("only the boot key opens the control port and the agent", async () => {
   await using container = await TestContainer.start();
   for (const authorization of [undefined, "Bearer wrong", "Bearer ", `Basic ${container.bootKey}`]) {

@@ -11,8 +11,8 @@ export interface ContainerOptions {
   readonly image?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly command?: readonly string[];
-  /** How its keys reach it; by the control port's `boot` when left out. */
-  readonly keys?: "boot" | "environment" | "later";
+  /** `later`: it is not sent its keys yet. */
+  readonly keys?: "now" | "later";
   /** The address that `sink.internal` stands for. */
   readonly sink?: string;
 }
@@ -47,12 +47,11 @@ export class TestContainer {
   /** Started, and its control port answers. */
   static async start(options: ContainerOptions = {}): Promise<TestContainer> {
     const keys = { bootId: randomUUID(), bootKey: randomUUID(), accessKey: randomUUID() };
-    const env = { ...(options.keys === "environment" ? environmentOf(keys) : {}), ...options.env };
     const id = await must("docker", [
       ...["run", "-d", "--label", TEST_LABEL],
       ...[CONTROL, AGENT, WORKLOAD].flatMap((port) => ["-p", `127.0.0.1::${port}`]),
       ...(options.sink === undefined ? [] : ["--add-host", `sink.internal:${options.sink}`]),
-      ...Object.entries(env).flatMap(([name, value]) => ["-e", `${name}=${value}`]),
+      ...Object.entries(options.env ?? {}).flatMap(([name, value]) => ["-e", `${name}=${value}`]),
       options.image ?? "boilerhouse-sandbox",
       ...(options.command ?? []),
     ]);
@@ -62,10 +61,8 @@ export class TestContainer {
     }
     const container = new TestContainer(id.trim(), keys, ports);
     await container.until(async () => {
-      const { status } = await (options.keys === undefined || options.keys === "boot"
-        ? container.boot()
-        : container.control("GET", "status"));
-      return status === (options.keys === "later" ? 503 : 200);
+      if (options.keys === "later") return (await container.control("GET", "status")).status === 503;
+      return (await container.boot()).status === 200;
     });
     return container;
   }
@@ -150,12 +147,4 @@ export class TestContainer {
   async [Symbol.asyncDispose](): Promise<void> {
     await command("docker", ["rm", "-f", this.id]);
   }
-}
-
-function environmentOf(keys: { bootId: string; bootKey: string; accessKey: string }): Record<string, string> {
-  return {
-    BOILERHOUSE_BOOT_ID: keys.bootId,
-    BOILERHOUSE_BOOT_KEY: keys.bootKey,
-    BOILERHOUSE_ACCESS_KEY_ID: keys.accessKey,
-  };
 }
