@@ -8,8 +8,9 @@ import { Api } from "./harness/tenants.ts";
 
 /** Claims: over HTTP on real containers, and the control plane's share on simulated ones. */
 export async function claim(counts: Counts): Promise<Result[]> {
-  const api = new Api(await product());
-  const overHttp = await claimOverHttp(api, counts);
+  const stack = await product();
+  const api = new Api(stack);
+  const overHttp = await claimOverHttp(stack, api, counts);
   const refill = await refillByFive(api, counts);
   api.client.close();
   await stopStacks();

@@ -1,45 +1,47 @@
+import type { Stack } from "../scripts/stack/stack.ts";
 import { step } from "../scripts/steps.ts";
 import type { Counts } from "./harness/counts.ts";
 import { laps } from "./harness/laps.ts";
+import { fill, inMemory, onDisk, open, type Place } from "./harness/places.ts";
 import { observed, promised, type Result } from "./harness/result.ts";
 import { bare, instrumented } from "./harness/stacks.ts";
 import { median } from "./harness/statistics.ts";
 import { Api } from "./harness/tenants.ts";
-import { IN_MEMORY, ON_DISK, ONE_FILE, SMALL_TREE, type Tree } from "./harness/trees.ts";
-import { CONTAINERS_PER_LIFE, type Life, live, type Place } from "./state/life.ts";
+import { ONE_FILE, SMALL_TREE, type Tree } from "./harness/trees.ts";
+import { CONTAINERS_PER_LIFE, type Life, live } from "./state/life.ts";
 import { PlainRclone, type PlainRounds, plain } from "./state/plain-rclone.ts";
 
-const MEMORY: Place = { poolId: "memory", directory: IN_MEMORY };
-const DISK: Place = { poolId: "disk", directory: ON_DISK };
 /** Lives that share one filling of the pool. */
 const BATCH = 8;
+const SIZE = BATCH * CONTAINERS_PER_LIFE;
+
+interface System {
+  readonly stack: Stack;
+  readonly api: Api;
+}
 
 /** Saves and restores of the small tree and of one large file, beside plain rclone to an S3 server in the same run. */
 export async function state(counts: Counts): Promise<Result[]> {
-  const api = new Api(await instrumented());
+  const stack = await instrumented();
+  const system = { stack, api: new Api(stack) };
   const rclone = await PlainRclone.start((await bare()).port);
   try {
-    await open(api, MEMORY);
+    await open(system.api, inMemory, SIZE);
     const small = await step("the small tree: 1,000 files of 10 kB", () =>
-      besidePlain(api, rclone, SMALL_TREE, counts.releases, counts.compared),
+      besidePlain(system, rclone, SMALL_TREE, counts.releases, counts.compared),
     );
     const large = await step("one file of 10 MB", () =>
-      besidePlain(api, rclone, ONE_FILE, counts.compared, counts.compared),
+      besidePlain(system, rclone, ONE_FILE, counts.compared, counts.compared),
     );
-    await open(api, DISK);
+    await open(system.api, onDisk, SIZE);
     const disk = await step("the small tree on this machine's disk", () =>
-      lives(api, DISK, SMALL_TREE, counts.compared),
+      lives(system, onDisk, SMALL_TREE, counts.compared),
     );
-    return [...smallTree(small), ...oneFile(large), ...onDisk(disk)];
+    return [...smallTree(small), ...oneFile(large), ...asOnDisk(disk)];
   } finally {
     await rclone.stop();
-    api.client.close();
+    system.api.client.close();
   }
-}
-
-async function open(api: Api, { poolId, directory }: Place): Promise<void> {
-  await api.workload({ id: poolId, volumes: { state: { containerPath: directory } } });
-  await api.pool(poolId, poolId, BATCH * CONTAINERS_PER_LIFE);
 }
 
 interface Found {
@@ -48,19 +50,25 @@ interface Found {
 }
 
 /** `n` lives with a tree, and between them now and then the same with plain rclone. */
-async function besidePlain(api: Api, rclone: PlainRclone, tree: Tree, n: number, compared: number): Promise<Found> {
+async function besidePlain(
+  system: System,
+  rclone: PlainRclone,
+  tree: Tree,
+  n: number,
+  compared: number,
+): Promise<Found> {
   const rounds: PlainRounds = [];
   await rclone.round(tree); // warms it up
   const every = Math.max(1, Math.floor(n / compared));
   const between = async (index: number) => {
     if (index % every === 0) rounds.push(await rclone.round(tree));
   };
-  return { lives: await lives(api, MEMORY, tree, n, between), rounds };
+  return { lives: await lives(system, inMemory, tree, n, between), rounds };
 }
 
 /** One life more than is counted, for warming up. `between` comes after each of the others. */
 async function lives(
-  api: Api,
+  { stack, api }: System,
   place: Place,
   tree: Tree,
   n: number,
@@ -68,7 +76,7 @@ async function lives(
 ): Promise<Life[]> {
   const found: Life[] = [];
   for (let index = 0; index <= n; index += 1) {
-    if (index % BATCH === 0) await api.fill(place.poolId, Math.min(BATCH, n + 1 - index) * CONTAINERS_PER_LIFE);
+    if (index % BATCH === 0) await fill(api, stack, place, Math.min(BATCH, n + 1 - index) * CONTAINERS_PER_LIFE);
     found.push(await live(api, place, `${place.poolId}-${tree.files}-${index}`, tree));
     if (index > 0) await between(index);
   }
@@ -102,7 +110,7 @@ function oneFile({ lives, rounds }: Found): Result[] {
   ];
 }
 
-const onDisk = (lives: readonly Life[]): Result[] => [
+const asOnDisk = (lives: readonly Life[]): Result[] => [
   observed("state", "on this disk: release, all new", "ms", ms(lives, "fresh"), { note: note(lives, "fresh") }),
   observed("state", "on this disk: release, 5 changed", "ms", ms(lives, "changed"), { note: note(lives, "changed") }),
   observed("state", "on this disk: restore", "ms", restores(lives)),

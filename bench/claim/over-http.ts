@@ -1,17 +1,19 @@
+import type { Stack } from "../../scripts/stack/stack.ts";
 import { step } from "../../scripts/steps.ts";
 import type { Counts } from "../harness/counts.ts";
 import { containerOf } from "../harness/engine.ts";
 import { laps } from "../harness/laps.ts";
+import { fill, inMemory, onDisk, open, type Place } from "../harness/places.ts";
 import { observed, promised, type Result } from "../harness/result.ts";
 import { median } from "../harness/statistics.ts";
 import { type Api, type Claimed, expectLaunch } from "../harness/tenants.ts";
-import { IN_MEMORY, ON_DISK, SMALL_TREE, writeTree } from "../harness/trees.ts";
+import { SMALL_TREE, writeTree } from "../harness/trees.ts";
 
 const SECRETS = { "api-key": "x".repeat(48), "hook.pem": "y".repeat(1_600) };
 const CONFIG = { model: "small", greeting: "hello", limits: { tokens: 10_000, tools: ["search", "files"] } };
 
 /** Claims as a client sees them, on real containers with the refill paused. */
-export async function claimOverHttp(api: Api, counts: Counts): Promise<Result[]> {
+export async function claimOverHttp(stack: Stack, api: Api, counts: Counts): Promise<Result[]> {
   await api.workload({ id: "plain" });
 
   const health: number[] = [];
@@ -21,10 +23,8 @@ export async function claimOverHttp(api: Api, counts: Counts): Promise<Result[]>
     warmClaims(api, "parcel", body, counts.claims),
   );
   const cold = await step("cold claims", () => coldClaims(api, counts.claims));
-  const state = await step("warm claims with the small tree", () =>
-    stateClaims(api, "memory", IN_MEMORY, counts.claims),
-  );
-  const disk = await step("the same on this machine's disk", () => stateClaims(api, "disk", ON_DISK, counts.compared));
+  const state = await step("warm claims with the small tree", () => stateClaims(stack, api, inMemory, counts.claims));
+  const disk = await step("the same on this machine's disk", () => stateClaims(stack, api, onDisk, counts.compared));
 
   const warmMs = warm.map(({ ms }) => ms);
   const coldMs = cold.map(({ ms }) => ms);
@@ -70,11 +70,11 @@ async function coldClaims(api: Api, n: number): Promise<Claimed[]> {
 }
 
 /** One tenant with the small tree, claimed again and again; every claim restores it. */
-async function stateClaims(api: Api, poolId: string, directory: string, n: number): Promise<Claimed[]> {
+async function stateClaims(stack: Stack, api: Api, place: Place, n: number): Promise<Claimed[]> {
+  const { poolId, directory } = place;
   const tenantId = `${poolId}-0`;
-  await api.workload({ id: poolId, volumes: { state: { containerPath: directory } } });
-  await api.pool(poolId, poolId, n + 2);
-  await api.fill(poolId, n + 2);
+  await open(api, place, n + 2);
+  await fill(api, stack, place, n + 2);
   const first = await api.claim(tenantId, { poolId });
   await writeTree(await containerOf(api, first.containerId), directory, SMALL_TREE);
   await api.release(tenantId);

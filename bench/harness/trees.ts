@@ -1,13 +1,5 @@
 import { runInside } from "./engine.ts";
 
-/**
- * Where benches keep state in a container: in memory. On a disk the file system is measured instead: ext4 without a
- * journal, as small virtual machines have it, passes over every inode that was freed in the last minutes, so that a
- * thousand new files take 60 ms at first and a second after some containers were removed (tried).
- */
-export const IN_MEMORY = "/dev/shm/state";
-export const ON_DISK = "/data";
-
 export interface Tree {
   readonly files: number;
   /** Of every file; random, so that nothing can be compressed or found twice. */

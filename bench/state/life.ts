@@ -1,4 +1,5 @@
 import { containerOf } from "../harness/engine.ts";
+import type { Place } from "../harness/places.ts";
 import { type Api, type Claimed, expectLaunch, pause } from "../harness/tenants.ts";
 import { changeFiles, type Tree, writeTree } from "../harness/trees.ts";
 
@@ -19,12 +20,6 @@ export interface Life {
 }
 
 export const CONTAINERS_PER_LIFE = 3;
-
-/** A pool, and where its workload has its state. */
-export interface Place {
-  readonly poolId: string;
-  readonly directory: string;
-}
 
 export async function live(api: Api, { poolId, directory }: Place, tenantId: string, tree: Tree): Promise<Life> {
   const first = await start(api, poolId, tenantId);
