@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { eventually } from "../support/e2e-client.ts";
-import { type Container, containerOf } from "../support/e2e-docker.ts";
+import { Container, containerOf, containersNamed } from "../support/e2e-docker.ts";
 import { onContainers, useSharedStack } from "../support/e2e-stack.ts";
 
 onContainers("a container that ends on its own", () => {
@@ -14,7 +14,8 @@ onContainers("a container that ends on its own", () => {
       await container.failPid1();
       await eventually(async () => {
         const now = await container.inspect();
-        expect(now === null || now.RestartCount > 0, "restarted, or removed already").toBe(true);
+        const restarted = now === null || (now.RestartCount > 0 && now.State.Status !== "restarting");
+        expect(restarted, "restarted, or removed already").toBe(true);
       });
     }));
 
@@ -48,6 +49,46 @@ onContainers("a container that ends on its own", () => {
     await client.discard("crasher");
   });
 
+  it("in the middle of its save, leaves the last saved state the head and shows the loss; its sockets are closed", async () => {
+    const { client } = shared;
+    await client.claimed("torn", { poolId: "work" });
+    await client.put("torn", "kept.txt", "kept");
+    const { generation } = await client.released("torn");
+    const second = await client.claimed("torn");
+    const container = await containerOf(client, second.containerId);
+    const socket = await client.socket("torn");
+    await container.output("workload", "head -c 60000000 /dev/urandom > /data/big");
+    const releasing = client.release("torn");
+    await eventually(async () => expect((await client.status("torn")).body.state).toBe("releasing"), 5_000, 5);
+    await container.kill();
+
+    const answer = await releasing;
+    expect(answer.status, answer.text).toBe(409);
+    expect(["save_failed", "operation_interrupted"]).toContain(answer.body.code);
+    await eventually(async () => {
+      const { body } = await client.status("torn");
+      const lastLoss = { containerId: second.containerId, generation };
+      expect(body).toMatchObject({ state: "idle", generation, lastLoss });
+    });
+    expect([1006, 1011, 1012]).toContain((await socket.closed).code);
+    expect((await client.claimed("torn")).restored).toEqual({ generation, files: 1, bytes: 4 });
+    expect((await client.get("torn", "kept.txt")).text).toBe("kept");
+    await client.discard("torn");
+  });
+
+  it("warm, before anybody has it, is never given to a tenant", async () => {
+    const { client, stack } = shared;
+    const before = await containersNamed(`-${stack.worker}-`);
+    await client.pool({ id: "healing-warm", minSize: 1 });
+    const warm = (await containersNamed(`-${stack.worker}-`)).filter((name) => !before.includes(name));
+    expect(warm).not.toEqual([]);
+    for (const name of warm) await new Container(name).kill();
+    const claim = await client.claimed("lucky", { poolId: "healing-warm" });
+    await client.put("lucky", "x", "served");
+    expect(warm).not.toContain((await containerOf(client, claim.containerId)).name);
+    await client.discard("lucky");
+  });
+
   async function loses(tenant: string, end: (container: Container) => Promise<void>): Promise<void> {
     const { client } = shared;
     await client.claimed(tenant, { poolId: "work" });
@@ -74,7 +115,7 @@ onContainers("a container that ends on its own", () => {
     });
     expect(body.epoch).toBeGreaterThan(lost.epoch);
     expect(body.containerId).not.toBe(lost.containerId);
-    expect(await container.isRunning(), "the old container").toBe(false);
+    await eventually(async () => expect(await container.isRunning(), "the old container").toBe(false));
 
     // The new one is a whole one: it saves, and its save comes back.
     await client.put(tenant, "after.txt", "after");

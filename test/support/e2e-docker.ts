@@ -54,7 +54,7 @@ export class Container {
 }
 
 interface Inspected {
-  State: { Running: boolean; Pid: number };
+  State: { Running: boolean; Status: string };
   RestartCount: number;
 }
 
