@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "no
 import { containerEnvironment } from "../container/environment.ts";
 import { ROOT } from "../paths.ts";
 import { Unusable } from "../steps.ts";
+import { untagBuilds } from "./builds.ts";
 import { readVars } from "./dev-vars.ts";
 import { applyMigrations } from "./migrations.ts";
 import { freePort, portIsFree } from "./ports.ts";
@@ -111,6 +112,7 @@ export class Stack {
     const grace = new Promise<void>((resolve) => setTimeout(resolve, STOP_GRACE_MS).unref());
     await Promise.race([this.ended, grace]);
     await this.clear();
+    await untagBuilds(this.logFile);
   }
 
   /** Ends wrangler as a SIGKILL does, on purpose: workerd and the containers stay, as they would then. */
@@ -166,6 +168,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await applyMigrations(options.stateDir);
 
   const logFile = options.logFile ?? `${options.stateDir}/wrangler.log`;
+  if (!options.simulated) await untagBuilds(logFile); // of a run that was killed
   const log = openSync(logFile, "w");
   const worker = workerName(options.stateDir);
   const vars = Object.entries({ ...options.vars, ...(options.simulated ? { RUNTIME: "simulated" } : {}) });
