@@ -44,7 +44,7 @@ export class Effects {
     }
   }
 
-  /** Whether the tenant of a lease has the container; null when it does not answer. */
+  /** Whether the tenant of a lease has the container; null when it does not answer, or has not decided yet. */
   async isOwned(id: ContainerId, lease: SlotLease): Promise<boolean | null> {
     try {
       return await within(OBSERVE_MS, "owns", tenantOf(this.#env, lease.tenantId).owns(id, lease.epoch));

@@ -66,6 +66,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       if (!record) return failed("not_found", "There is no such pool.");
       const { plan, superseded } = planLease(record, this.#store.slots, request);
       for (const slot of superseded) this.#background(this.retire(slot.containerId, "superseded"));
+      if (plan.kind === "stale") return failed("stale_epoch", `The tenant holds a lease of a later epoch.`);
       if (plan.kind === "full") {
         return failed("capacity_exhausted", `Pool ${record.id} holds ${record.spec.maxSize} containers, its maxSize.`, {
           retryAfterMs: 5_000,
@@ -101,8 +102,11 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   /** Records the lease; null when the slot is no longer what the plan saw. */
-  #take(record: PoolRecord, plan: Exclude<LeasePlan, { kind: "full" }>, request: LeaseRequest): Slot | null {
-    if (plan.kind === "again") return plan.slot;
+  #take(record: PoolRecord, plan: Granted, request: LeaseRequest): Slot | null {
+    if (plan.kind === "again") {
+      const slot = this.#store.slot(plan.slot.containerId);
+      return slot?.state === "draining" ? null : slot;
+    }
     if (plan.kind !== "start" && this.#store.slot(plan.slot.containerId) !== plan.slot) return null;
     const now = Date.now();
     const slot = leaseSlot(record, plan, request, newContainerId(), now);
@@ -145,15 +149,21 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     await sleep(delayMs);
     const record = this.#store.record;
     if (!record) return failed("internal", "The pool is gone.");
+    if (this.#store.slot(slot.containerId)?.state !== "starting") return this.#started(slot.containerId);
     const outcome = await this.#effects.start(record, slot);
+    this.#starts.delete(slot.containerId);
     return outcome.ok ? this.#started(slot.containerId) : this.#startFailed(slot.containerId, outcome.failure);
   }
 
   #started(id: ContainerId): Outcome<null> {
     const { record } = this.#store;
     const slot = this.#store.slot(id);
-    if (!record || slot?.state !== "starting")
+    if (!record || slot?.state !== "starting") {
+      // Retired meanwhile. What the start made after that (an admission, a container) goes as well.
+      const before = this.#retirements.get(id) ?? Promise.resolve();
+      this.#background(before.then(() => this.retire(id, "retired while it started")));
       return failed("start_failed", "The container was retired while it started.");
+    }
     this.#live.add(id);
     const healthy = record.failures === null ? {} : { record: { ...record, failures: null } };
     this.#store.save({ ...healthy, put: [{ ...slot, state: slot.lease ? "assigned" : "warm", since: Date.now() }] });
@@ -173,6 +183,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
 
   async #retire(id: ContainerId, reason: string): Promise<Outcome<null>> {
     this.#live.delete(id);
+    // A start that is under way may yet make a container: the slot stays until its end, or the alarm, asked again.
+    const startsYet = this.#starts.has(id);
     const slot = this.#store.slot(id);
     if (slot && slot.state !== "draining") {
       this.#store.save({
@@ -183,7 +195,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     }
     const gone = await this.#effects.retire(id, reason);
     if (!gone.ok) return gone; // stays draining; the alarm asks again
-    if (this.#store.slot(id)) this.#store.save({ remove: [id] });
+    if (this.#store.slot(id) && !startsYet) this.#store.save({ remove: [id] });
     return done(null);
   }
 
@@ -295,5 +307,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     this.ctx.waitUntil(work.catch((error) => console.error("pool", messageOf(error))));
   }
 }
+
+type Granted = Exclude<LeasePlan, { kind: "full" } | { kind: "stale" }>;
 
 const newContainerId = (): ContainerId => containerId(crypto.getRandomValues(new Uint8Array(20)));

@@ -15,7 +15,9 @@ export type LeasePlan =
   /** Nothing is warm, but this one is being started and nobody has it yet. */
   | { kind: "reserve"; slot: Slot; reason: string }
   | { kind: "start"; reason: string }
-  | { kind: "full" };
+  | { kind: "full" }
+  /** The tenant has asked for a later epoch since. */
+  | { kind: "stale" };
 
 /** Which slot a tenant gets. Equal requests get equal slots; older leases of the same tenant are in `superseded`. */
 export function planLease(
@@ -26,6 +28,9 @@ export function planLease(
   const own = slots.filter((slot) => slot.lease?.tenantId === request.tenantId && slot.state !== "draining");
   const again = own.find((slot) => slot.lease?.epoch === request.epoch);
   if (again) return { plan: { kind: "again", slot: again }, superseded: [] };
+  if (own.some((slot) => slot.lease !== null && slot.lease.epoch > request.epoch)) {
+    return { plan: { kind: "stale" }, superseded: [] };
+  }
   const superseded = own.filter((slot) => slot.lease !== null && slot.lease.epoch < request.epoch);
   return { plan: pick(record, slots, request, superseded.length), superseded };
 }

@@ -88,11 +88,11 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     }
   }
 
-  async owns(containerId: ContainerId, epoch: Epoch): Promise<boolean> {
+  async owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null> {
     const record = this.#store.load();
     if (!record) return false;
     if (record.held) return record.held.containerId === containerId;
-    return record.operation !== null && record.epoch === epoch;
+    return record.operation !== null && record.epoch === epoch ? null : false;
   }
 
   async servedBy(containerId: ContainerId): Promise<Epoch | null> {

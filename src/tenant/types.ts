@@ -119,8 +119,8 @@ export interface TenantApi {
    * work; the Tenant looks, and recovers a dead container. Waits at most `waitMs` for an operation to end.
    */
   route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route>;
-  /** Whether this container serves the tenant for this epoch, or is about to. */
-  owns(containerId: ContainerId, epoch: Epoch): Promise<boolean>;
+  /** Whether this container serves the tenant; null while an operation of this epoch may yet decide so. */
+  owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null>;
   /** The epoch that this container serves now; null when it serves none. */
   servedBy(containerId: ContainerId): Promise<Epoch | null>;
 }

@@ -45,6 +45,11 @@ describe("a lease", () => {
     });
   });
 
+  it("of an older epoch than the tenant's latest is refused, and takes nothing", () => {
+    const slots = [aSlot(1, leasedTo("alice", 3)), aSlot(2)];
+    expect(planLease(aPool(), slots, request("alice", 2))).toEqual({ plan: { kind: "stale" }, superseded: [] });
+  });
+
   it("with a higher epoch retires the tenant's older slot", () => {
     const slots = [aSlot(1, leasedTo("alice", 3)), aSlot(2)];
     const { plan, superseded } = planLease(aPool(), slots, request("alice", 4));
