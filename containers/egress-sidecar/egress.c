@@ -35,6 +35,7 @@ void egress(int fd) {
   struct head first;
   first.length = first.end = 0;
   if (getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, &original, &size) < 0) return reset(fd);
+  if ((original.sin_addr.s_addr & neighbours.mask) == neighbours.network.s_addr) return reset(fd);
   inet_ntop(AF_INET, &original.sin_addr, ip, sizeof ip);
   snprintf(destination, sizeof destination, "%s:%d", ip, ntohs(original.sin_port));
   /* Plain HTTP tells the host that it is for; other protocols may wait for their server to begin. */

@@ -39,11 +39,24 @@ static bool find_gateway(void) {
   return found;
 }
 
-/* All rules at once: each run of iptables costs as much as all of them. */
-static void redirect_everything(const char *docker_network) {
-  char address[INET_ADDRSTRLEN];
+/* Docker's network, as `address/bits`. */
+static bool find_neighbours(const char *text) {
+  char address[64];
+  unsigned bits;
+  if (sscanf(text, "%63[^/]/%u", address, &bits) != 2 || bits > 32) return false;
+  neighbours.mask = bits == 0 ? 0 : htonl(0xffffffffu << (32 - bits));
+  if (inet_pton(AF_INET, address, &neighbours.network) != 1) return false;
+  neighbours.network.s_addr &= neighbours.mask;
+  return true;
+}
+
+/*
+ * All rules at once: each run of iptables costs as much as all of them. What is not for this network namespace itself and
+ * not our own (marked) comes to us, other containers on Docker's bridge and the host included: on the platform every
+ * container is a machine of its own. What is not TCP goes nowhere.
+ */
+static void redirect_everything(void) {
   int ends[2], status;
-  inet_ntop(AF_INET, &gateway, address, sizeof address);
   if (pipe(ends) < 0) fail("pipe");
   pid_t child = fork();
   if (child < 0) fail("fork");
@@ -58,10 +71,11 @@ static void redirect_everything(const char *docker_network) {
           "*nat\n:EGRESS - [0:0]\n"
           "-A EGRESS -m mark --mark %d -j RETURN\n"
           "-A EGRESS -p udp --dport 53 -j REDIRECT --to-ports %d\n"
-          "-A EGRESS -d 127.0.0.0/8 -j RETURN\n-A EGRESS -d %s -j RETURN\n-A EGRESS -d %s/32 -j RETURN\n"
+          "-A EGRESS -m addrtype --dst-type LOCAL -j RETURN\n"
           "-A EGRESS -p tcp -j REDIRECT --to-ports %d\n"
-          "-A OUTPUT -j EGRESS\nCOMMIT\n",
-          BYPASS_MARK, DNS_PORT, docker_network, address, EGRESS_PORT);
+          "-A OUTPUT -j EGRESS\nCOMMIT\n"
+          "*filter\n-A OUTPUT ! -p tcp -m mark ! --mark %d -m addrtype ! --dst-type LOCAL -j DROP\nCOMMIT\n",
+          BYPASS_MARK, DNS_PORT, EGRESS_PORT, BYPASS_MARK);
   close(ends[1]);
   if (waitpid(child, &status, 0) < 0 || status != 0) {
     fprintf(stderr, "iptables-restore ended with %d\n", status);
@@ -89,8 +103,8 @@ int main(int count, char **arguments) {
   settings_port_set(atoi(option(count, arguments, "--http-egress-port", "49121")));
   snprintf(host, sizeof host, "%s", option(count, arguments, "--http-ingress-address", "0.0.0.0:39001"));
   char *colon = strrchr(host, ':');
-  if (!colon || !find_gateway()) {
-    fprintf(stderr, "no ingress address, or no host.docker.internal in /etc/hosts\n");
+  if (!colon || !find_gateway() || !find_neighbours(option(count, arguments, "--docker-gateway-cidr", "172.17.0.0/16"))) {
+    fprintf(stderr, "no ingress address, no network, or no host.docker.internal in /etc/hosts\n");
     return 1;
   }
   *colon = 0;
@@ -98,7 +112,7 @@ int main(int count, char **arguments) {
   outgoing = listen_on("127.0.0.1", EGRESS_PORT);
   if (outgoing < 0 || pthread_create(&thread, NULL, serve_egress, &outgoing) != 0) fail("egress");
   /* Before the ingress answers, which says that all is in place. */
-  redirect_everything(option(count, arguments, "--docker-gateway-cidr", "172.17.0.0/16"));
+  redirect_everything();
   int incoming = listen_on(host, atoi(colon + 1));
   if (incoming < 0) fail("ingress");
   serve(incoming, ingress);

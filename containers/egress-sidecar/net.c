@@ -39,9 +39,10 @@ int listen_on(const char *host, int port) {
 
 int connect_to(struct in_addr address, int port, int seconds) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = address};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), problem = 0;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), problem = 0, mark = BYPASS_MARK;
   socklen_t size = sizeof problem;
   if (fd < 0) return -1;
+  setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark); /* leaves our own redirection alone */
   if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) {
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
     if (errno != EINPROGRESS || poll(&ready, 1, seconds * 1000) != 1 ||

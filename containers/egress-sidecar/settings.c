@@ -9,6 +9,7 @@
 enum { NAMES = 128, NAME_LENGTH = 256 };
 
 struct in_addr gateway;
+struct neighbours neighbours;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int port = 49121;
 static bool internet = true;

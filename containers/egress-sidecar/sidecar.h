@@ -29,6 +29,11 @@ void settings_update(const char *json);
 bool settings_internet(void);
 bool settings_name_allowed(const char *name);
 extern struct in_addr gateway;
+/* Docker's own network: no container reaches another or the host, because on the platform each is a machine of its own. */
+extern struct neighbours {
+  struct in_addr network;
+  in_addr_t mask;
+} neighbours;
 
 /* http.c: the head of a message, with whatever came after it. */
 struct head {

@@ -96,4 +96,30 @@ onContainers("one container for one tenant", () => {
     expect(await (await containerOf(client, second.containerId)).output("workload", "cat /data/n")).toBe("2");
     await client.discard("stale");
   });
+
+  it("a container reaches neither another tenant's container nor the host, whatever it runs as", async () => {
+    const { client } = shared;
+    const [one, other] = [
+      await client.claimed("curious", { poolId: "work" }),
+      await client.claimed("private", { poolId: "work" }),
+    ];
+    await client.put("private", "diary", "mine");
+    const [mine, theirs] = [await containerOf(client, one.containerId), await containerOf(client, other.containerId)];
+    const [address, host] = (
+      await theirs.output("root", "hostname -I; ip route show default 2>/dev/null | cut -d' ' -f3; true")
+    )
+      .trim()
+      .split(/\s+/);
+    for (const target of [
+      `${address}:8080/files/diary`,
+      `${address}:41800/`,
+      `${host ?? "172.17.0.1"}:${client.port}/health`,
+    ]) {
+      for (const user of ["workload", "root"] as const) {
+        const { stdout } = await mine.run(user, `curl -s -m 5 http://${target}; true`);
+        expect(stdout, `${user} → ${target}`).toBe("");
+      }
+    }
+    await client.discard("curious", "private");
+  });
 });
