@@ -105,16 +105,10 @@ onContainers("one container for one tenant", () => {
     ];
     await client.put("private", "diary", "mine");
     const [mine, theirs] = [await containerOf(client, one.containerId), await containerOf(client, other.containerId)];
-    const [address, host] = (
-      await theirs.output("root", "hostname -I; ip route show default 2>/dev/null | cut -d' ' -f3; true")
-    )
-      .trim()
-      .split(/\s+/);
-    for (const target of [
-      `${address}:8080/files/diary`,
-      `${address}:41800/`,
-      `${host ?? "172.17.0.1"}:${client.port}/health`,
-    ]) {
+    const address = (await theirs.output("root", "tail -n 1 /etc/hosts")).split(/\s/)[0] ?? "";
+    expect(address).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
+    const host = address.replace(/\d+$/, "1"); // the bridge's own end
+    for (const target of [`${address}:8080/files/diary`, `${address}:41800/`, `${host}:${client.port}/health`]) {
       for (const user of ["workload", "root"] as const) {
         const { stdout } = await mine.run(user, `curl -s -m 5 http://${target}; true`);
         expect(stdout, `${user} → ${target}`).toBe("");

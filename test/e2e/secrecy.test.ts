@@ -31,7 +31,7 @@ onContainers("what is inside a container", () => {
 
   it("shows its workload no credential of ours: neither in its environment nor in the headers that reach it", async () => {
     const { client } = shared;
-    const { body } = await client.at("secrecy-alice", "GET", "/whoami", {
+    const { body, headers } = await client.at("secrecy-alice", "GET", "/whoami", {
       headers: {
         cookie: "__Host-boilerhouse=session; own=1",
         "cf-access-jwt-assertion": "someone's",
@@ -48,6 +48,8 @@ onContainers("what is inside a container", () => {
     for (const gone of ["authorization", "cookie", "x_boilerhouse_tenant"]) expect(names).not.toContain(gone);
     expect(names.filter((name) => /^(cf-access-|x-boilerhouse-(?!tenant$))/.test(name))).toEqual([]);
     expect(JSON.stringify(body)).not.toContain(client.adminKey);
+    expect(headers["content-security-policy"], "pages under the shared origin").toBe("sandbox");
+    expect(Object.keys(headers).filter((name) => name.startsWith("x-boilerhouse-"))).toEqual([]);
   });
 
   it("holds nothing of the platform or of another tenant, in any file or process, even for root", async () => {

@@ -69,8 +69,13 @@ export async function containerOf(client: Client, containerId: string): Promise<
 
 /** Names of containers, running or not, that contain a text; the networking sidecars beside them are left out. */
 export async function containersNamed(text: string): Promise<string[]> {
+  return (await everyContainerNamed(text)).filter((name) => !name.endsWith("-proxy"));
+}
+
+/** The same with the sidecars. */
+export async function everyContainerNamed(text: string): Promise<string[]> {
   const { stdout } = await command("docker", ["ps", "-a", "--filter", `name=${text}`, "--format", "{{.Names}}"]);
-  return stdout.split("\n").filter((name) => name !== "" && !name.endsWith("-proxy"));
+  return stdout.split("\n").filter((name) => name !== "");
 }
 
 /** A value that occurs nowhere else, so that finding it means something. */
