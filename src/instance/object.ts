@@ -1,13 +1,14 @@
 import { DurableObject } from "cloudflare:workers";
 import { commit } from "../durable/commit.ts";
-import { messageOf } from "../durable/deadline.ts";
+import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
-import { poolOf, tenantOf, vaultOf } from "../durable/stubs.ts";
+import { vaultOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS } from "./environment.ts";
+import { type Holder, whomItServes } from "./holder.ts";
 import { Inside } from "./inside.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
 import { provision } from "./provision.ts";
@@ -27,12 +28,10 @@ import type {
   SaveRequest,
 } from "./types.ts";
 
-interface Holder {
-  tenantId: TenantId;
-  epoch: Epoch;
-  /** Set when the assignment succeeded in this life of the object. */
-  assigned?: Assigned;
-}
+/** How long a resumption waits for the end of a save under way. */
+const SAVE_PATIENCE_MS = 10_000;
+/** What a save may take beyond its own deadline. */
+const SAVE_GRACE_MS = 3_000;
 
 /** One container. What it stores is how it was started; whom it serves, and all that is open, lives in memory. */
 export class Instance extends DurableObject<Env> implements InstanceApi {
@@ -55,18 +54,27 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   #leasedTo: Holder | null = null;
   #booting: Promise<Outcome<Started>> | null = null;
   #assigning: Promise<Outcome<Assigned>> | null = null;
-  #saving: Promise<SaveOutcome> | null = null;
+  #saving: { saveId: string; epoch: Epoch; outcome: Promise<SaveOutcome> } | null = null;
+  /** The epoch for which this life of the object opened the tenant's storage. */
+  #fenced: Epoch | null = null;
+  /** Whom the container serves could not be learnt yet. Until then nothing is said of it, least of all that it is dead. */
+  #unsettled = false;
+  #settling: Promise<void> | null = null;
+  #retired = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const boot = this.#boot;
     if (!boot) return;
-    if (this.#runtime.running) ctx.blockConcurrencyWhile(() => this.#rehydrate(boot));
+    this.#unsettled = this.#runtime.running;
+    // What fails here is asked again by the first call, which fails with it: no answer is not death.
+    if (this.#unsettled) ctx.blockConcurrencyWhile(() => this.#settle().catch(() => {}));
     else this.#state = "gone";
   }
 
   boot(plan: BootPlan): Promise<Outcome<Started>> {
     if (this.#booting) return this.#booting;
+    if (this.#retired) return Promise.resolve(failed("start_failed", "The container was retired before it started."));
     if (this.#boot && (this.#state === "warm" || this.#state === "assigned"))
       return Promise.resolve(done({ startMs: 0, readyMs: 0 }));
     if (this.#boot)
@@ -78,6 +86,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async assign(assignment: Assignment): Promise<Outcome<Assigned>> {
+    await this.#settle();
     const { tenantId, epoch } = assignment;
     const known = this.#holder ?? this.#leasedTo;
     if (known && (known.tenantId !== tenantId || epoch < known.epoch)) {
@@ -99,9 +108,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>> {
+    await this.#settle();
     const stale = this.#notCurrent(epoch);
     if (stale) return stale;
-    if (idleSince !== undefined && (this.#open.count > 0 || this.#lastActivityAt > idleSince))
+    const open = this.#state === "assigned";
+    if (open && idleSince !== undefined && (this.#open.count > 0 || this.#lastActivityAt > idleSince))
       return done({ busy: true });
     if (!this.#move("quiesce")) return failed("container_unavailable", `The container is ${this.#state}.`);
     this.#open.closeSockets();
@@ -109,37 +120,38 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async save(request: SaveRequest): Promise<SaveOutcome> {
+    await this.#settle();
     const stale = this.#notCurrent(request.epoch);
     if (stale) return stale;
     const boot = this.#boot;
     if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
     if (this.#state !== "saving") return failed("invalid_transition", "Admission is open; quiesce first.");
     if (boot.plan.workload.volumes.state === undefined) return done(null);
-    if (this.#saving) return this.#saving; // the same Tenant asks again after a lost reply
-    const vault = vaultOf(this.env, this.#holder?.tenantId as TenantId);
-    const ref = { epoch: request.epoch, incarnation: boot.plan.containerId, saveId: request.saveId };
-    this.#saving = saveState(new Inside(this.#runtime, boot), vault, ref, request).finally(() => {
-      this.#saving = null;
-    });
-    const outcome = await this.#saving;
+    const { epoch, saveId } = request;
+    const before = this.#saving;
+    if (before && (before.saveId !== saveId || before.epoch !== epoch))
+      return failed("operation_interrupted", "An earlier save of this container has not ended yet.");
+    // The same save again, after a lost reply, joins the one under way.
+    this.#saving ??= { saveId, epoch, outcome: this.#save(boot, request) };
+    const outcome = await this.#saving.outcome;
     if (!outcome.ok && !this.#runtime.running) return failed("container_unavailable", outcome.failure.detail);
     return outcome;
   }
 
-  async resume(epoch: Epoch, next: Epoch): Promise<Outcome<null>> {
-    const boot = this.#boot;
-    const holder = this.#holder;
-    if (holder?.epoch === next && this.#state === "assigned") return done(null);
+  async resume(epoch: Epoch): Promise<Outcome<null>> {
+    await this.#settle();
     const stale = this.#notCurrent(epoch);
     if (stale) return stale;
-    if (!boot || !holder || !this.#runtime.running)
-      return failed("container_unavailable", "The container is not running.");
-    this.#holder = { ...holder, epoch: next };
-    const { workload } = boot.plan;
-    if (workload.volumes.state) {
-      const fenced = await this.#openStorage(boot, holder.tenantId, next, "resume");
+    const boot = this.#boot;
+    if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
+    if (this.#state === "assigned" && this.#fenced === epoch) return done(null); // the answer got lost
+    if (boot.plan.workload.volumes.state) {
+      const fenced = await this.#openStorage(boot, epoch, "resume");
       if (!fenced.ok) return fenced;
     }
+    // Fenced off, a save under way cannot commit any more, but it may still stop what is started now.
+    if (this.#saving) await within(SAVE_PATIENCE_MS, "save", this.#saving.outcome).catch(() => {});
+    if (this.#saving) return failed("operation_interrupted", "A save of this container has not ended yet.");
     const inside = new Inside(this.#runtime, boot);
     const started = await inside.control.start();
     if (!started.ok) return started;
@@ -150,6 +162,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async observe(): Promise<Observation> {
+    await this.#settle();
     const alive = await this.#look();
     return {
       state: this.#state,
@@ -180,6 +193,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async retire(reason: string): Promise<Outcome<null>> {
     this.#move("retire");
+    this.#retired = true;
     this.#open.closeSockets();
     try {
       await this.#runtime.destroy(reason);
@@ -196,6 +210,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** The proxied hot path: one look at memory, then the container. */
   override async fetch(request: Request): Promise<Response> {
     if (!isProxied(request)) return new Response(null, { status: 404 });
+    if (this.#unsettled) await this.#settle();
     return serveProxied(request, { runtime: this.#runtime, hooks: this.#hooks, env: this.env });
   }
 
@@ -214,7 +229,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
     const inside = new Inside(this.#runtime, boot);
-    const open = () => this.#openStorage(boot, assignment.tenantId, assignment.epoch, "assign");
+    const open = () => this.#openStorage(boot, assignment.epoch, "assign");
     const outcome = await provision(inside, assignment, open).catch((error) =>
       failed("operation_interrupted", messageOf(error)),
     );
@@ -230,13 +245,31 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   /** Registers the tenant's storage with the container and fences it against every older epoch, side by side. */
-  async #openStorage(boot: BootRecord, tenantId: TenantId, epoch: Epoch, why: "assign" | "resume") {
+  async #openStorage(boot: BootRecord, epoch: Epoch, why: "assign" | "resume" | "save") {
     const incarnation = boot.plan.containerId;
+    const tenantId = this.#holder?.tenantId as TenantId;
     const [fenced] = await Promise.all([
       vaultOf(this.env, tenantId).fence(epoch, incarnation),
       this.#intercept(boot, tenantId, epoch),
     ]);
+    if (fenced.ok) this.#fenced = epoch;
     return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
+  }
+
+  async #save(boot: BootRecord, request: SaveRequest): Promise<SaveOutcome> {
+    const { epoch, saveId, timeoutMs } = request;
+    const ref = { epoch, incarnation: boot.plan.containerId, saveId };
+    try {
+      const fenced = this.#fenced === epoch ? null : await this.#openStorage(boot, epoch, "save");
+      if (fenced && !fenced.ok) return fenced;
+      const vault = vaultOf(this.env, this.#holder?.tenantId as TenantId);
+      const saving = saveState(new Inside(this.#runtime, boot), vault, ref, request);
+      return await within(timeoutMs + SAVE_GRACE_MS, "save", saving);
+    } catch (error) {
+      return failed(error instanceof DeadlineError ? "deadline_exceeded" : "operation_interrupted", messageOf(error));
+    } finally {
+      this.#saving = null;
+    }
   }
 
   #intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
@@ -250,26 +283,32 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
    */
   async #rehydrate(boot: BootRecord): Promise<void> {
     await this.#runtime.keepFor(KEEP_MS);
-    try {
-      const holder = await poolOf(this.env, boot.plan.poolId).holder(boot.plan.containerId);
-      if (!holder) {
-        this.#state = "warm";
-        return;
-      }
-      const owned = await tenantOf(this.env, holder.tenantId).servedBy(boot.plan.containerId);
-      if (owned === null) {
-        this.#leasedTo = holder;
-        this.#state = "warm"; // leased but not served yet: its tenant assigns it again
-        return;
-      }
-      this.#holder = { tenantId: holder.tenantId, epoch: owned };
-      this.#state = "assigned";
-      this.#hooks.onActivity();
-      if (boot.plan.workload.volumes.state) await this.#intercept(boot, holder.tenantId, owned);
-    } catch (error) {
-      console.error("instance: cannot learn whom it serves", messageOf(error));
-      this.#state = "failed";
-    }
+    const whom = await whomItServes(this.env, boot.plan);
+    if (!this.#isUnclear) return; // somebody else was told meanwhile
+    const { volumes } = boot.plan.workload;
+    if (whom.holder && volumes.state) await this.#intercept(boot, whom.holder.tenantId, whom.holder.epoch);
+    this.#state = whom.state;
+    this.#holder = whom.holder;
+    this.#leasedTo = whom.leasedTo;
+    this.#unsettled = false;
+    // A tenant is active only after its storage was fenced; one that is being left may have a newer epoch than that.
+    if (whom.state === "assigned") this.#fenced = whom.holder?.epoch ?? null;
+    this.#hooks.onActivity();
+  }
+
+  /** Learns whom the container serves, where that is unclear. @throws when it cannot be learnt now */
+  async #settle(): Promise<void> {
+    const boot = this.#boot;
+    if (!boot || !this.#isUnclear || !this.#runtime.running) return;
+    this.#settling ??= this.#rehydrate(boot).finally(() => {
+      this.#settling = null;
+    });
+    await this.#settling;
+  }
+
+  /** Leased when this object came back to memory, its container may have come to serve since. */
+  get #isUnclear(): boolean {
+    return this.#unsettled || (this.#leasedTo !== null && this.#state === "warm");
   }
 
   /** Whether the container that we started is still the one that answers. */
@@ -288,8 +327,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return { alive: true };
   }
 
-  /** Why this container does nothing for an epoch. One that is gone says so: whoever asks would otherwise wait for it for ever. */
+  /**
+   * Why this container does nothing for an epoch. A later one than it knows is its tenant's newer word for the same
+   * container, of which an answer or a call got lost. One that is gone says so: whoever asks would otherwise wait for it for ever.
+   */
   #notCurrent(epoch: Epoch): { ok: false; failure: Failure } | null {
+    if (this.#holder && epoch > this.#holder.epoch) this.#holder = { ...this.#holder, epoch };
     if (this.#holder?.epoch === epoch) return null;
     if (!this.#boot || !this.#runtime.running) return failed("container_unavailable", "The container is gone.");
     return failed("stale_epoch", `The container does not serve epoch ${epoch}.`);

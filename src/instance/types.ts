@@ -72,8 +72,8 @@ export interface InstanceApi {
   quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>>;
   /** Stops the workload and saves its state volume; null where there is none. Admission must be closed. */
   save(request: SaveRequest): Promise<SaveOutcome>;
-  /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. */
-  resume(epoch: Epoch, next: Epoch): Promise<Outcome<null>>;
+  /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. May be asked for again. */
+  resume(epoch: Epoch): Promise<Outcome<null>>;
   observe(): Promise<Observation>;
   /** `not_found` once the container is gone. */
   describe(): Promise<Outcome<ContainerView>>;

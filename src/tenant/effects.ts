@@ -33,8 +33,9 @@ export class Effects {
       case "assign":
         return { operationId: step.operationId, ...(await this.#assign(step, record)) };
       case "resume": {
-        const outcome = await this.#call(30_000, "resume", () =>
-          instanceOf(this.#env, step.containerId).resume(step.epoch, step.next),
+        const { startMs } = configOf(this.#env).deadlines;
+        const outcome = await this.#call(startMs + GRACE_MS, "resume", () =>
+          instanceOf(this.#env, step.containerId).resume(step.epoch),
         );
         return { operationId: step.operationId, type: "resumed", failure: outcome.ok ? null : outcome.failure };
       }
@@ -55,7 +56,7 @@ export class Effects {
       }
       case "promote": {
         const outcome = await this.#call(30_000, "promote", () =>
-          vaultOf(this.#env, record.tenantId).promote(step.epoch),
+          vaultOf(this.#env, record.tenantId).promote(step.epoch, step.generation),
         );
         if (outcome.ok)
           return { operationId: step.operationId, type: "promoted", committed: outcome.value, failure: null };

@@ -1,9 +1,10 @@
-import type { ContainerId, Epoch, PoolId } from "../ids.ts";
+import type { ContainerId, Epoch, Generation, PoolId } from "../ids.ts";
 import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Committed } from "../vault/types.ts";
-import type { Delivery, TenantRecord } from "./record.ts";
+import type { Given } from "./delivery.ts";
+import type { TenantRecord } from "./record.ts";
 import type { OperationView, ReleaseRequest } from "./types.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
@@ -20,7 +21,7 @@ export interface Limits {
 }
 
 export type TenantEvent =
-  | { type: "claim"; poolId: PoolId | null; delivery: Delivery | null; allowFresh: boolean }
+  | { type: "claim"; poolId: PoolId | null; delivery: Given | null; allowFresh: boolean }
   | { type: "release"; request: ReleaseRequest }
   | { type: "wake" }
   /** The container of this assignment is certainly gone. */
@@ -45,10 +46,11 @@ export type StepResult =
 export type Step =
   | { do: "lease"; operationId: string; poolId: PoolId; epoch: Epoch }
   | { do: "assign"; operationId: string; lease: Lease; epoch: Epoch; fresh: boolean }
-  | { do: "resume"; operationId: string; containerId: ContainerId; epoch: Epoch; next: Epoch }
+  | { do: "resume"; operationId: string; containerId: ContainerId; epoch: Epoch }
   | { do: "quiesce"; operationId: string; containerId: ContainerId; epoch: Epoch; idleSince?: number }
   | { do: "save"; operationId: string; containerId: ContainerId; epoch: Epoch; saveId: string; force: boolean }
-  | { do: "promote"; operationId: string; epoch: Epoch }
+  /** Without a `generation`: the latest that a guard refused. */
+  | { do: "promote"; operationId: string; epoch: Epoch; generation?: Generation }
   | { do: "retire"; containerId: ContainerId; poolId: PoolId; reason: string }
   | { do: "observe"; containerId: ContainerId };
 

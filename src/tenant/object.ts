@@ -3,6 +3,7 @@ import { configOf } from "../config.ts";
 import { DeadlineError, within } from "../durable/deadline.ts";
 import type { ContainerId, Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import type { Given } from "./delivery.ts";
 import { Effects } from "./effects.ts";
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
 import { operationId } from "./operation-id.ts";
@@ -22,6 +23,7 @@ import type {
   ReleaseAnswer,
   ReleaseRequest,
   Route,
+  Served,
   TenantApi,
   TenantStatus,
 } from "./types.ts";
@@ -35,7 +37,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   async claim(request: ClaimRequest, waitMs: number): Promise<Outcome<Awaited<ClaimAnswer>>> {
     const given = request.config !== undefined || request.secrets !== undefined || request.publicUrl !== undefined;
-    const delivery = given ? await this.#delivery(request) : null;
+    const delivery = given ? await this.#given(request) : null;
     await this.#look(); // an existing claim is an answer about a container that is there
     const event: TenantEvent = {
       type: "claim",
@@ -95,9 +97,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return record.operation !== null && record.epoch === epoch ? null : false;
   }
 
-  async servedBy(containerId: ContainerId): Promise<Epoch | null> {
-    const held = this.#store.load()?.held;
-    return held?.containerId === containerId ? held.epoch : null;
+  async servedBy(containerId: ContainerId): Promise<Served | null> {
+    const record = this.#store.load();
+    if (record?.held?.containerId !== containerId) return null;
+    return { epoch: record.held.epoch, admission: record.state === "active" ? "open" : "closed" };
   }
 
   override async alarm(): Promise<void> {
@@ -222,25 +225,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     );
   }
 
-  async #delivery(request: ClaimRequest): Promise<TenantRecord["delivery"]> {
-    const previous = this.#store.load()?.delivery;
+  /** @throws when there are secrets and no key to keep them under. */
+  async #given({ tenantId, config, secrets, publicUrl }: ClaimRequest): Promise<Given> {
     const key = configOf(this.env).secretsKey;
-    if (request.secrets && !key) throw new Error("SECRETS_KEY is not set");
-    if (
-      request.config === undefined &&
-      request.secrets === undefined &&
-      previous?.publicUrl === request.publicUrl &&
-      previous
-    )
-      return previous;
-    const keeps = request.config === undefined && request.secrets === undefined && previous;
-    return {
-      ...(keeps ? previous : {}),
-      ...(request.config === undefined ? {} : { config: request.config }),
-      ...(request.secrets && key ? { sealedSecrets: await seal(key, request.tenantId, request.secrets) } : {}),
-      ...(request.publicUrl === undefined ? {} : { publicUrl: request.publicUrl }),
-      fingerprint: keeps ? keeps.fingerprint : await fingerprint(request.config, request.secrets),
+    if (secrets && !key) throw new Error("SECRETS_KEY is not set");
+    const url = publicUrl === undefined ? {} : { publicUrl };
+    if (config === undefined && secrets === undefined) return url;
+    const content: Given["content"] = {
+      ...(config === undefined ? {} : { config }),
+      ...(secrets && key ? { sealedSecrets: await seal(key, tenantId, secrets) } : {}),
+      fingerprint: await fingerprint(config, secrets),
     };
+    return { ...url, content };
   }
 
   #fresh(tenantId: TenantId): Fresh {

@@ -1,9 +1,10 @@
+import { type Generation, generation } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
 import { inProgress, lossOf } from "./plan-start.ts";
 import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
-import type { Operation, TenantRecord } from "./record.ts";
+import type { Hold, Operation, TenantRecord } from "./record.ts";
 import type { ReleaseAnswer, ReleaseRequest } from "./types.ts";
 
 /** Decisions on the way out of a container: release and sleep, and what a save came to. */
@@ -13,6 +14,7 @@ const SAVE_RETRY_MS = [1_000, 4_000, 16_000];
 const SAVE_RETRY_LAST_MS = 300_000;
 
 type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
+type Retry = Extract<Hold, { kind: "retry" }>;
 
 export function release(
   record: TenantRecord,
@@ -32,7 +34,8 @@ export function release(
       return beginSave(record, "release", request, fresh, limits, now);
     case "release_failed":
       if (record.operation) return { kind: "wait", operationId: record.operation.id, again: true };
-      if (record.hold?.kind === "guard" && request.force) return promote(record, request, fresh, limits, now);
+      if (record.hold?.kind === "guard" && record.hold.generation !== undefined && request.force)
+        return promote(record, request, fresh, limits, now);
       return beginSave(record, "release", request, fresh, limits, now);
     case "releasing":
       return record.operation ? { kind: "wait", operationId: record.operation.id, again: false } : nothing(record);
@@ -53,6 +56,12 @@ export function release(
 
 export function beginSleep(record: TenantRecord, idleSince: number, fresh: Fresh, limits: Limits, now: number): Plan {
   return beginSave(record, "sleep", {}, fresh, limits, now, idleSince);
+}
+
+/** What failed is done again: a sleep is still a sleep, whose tenant the next request wakes. */
+export function retrySave(record: TenantRecord, hold: Retry, fresh: Fresh, limits: Limits, now: number): Plan {
+  if (hold.of === "sleep") return beginSave(record, "sleep", hold.release, fresh, limits, now);
+  return release(record, hold.release, fresh, limits, now);
 }
 
 function beginSave(
@@ -77,20 +86,22 @@ function beginSave(
     fresh: "never",
     release: request,
     saveId,
+    ...(idleSince === undefined ? {} : { idleSince }),
   };
   return move(
     record,
     kind,
     { operation, hold: null, desired: kind === "release" ? "idle" : "asleep" },
     {
-      steps: [quiesceStep(record, operation, idleSince)],
+      steps: [quiesceStep(record, operation)],
       detail: { operation: operation.id },
     },
   );
 }
 
-export function quiesceStep(record: TenantRecord, operation: Operation, idleSince?: number): Step {
-  const held = record.held;
+export function quiesceStep(record: TenantRecord, operation: Operation): Step {
+  const { held } = record;
+  const { idleSince } = operation;
   if (!held) throw new Error("a save without a container");
   return {
     do: "quiesce",
@@ -103,7 +114,9 @@ export function quiesceStep(record: TenantRecord, operation: Operation, idleSinc
 
 export function quiesced(record: TenantRecord, operation: Operation, event: Result<"quiesced">, now: number): Plan {
   if (!record.held || !operation.saveId) return nothing(record);
-  if (event.failure) return saveFailed(record, operation, event.failure, now);
+  const keeps = record.held.hasState && operation.release?.sync !== false;
+  // An end that keeps nothing needs nobody's answer: the container goes, whatever it says.
+  if (event.failure && (keeps || operation.kind === "sleep")) return saveFailed(record, operation, event.failure, now);
   if (event.busy) {
     return move(
       record,
@@ -114,8 +127,7 @@ export function quiesced(record: TenantRecord, operation: Operation, event: Resu
       },
     );
   }
-  if (!record.held.hasState || operation.release?.sync === false)
-    return saved(record, operation, { type: "saved", outcome: { ok: true, value: null } }, now);
+  if (!keeps) return saved(record, operation, { type: "saved", outcome: { ok: true, value: null } }, now);
   const step: Step = {
     do: "save",
     operationId: operation.id,
@@ -194,13 +206,14 @@ export function saveFailed(
   }
   const attempts = operation.attempts;
   const hold = FINAL.includes(failure.code)
-    ? { kind: "guard" as const, until: now + guardHoldMs }
+    ? { kind: "guard" as const, until: now + guardHoldMs, ...keptAside(failure) }
     : {
         kind: "retry" as const,
         at: now + (SAVE_RETRY_MS[attempts - 1] ?? SAVE_RETRY_LAST_MS),
         attempts,
         saveId: operation.saveId ?? operation.id,
         release: operation.release ?? {},
+        of: operation.kind === "sleep" ? ("sleep" as const) : ("release" as const),
       };
   return move(
     record,
@@ -211,6 +224,11 @@ export function saveFailed(
       detail: { code: failure.code },
     },
   );
+}
+
+/** The generation that a refusal says was kept, not as the head. */
+function keptAside({ extra }: Failure): { generation?: Generation } {
+  return typeof extra?.generation === "number" ? { generation: generation(extra.generation) } : {};
 }
 
 /** Accepts what a guard refused: the quarantined generation becomes the head. */
@@ -229,9 +247,15 @@ function promote(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, li
   return {
     kind: "go",
     record: { ...record, operation },
-    steps: [{ do: "promote", operationId: operation.id, epoch: record.epoch }],
+    steps: [promoteStep(record, operation)],
     journal: [{ type: "tenant.promoting", detail: { operation: operation.id } }],
   };
+}
+
+export function promoteStep(record: TenantRecord, operation: Operation): Step {
+  const kept = record.hold?.kind === "guard" ? record.hold.generation : undefined;
+  const which = kept === undefined ? {} : { generation: kept };
+  return { do: "promote", operationId: operation.id, epoch: record.epoch, ...which };
 }
 
 export function promoted(record: TenantRecord, operation: Operation, event: Result<"promoted">, now: number): Plan {
@@ -243,6 +267,11 @@ export function promoted(record: TenantRecord, operation: Operation, event: Resu
       ended: end(record, operation, now, { error: event.failure }),
       journal: [{ type: "tenant.promote_failed", detail: { code: event.failure.code } }],
     };
+  }
+  if (!event.committed && record.state === "release_failed") {
+    // Nothing is kept that could be accepted, or it has been already: what the container holds is saved by force.
+    const steps = [quiesceStep(record, operation)];
+    return move(record, "release", { hold: null, desired: "idle" }, { steps, detail: { operation: operation.id } });
   }
   const { retiring, steps } = letGo(record, "release");
   const promotedRecord = afterSave(record, event.committed, now);

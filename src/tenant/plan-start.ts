@@ -1,5 +1,6 @@
 import { type ContainerId, type Epoch, epoch, type PoolId } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
+import { delivered } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
 import type { Held, Loss, Operation, TenantRecord } from "./record.ts";
@@ -10,13 +11,16 @@ import type { ClaimAnswer, Launch, OperationKind } from "./types.ts";
 /** A leased container that turned out dead is replaced this often before the start fails. */
 const START_ATTEMPTS = 3;
 
+/** A container that died, or a call that broke off (an object was evicted or deployed): another one may do. */
+const PASSING: readonly Failure["code"][] = ["container_unavailable", "operation_interrupted"];
+
 type Claim = Extract<TenantEvent, { type: "claim" }>;
 type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 
 export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: Limits, now: number): Plan {
   const poolId = event.poolId ?? record.poolId;
   const moving = event.poolId !== null && record.poolId !== null && event.poolId !== record.poolId;
-  const delivery = event.delivery ?? record.delivery;
+  const delivery = delivered(record.delivery, event.delivery);
   switch (record.state) {
     case "active":
       if (moving) return claimedElsewhere(record);
@@ -26,7 +30,8 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
     case "waking":
     case "recovering":
       if (moving) return claimedElsewhere(record);
-      return joining(record, false);
+      // The start under way may have other config in its hands: this claim is planned anew after it.
+      return joining(record, delivery.fingerprint !== record.delivery.fingerprint);
     case "sleeping":
       if (moving) return claimedElsewhere(record);
       return joining(record, true);
@@ -186,7 +191,7 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
 function retryOf(operation: Operation, failure: Failure): Operation | null {
   const again = { ...operation, attempts: operation.attempts + 1 };
   if (failure.code === "restore_failed" && operation.fresh === "if-restore-fails") return { ...again, fresh: "now" };
-  return failure.code === "container_unavailable" && operation.attempts < START_ATTEMPTS ? again : null;
+  return PASSING.includes(failure.code) && operation.attempts < START_ATTEMPTS ? again : null;
 }
 
 export function startFailed(
@@ -227,7 +232,11 @@ export function startFailed(
   );
 }
 
-/** A failed release is called off: the same container serves again, under a new epoch. */
+/**
+ * A failed release is called off: the same container serves again, under a new epoch. It is the container's epoch from
+ * here on, whether the Instance comes to hear of it or not. What an earlier save of this release sent no longer says
+ * what the container holds as soon as its workload may run again, so a save after this has a new name.
+ */
 function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
   if (record.operation) return joining(record, true);
   if (!record.held) return refuse("invalid_transition", "The container is gone.", { state: record.state });
@@ -241,12 +250,12 @@ function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number)
     from: "release_failed",
     fresh: "never",
   };
+  const held = { ...record.held, epoch: next };
+  const hold = record.hold?.kind === "retry" ? { ...record.hold, saveId: fresh.saveId } : record.hold;
   return {
     kind: "go",
-    record: { ...record, epoch: next, operation },
-    steps: [
-      { do: "resume", operationId: operation.id, containerId: record.held.containerId, epoch: record.held.epoch, next },
-    ],
+    record: { ...record, epoch: next, held, hold, operation },
+    steps: [{ do: "resume", operationId: operation.id, containerId: held.containerId, epoch: next }],
     journal: [{ type: "tenant.resuming", detail: { epoch: next, operation: operation.id } }],
   };
 }
@@ -262,7 +271,7 @@ export function resumed(record: TenantRecord, operation: Operation, event: Resul
       journal: [{ type: "tenant.resume_failed", detail: { code: failure.code } }],
     };
   }
-  const held = { ...record.held, epoch: record.epoch, since: now };
+  const held = { ...record.held, since: now };
   const next = { ...record, held, operation: null, hold: null, desired: "active" as const, lastActivityAt: now };
   return move(
     next,

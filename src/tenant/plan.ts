@@ -1,6 +1,16 @@
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
-import { beginSleep, promoted, quiesced, quiesceStep, release, saved, saveFailed } from "./plan-save.ts";
-import { assigned, claim, leased, lost, resumed, startFailed, wake } from "./plan-start.ts";
+import {
+  beginSleep,
+  promoted,
+  promoteStep,
+  quiesced,
+  quiesceStep,
+  release,
+  retrySave,
+  saved,
+  saveFailed,
+} from "./plan-save.ts";
+import { assigned, claim, leased, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
 import { end, letGo, move, nothing } from "./planning.ts";
 import type { Held, Operation, TenantRecord } from "./record.ts";
 
@@ -54,14 +64,16 @@ function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limi
   }
   if (record.state === "release_failed" && record.hold) {
     if (record.hold.kind === "retry" && now >= record.hold.at)
-      return release(record, record.hold.release, fresh, limits, now);
+      return retrySave(record, record.hold, fresh, limits, now);
     if (record.hold.kind === "guard" && now >= record.hold.until) {
-      // What was sent is in the vault as a quarantined generation, so the container holds nothing that is not kept.
+      // What was sent is mostly in the vault, aside; where it is not, what the container held is lost, and said so.
       const { retiring, steps } = letGo(record, "guard hold is over");
+      const lost = record.hold.generation === undefined ? record.held : null;
+      const lastLoss = lost ? lossOf(record, lost.containerId, "its save was refused", now) : record.lastLoss;
       return move(
         record,
         "released",
-        { held: null, retiring, hold: null, desired: "idle", unsavedSince: null },
+        { held: null, retiring, hold: null, desired: "idle", lastLoss, unsavedSince: null },
         { steps },
       );
     }
@@ -84,7 +96,7 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
     case "recover":
       if (operation.from === "release_failed" && record.held) {
         const { containerId, epoch } = record.held;
-        return [{ do: "resume", operationId: operation.id, containerId, epoch, next: record.epoch }];
+        return [{ do: "resume", operationId: operation.id, containerId, epoch }];
       }
       return record.poolId
         ? [{ do: "lease", operationId: operation.id, poolId: record.poolId, epoch: record.epoch }]
@@ -92,7 +104,7 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
     case "release":
     case "sleep":
       if (!record.held || record.state === "release_failed" || record.state === "idle") {
-        return [{ do: "promote", operationId: operation.id, epoch: record.epoch }];
+        return [promoteStep(record, operation)];
       }
       return [quiesceStep(record, operation)];
   }
@@ -165,6 +177,8 @@ export function nextAlarm(record: TenantRecord, now: number, jitter: number): nu
   if (record.retiring.length > 0) due.push(now + SWEEP_MS);
   if (record.hold) due.push(record.hold.kind === "retry" ? record.hold.at : record.hold.until);
   const { held } = record;
+  // Looking at a container that is kept is also what keeps it (its dead-man switch is shorter than a guard's hold).
+  if (record.state === "release_failed" && held) due.push(now + ACTIVE_MS * (1 + jitter / 5));
   if (record.state === "active" && held) {
     const idleAt = (record.lastActivityAt ?? held.since) + held.idleTimeoutMs;
     // Idle but with something open (a long WebSocket): look again, the less often the longer it may be idle.

@@ -1,4 +1,4 @@
-import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
+import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
 import { epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
@@ -62,6 +62,8 @@ export interface Operation {
   fresh: "never" | "if-restore-fails" | "now";
   release?: ReleaseRequest;
   saveId?: string;
+  /** Of a sleep: activity after this calls it off, also for one that begins again after an eviction. */
+  idleSince?: number;
 }
 
 export interface Delivery {
@@ -83,8 +85,9 @@ export interface Loss {
 }
 
 export type Hold =
-  | { kind: "retry"; at: number; attempts: number; saveId: string; release: ReleaseRequest }
-  | { kind: "guard"; until: number };
+  | { kind: "retry"; at: number; attempts: number; saveId: string; release: ReleaseRequest; of: "release" | "sleep" }
+  /** `generation`: where the vault keeps what was sent. Without one it keeps nothing. */
+  | { kind: "guard"; until: number; generation?: Generation };
 
 export const NOTHING_DELIVERED: Delivery = { fingerprint: "" };
 

@@ -106,6 +106,12 @@ export type Route =
   | { kind: "starting"; operation: OperationView }
   | { kind: "failed"; failure: Failure };
 
+/** What a container is to its tenant. Admission is closed while it is being left, or kept after a failed save. */
+export interface Served {
+  epoch: Epoch;
+  admission: "open" | "closed";
+}
+
 /** What the RPC surface of the Tenant object looks like to the API, the Pool and the proxy. */
 export interface TenantApi {
   /** Waits at most `waitMs` for the end. `fresh` is false when the tenant was active already (200 existing). */
@@ -121,6 +127,6 @@ export interface TenantApi {
   route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route>;
   /** Whether this container serves the tenant; null while an operation of this epoch may yet decide so. */
   owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null>;
-  /** The epoch that this container serves now; null when it serves none. */
-  servedBy(containerId: ContainerId): Promise<Epoch | null>;
+  /** What this container serves now; null when it serves nobody. */
+  servedBy(containerId: ContainerId): Promise<Served | null>;
 }

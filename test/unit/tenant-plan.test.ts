@@ -186,7 +186,10 @@ describe("a release", () => {
     const tenant = new Driver().activate();
     tenant.send({ type: "release", request: {} });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
-    tenant.answer("save", { type: "saved", outcome: { ok: false, failure: { code: "guard_blocked", detail: "" } } });
+    tenant.answer("save", {
+      type: "saved",
+      outcome: { ok: false, failure: { code: "guard_blocked", detail: "", extra: { generation: 2 } } },
+    });
     expect(tenant.record).toMatchObject({
       state: "release_failed",
       held: { containerId: "c-1" },
