@@ -22,21 +22,30 @@ export class Bare extends DurableObject<BareEnv> {
       });
     }
     await container.setInactivityTimeout(900_000);
-    for (;;) {
-      try {
-        const response = await container.getTcpPort(PORT).fetch("http://container/healthz");
-        await response.body?.cancel();
-        return;
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
+    // Without its keys a container of this image starts nothing (docs/container.md).
+    const keys = { method: "POST", body: "bare\nbare\nbare\n" };
+    await answers(() => container.getTcpPort(41_800).fetch("http://container/cgi-bin/control?op=boot", keys));
+    await answers(() => container.getTcpPort(PORT).fetch("http://container/healthz"));
   }
 
   override async fetch(request: Request): Promise<Response> {
     const { container } = this.ctx;
     return container ? container.getTcpPort(PORT).fetch(request) : new Response(null, { status: 503 });
   }
+}
+
+async function answers(ask: () => Promise<Response>): Promise<void> {
+  for (let tries = 0; tries < 1_000; tries += 1) {
+    try {
+      const response = await ask();
+      await response.body?.cancel();
+      if (response.ok) return;
+    } catch {
+      // Nothing listens yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("the container does not answer");
 }
 
 export default {

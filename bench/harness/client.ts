@@ -1,5 +1,8 @@
 import { Agent, type IncomingMessage, request } from "node:http";
 
+/** Longer than anything here takes; without an end a bench could wait for ever. */
+const TIMEOUT_MS = 180_000;
+
 export interface Answer {
   readonly status: number;
   /** From the request's first byte to the answer's last. */
@@ -32,7 +35,9 @@ export class Client {
     };
     return new Promise((resolve, reject) => {
       const startedAt = performance.now();
-      const sent = request({ agent: this.#agent, host: this.#host, port: this.#port, method, path, headers });
+      const to = { agent: this.#agent, host: this.#host, port: this.#port };
+      const sent = request({ ...to, method, path, headers, timeout: TIMEOUT_MS });
+      sent.once("timeout", () => sent.destroy(new Error(`${method} ${path} was not answered within ${TIMEOUT_MS} ms`)));
       sent.once("error", reject);
       sent.once("response", (response: IncomingMessage) => {
         let received = "";
