@@ -5,12 +5,12 @@ import { type PoolId, SLUG } from "../ids.ts";
 
 const MAX_SECRETS = 100;
 
-/** A secret becomes a file of this name. */
+/** A secret becomes a file of this name, delivered in a tar with 100 bytes for `secrets/` and the name (instance/claim-tar.ts). */
 const secretName = z
   .string()
   .regex(
-    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/,
-    "must be 1–128 characters of A–Z, a–z, 0–9 and ._-, not starting with . or -",
+    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,90}$/,
+    "must be 1–91 characters of A–Z, a–z, 0–9 and ._-, not starting with . or -",
   );
 
 export const claimSchema = z

@@ -19,6 +19,7 @@ import type {
   Awaited,
   ClaimAnswer,
   ClaimRequest,
+  OperationKind,
   OperationView,
   ReleaseAnswer,
   ReleaseRequest,
@@ -133,9 +134,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const ended = await this.#waitFor(id, finished, deadline - Date.now());
       if (!ended) {
         const running = this.#store.load();
-        return running?.operation
-          ? done({ kind: "pending", operation: view(running, running.operation) })
-          : failed("internal", "The operation is gone.");
+        if (!running?.operation) return failed("internal", "The operation is gone.");
+        const operation = view(running, running.operation);
+        if (leadsTo(event.type, operation.kind)) return done({ kind: "pending", operation });
+        // Nothing goes on with this request after the operation that it waited for, so nobody may think so.
+        const detail = `The tenant is ${running.state}; this was not begun.`;
+        return failed("operation_in_progress", detail, { retryAfterMs: 1_000, extra: { operation: operation.id } });
       }
       if (planned.kind === "wait" && planned.again) continue;
       if (ended.status === "succeeded") {
@@ -258,6 +262,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     };
   }
 }
+
+/** Whether an operation brings about what was asked for, so that to wait for it is an answer. */
+const leadsTo = (asked: TenantEvent["type"], kind: OperationKind): boolean =>
+  asked === "wake" || (kind === "release" || kind === "sleep" ? asked === kind : asked === "claim");
 
 const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
   failed("not_found", `There is no tenant ${tenantId}.`);

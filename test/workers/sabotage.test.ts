@@ -129,6 +129,31 @@ describe("claims with other config", () => {
   });
 });
 
+describe("what is asked for while another operation runs", () => {
+  it("and cannot wait for its turn is refused, not taken for that operation", async () => {
+    const pool = await aPool("impatient", { minSize: 2, idleTimeoutMs: 1_000 });
+    const { body } = await claim("nodding", pool);
+    simulation.for(body.containerId).slow("stop", 1_500);
+    await eventually(async () => {
+      await runDurableObjectAlarm(tenantStub("nodding"));
+      expect((await status("nodding")).body).toMatchObject({ state: "sleeping" });
+    });
+    for (const action of ["release", "claim"]) {
+      const answer = await call("POST", `/api/v1/tenants/nodding/${action}?wait=0s`, {});
+      expect(answer, action).toMatchObject({ status: 409, body: { code: "operation_in_progress" } });
+    }
+    expect(await release("nodding")).toMatchObject({ status: 200, body: { state: "idle" } });
+  });
+});
+
+describe("a secret", () => {
+  it("whose name cannot be delivered is refused with the claim", async () => {
+    const pool = await aPool("long-names", { minSize: 1 });
+    expect((await claim("verbose", pool, { secrets: { ["s".repeat(92)]: "x" } })).status).toBe(422);
+    expect((await claim("verbose", pool, { secrets: { ["s".repeat(91)]: "x" } })).status).toBe(201);
+  });
+});
+
 describe("giving up", () => {
   it("what was not saved works also when the Instance does not answer", async () => {
     const pool = await aPool("forsaken", { minSize: 2 });
