@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from "vitest";
 import { eventually } from "../support/e2e-client.ts";
-import { containerOf } from "../support/e2e-docker.ts";
+import { containerOf, everyContainerNamed } from "../support/e2e-docker.ts";
 import { onContainers, useSharedStack } from "../support/e2e-stack.ts";
 
 const IDLE_MS = 1_500;
@@ -14,6 +14,9 @@ onContainers("an idle tenant", () => {
     await shared.client.pool({ id: "sleep-slow", workloadId: "sleep-slow", minSize: 0, idleTimeoutMs: IDLE_MS });
     await shared.client.pool({ id: "sleep-one", minSize: 0, maxSize: 1, idleTimeoutMs: IDLE_MS });
   }, 60_000);
+
+  /** The name of a container that is to be gone when the suite ends. */
+  let ended = "";
 
   const asleep = (tenant: string) =>
     eventually(async () => {
@@ -32,6 +35,7 @@ onContainers("an idle tenant", () => {
     expect(status).toMatchObject({ desired: "asleep", generation: 1, unsavedSince: null });
     expect(status).not.toHaveProperty("lastLoss");
     await eventually(async () => expect(await container.inspect()).toBeNull());
+    ended = container.name;
     expect((await client.status("sleeper")).body).toMatchObject({ state: "asleep", epoch: first.epoch });
 
     const woken = await client.get("sleeper", "dream.txt");
@@ -106,5 +110,10 @@ onContainers("an idle tenant", () => {
     await client.discard("holder");
     await eventually(async () => expect((await client.at("queued", "GET", "/healthz")).status).toBe(200));
     await client.discard("queued");
+  });
+
+  it("leaves nothing of its container behind, the networking sidecar included", async () => {
+    expect(ended).not.toBe("");
+    await eventually(async () => expect(await everyContainerNamed(ended)).toEqual([]), 45_000, 500);
   });
 });
