@@ -2,7 +2,20 @@ import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Instance } from "../../src/instance/object.ts";
 import { Pool } from "../../src/pool/object.ts";
-import { aPool, call, claim, env, eventually, get, put, release, simulation, status } from "../support/fleet.ts";
+import { Vault } from "../../src/vault/object.ts";
+import {
+  aPool,
+  call,
+  claim,
+  env,
+  eventually,
+  get,
+  put,
+  release,
+  remove,
+  simulation,
+  status,
+} from "../support/fleet.ts";
 
 /** What breaks between two steps: replies that get lost after the effect, starts that outlive their slot, clocks that run out. */
 
@@ -151,6 +164,23 @@ describe("a secret", () => {
     const pool = await aPool("long-names", { minSize: 1 });
     expect((await claim("verbose", pool, { secrets: { ["s".repeat(92)]: "x" } })).status).toBe(422);
     expect((await claim("verbose", pool, { secrets: { ["s".repeat(91)]: "x" } })).status).toBe(201);
+  });
+});
+
+describe("a guard's refusal whose answer got lost", () => {
+  it("is accepted by one force", async () => {
+    const pool = await aPool("refused-unheard", { minSize: 2 });
+    await claim("trimmed", pool);
+    for (const name of ["a", "b", "c", "d"]) await put("trimmed", name, "text");
+    await release("trimmed");
+    await claim("trimmed");
+    for (const name of ["a", "b", "c"]) await remove("trimmed", name);
+    loseReply(Vault.prototype, "commit");
+    expect(await release("trimmed")).toMatchObject({ status: 409, body: { code: "operation_interrupted" } });
+    expect(await release("trimmed", { force: true })).toMatchObject({
+      status: 200,
+      body: { saved: { generation: 2, files: 1 } },
+    });
   });
 });
 
