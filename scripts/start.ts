@@ -2,12 +2,14 @@ import { containerEnvironment } from "./container/environment.ts";
 import { LOCAL, ROOT } from "./paths.ts";
 import { createDemo, DEMO_POOL } from "./stack/demo.ts";
 import { writeDevVars } from "./stack/dev-vars.ts";
-import { type Stack, startStack } from "./stack/stack.ts";
+import { makeRoom, type Stack, startStack } from "./stack/stack.ts";
 import { main, note, step, Unusable } from "./steps.ts";
 
 /** `npm start [-- --simulated]`: the whole system on this machine, on $PORT (8787), until Ctrl-C. */
 await main(async () => {
   const port = portOf(process.env.PORT ?? "8787");
+  const stateDir = `${LOCAL}/dev`;
+  await step(`Port ${port}: nothing else may listen on it`, () => makeRoom(stateDir, port));
   const varsFile = `${ROOT}/.dev.vars`;
   await step("Secrets of this checkout: .dev.vars", async () => {
     note(writeDevVars(varsFile) ? "written with fresh random values (mode 0600)" : "there already, left as it is");
@@ -15,7 +17,7 @@ await main(async () => {
   const simulated = process.argv.includes("--simulated") || !(await containersAreReady());
 
   const stack = await step("Starting wrangler dev: the Worker, its Durable Objects, D1 and R2, all local", () =>
-    startStack({ stateDir: `${LOCAL}/dev`, port, simulated, varsFile, vars: { DEMO_POOL } }),
+    startStack({ stateDir, port, simulated, varsFile, vars: { DEMO_POOL } }),
   );
   const stopped = stopOnRequest(stack);
   await step("Creating the demo workload and its pool of warm containers", () => createDemo(stack));

@@ -155,14 +155,9 @@ export class Stack {
  * is ended first. Throws `Unusable` when the port is busy or wrangler does not come up.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const recordPath = `${options.stateDir}/stack.json`;
-  await clearPredecessor(recordPath);
+  const recordPath = recordOf(options.stateDir);
   const port = options.port ?? (await freePort());
-  if (!(await portIsFree(port))) {
-    throw new Unusable(
-      `Port ${port} is in use by another program: end that one, or choose another port (PORT=${port + 1} npm start).`,
-    );
-  }
+  await makeRoom(options.stateDir, port);
   mkdirSync(options.stateDir, { recursive: true });
   const environment = options.simulated ? {} : await containerEnvironment();
   const varsFile = options.varsFile ?? ownVars(options);
@@ -219,6 +214,17 @@ async function clearPredecessor(recordPath: string): Promise<void> {
       `  a predecessor was killed: ended ${left.processes} of its processes and removed ${left.containers} of its containers`,
     );
   }
+}
+
+const recordOf = (stateDir: string): string => `${stateDir}/stack.json`;
+
+/** Ends what a killed predecessor left, and makes sure of the port. @throws Unusable when something else has it */
+export async function makeRoom(stateDir: string, port: number): Promise<void> {
+  await clearPredecessor(recordOf(stateDir));
+  if (await portIsFree(port)) return;
+  throw new Unusable(
+    `Port ${port} is in use by another program: end that one, or choose another port (PORT=${port + 1} npm start).`,
+  );
 }
 
 /** Unique for a state directory, so that stacks side by side never touch each other's containers. */
