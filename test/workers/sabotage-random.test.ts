@@ -1,0 +1,181 @@
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { Fleet } from "../../src/fleet/object.ts";
+import { Instance } from "../../src/instance/object.ts";
+import { Pool } from "../../src/pool/object.ts";
+import type { FaultPoint } from "../../src/runtime/simulated/faults.ts";
+import { Tenant } from "../../src/tenant/object.ts";
+import { Vault } from "../../src/vault/object.ts";
+import { aPool, call, claim, env, eventually, get, put, release, simulation, status } from "../support/fleet.ts";
+
+/** One tenant, things that go wrong at random, and what must be true whatever did. A failure prints the seed and what was done. */
+
+const SEEDS = [1, 2, 3, 29, 43, 100, 107, 110];
+const STEPS = 60;
+
+/** Calls whose answer may get lost. */
+const CALLS: readonly (readonly [{ prototype: object }, readonly string[]])[] = [
+  [Fleet, ["admit", "release"]],
+  [Instance, ["boot", "assign", "quiesce", "save", "resume", "observe", "retire"]],
+  [Pool, ["lease", "holder"]],
+  [Tenant, ["owns", "servedBy"]],
+  [Vault, ["fence", "open", "commit", "abort", "promote"]],
+];
+const POINTS: readonly FaultPoint[] = [
+  "start",
+  "status",
+  "claim",
+  "restore",
+  "stop",
+  "manifest",
+  "bundle",
+  "sync",
+  "fetch",
+  "destroy",
+];
+
+/** mulberry32 */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function loseOneAnswer(of: object, method: string, when: "before" | "after"): void {
+  // biome-ignore lint/suspicious/noExplicitAny: any method of any object
+  const prototype = of as any;
+  const original = prototype[method];
+  if (vi.isMockFunction(original)) return;
+  const spy = vi.spyOn(prototype, method);
+  spy.mockImplementation(async function (this: unknown, ...args: unknown[]) {
+    spy.mockRestore();
+    if (when === "after") await original.apply(this, args);
+    throw new Error(`planned: ${method} was lost ${when} its effect`);
+  });
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  simulation.every.faults.clear();
+});
+
+describe.each(SEEDS)("a tenant to whom everything happens, seed %i", (seed) => {
+  it("keeps what was acknowledged as saved, can be claimed again, and leaves nothing behind", async () => {
+    const random = generator(seed);
+    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+    const pool = await aPool(`random-${seed}`, { minSize: 1, maxSize: 6, idleTimeoutMs: 300_000 });
+    const tenant = `random-${seed}`;
+    const stubs = {
+      tenant: env.TENANT.getByName(tenant),
+      pool: env.POOL.getByName(pool),
+      vault: env.VAULT.getByName(tenant),
+    };
+    const alarm = (stub: unknown) => runDurableObjectAlarm(stub as DurableObjectStub);
+    const log: string[] = [];
+    /** The last value that was put, and where; what another container holds is at least what was saved. */
+    let [written, writtenIn] = [0, ""];
+    let saved = 0;
+    const held = async () => (await status(tenant)).body.containerId as string | undefined;
+
+    const settle = async () => {
+      await alarm(stubs.tenant);
+      await alarm(stubs.pool);
+    };
+    const release_ = async (body: object) => {
+      const before = (await held()) === writtenIn ? written : saved;
+      const answer = await release(tenant, body);
+      if (answer.status === 200 && answer.body.saved) saved = before;
+      return answer.status;
+    };
+    const actions: Record<string, () => Promise<unknown>> = {
+      claim: async () => (await claim(tenant, pool)).status,
+      put: async () => {
+        const value = written + 1;
+        const answer = await put(tenant, "n", String(value));
+        if (answer.status < 300) [written, writtenIn] = [value, (await held()) ?? ""];
+        return answer.status;
+      },
+      read: async () => {
+        const answer = await get(tenant, "n");
+        const text = await answer.text();
+        if (answer.status === 200) expect(Number(text), "what was saved").toBeGreaterThanOrEqual(saved);
+        return `${answer.status} ${text.slice(0, 40)}`;
+      },
+      release: () => release_({}),
+      force: () => release_({ force: true }),
+      crash: async () => {
+        const id = await held();
+        if (id && simulation.running.includes(id)) simulation.for(id).crash();
+        return id;
+      },
+      evict: async () => {
+        const id = await held();
+        const instance = id ? { instance: env.INSTANCE.getByName(id) } : {};
+        // Not the pool: workerd holds back its eviction here for half a minute, which nothing of ours explains yet.
+        const [name, stub] = pick(Object.entries({ tenant: stubs.tenant, vault: stubs.vault, ...instance }));
+        await evictDurableObject(stub as unknown as DurableObjectStub).catch(() => {});
+        return name;
+      },
+      lose: async () => {
+        const [of, methods] = pick(CALLS);
+        const [method, when] = [pick(methods), pick(["before", "after"] as const)];
+        loseOneAnswer(of.prototype, method, when);
+        return `${method} ${when}`;
+      },
+      fail: async () => {
+        const point = pick(POINTS);
+        simulation.every[pick(["fail", "lose"] as const)](point);
+        return point;
+      },
+      settle,
+    };
+    try {
+      for (let step = 0; step < STEPS; step += 1) {
+        const name = pick([
+          "claim",
+          "put",
+          "put",
+          "read",
+          "release",
+          "force",
+          "crash",
+          "evict",
+          "lose",
+          "lose",
+          "fail",
+          "settle",
+        ]);
+        log.push(`${name}: ${await actions[name]?.()}`);
+      }
+      vi.restoreAllMocks();
+      simulation.every.faults.clear();
+      log.push("quiet");
+      await eventually(async () => {
+        await settle();
+        const answer = await claim(tenant, pool);
+        expect(answer.body, JSON.stringify(answer.body)).toMatchObject({ state: "active" });
+      }, 8_000);
+      const text = await (await get(tenant, "n")).text();
+      if (saved > 0) expect(Number(text), "what was saved").toBeGreaterThanOrEqual(saved);
+      await put(tenant, "last", "x");
+      await eventually(async () => {
+        await settle();
+        expect((await release(tenant, { force: true })).body).toMatchObject({ state: "idle" });
+      }, 8_000);
+      await eventually(async () => {
+        await settle();
+        const { body } = await call<{ size: number; warm: number }>("GET", `/api/v1/pools/${pool}`);
+        expect(body).toMatchObject({ size: body.warm, claimed: 0, starting: 0 });
+        const counts = await (env.FLEET.getByName("fleet") as unknown as Fleet).counts();
+        expect(simulation.running.length, "containers and admissions").toBe(counts.lite ?? 0);
+      }, 8_000);
+    } catch (error) {
+      console.log(`seed ${seed}\n${log.join("\n")}\n${JSON.stringify((await status(tenant)).body)}`);
+      throw error;
+    }
+  }, 120_000);
+});
