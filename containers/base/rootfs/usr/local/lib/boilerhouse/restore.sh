@@ -2,16 +2,21 @@
 # workload sees all of it or nothing.
 
 restore() { # PATH FILES BYTES; sets restore_ms and verify_ms, or problem
-  local staging=${state_dir%/}.restoring
+  local nursery=${state_dir%/*}/.restoring staging
   problem=''
   [ -n "$state_dir" ] || { problem='there is no state directory'; return 1; }
-  rm -rf "$staging"
+  rm -rf "$nursery"
+  # ext4 puts the files of a directory near its parent's, where, on a machine that removes containers all the time, it
+  # has to pass over every inode that was freed in the last half minute (a thousand files: 0.6 s instead of 0.05). Under
+  # a directory with this flag it chooses a place by the name instead; other file systems do not know it.
+  mkdir -p -m 0700 "$nursery" && { chattr +T "$nursery" 2> /dev/null; :; }
+  staging=$nursery/$EPOCHREALTIME
   mkdir -m 0700 "$staging" || { problem='no room beside the state directory'; return 1; }
   if fetch_tree "$1" "$staging" && verify_tree "$staging" "$2" "$3" && swap_in "$staging"; then
-    rm -rf "$staging" > /dev/null 2>&1 < /dev/null &
+    rm -rf "$nursery" > /dev/null 2>&1 < /dev/null &
     return 0
   fi
-  rm -rf "$staging"
+  rm -rf "$nursery"
   return 1
 }
 
