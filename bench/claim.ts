@@ -10,7 +10,7 @@ import { Api } from "./harness/tenants.ts";
 export async function claim(counts: Counts): Promise<Result[]> {
   const stack = await product();
   const api = new Api(stack);
-  const overHttp = await claimOverHttp(stack, api, counts);
+  const overHttp = await claimOverHttp(api, counts);
   const refill = await refillByFive(api, counts);
   api.client.close();
   await stopStacks();

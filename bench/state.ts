@@ -1,46 +1,36 @@
-import type { Stack } from "../scripts/stack/stack.ts";
 import { step } from "../scripts/steps.ts";
 import type { Counts } from "./harness/counts.ts";
 import { laps } from "./harness/laps.ts";
-import { fill, inMemory, onDisk, open, type Place } from "./harness/places.ts";
 import { observed, promised, type Result } from "./harness/result.ts";
 import { bare, instrumented } from "./harness/stacks.ts";
 import { median } from "./harness/statistics.ts";
 import { Api } from "./harness/tenants.ts";
-import { ONE_FILE, SMALL_TREE, type Tree } from "./harness/trees.ts";
+import { ONE_FILE, SMALL_TREE, STATE, type Tree } from "./harness/trees.ts";
 import { CONTAINERS_PER_LIFE, type Life, live } from "./state/life.ts";
 import { PlainRclone, type PlainRounds, plain } from "./state/plain-rclone.ts";
 
 /** Lives that share one filling of the pool. */
 const BATCH = 8;
 const SIZE = BATCH * CONTAINERS_PER_LIFE;
-
-interface System {
-  readonly stack: Stack;
-  readonly api: Api;
-}
+const POOL = "state";
 
 /** Saves and restores of the small tree and of one large file, beside plain rclone to an S3 server in the same run. */
 export async function state(counts: Counts): Promise<Result[]> {
-  const stack = await instrumented();
-  const system = { stack, api: new Api(stack) };
+  const api = new Api(await instrumented());
   const rclone = await PlainRclone.start((await bare()).port);
   try {
-    await open(system.api, inMemory, SIZE);
+    await api.workload({ id: POOL, volumes: { state: { containerPath: STATE } } });
+    await api.pool(POOL, POOL, SIZE);
     const small = await step("the small tree: 1,000 files of 10 kB", () =>
-      besidePlain(system, rclone, SMALL_TREE, counts.releases, counts.compared),
+      besidePlain(api, rclone, SMALL_TREE, counts.releases, counts.compared),
     );
     const large = await step("one file of 10 MB", () =>
-      besidePlain(system, rclone, ONE_FILE, counts.compared, counts.compared),
+      besidePlain(api, rclone, ONE_FILE, counts.compared, counts.compared),
     );
-    await open(system.api, onDisk, SIZE);
-    const disk = await step("the small tree on this machine's disk", () =>
-      lives(system, onDisk, SMALL_TREE, counts.compared),
-    );
-    return [...smallTree(small), ...oneFile(large), ...asOnDisk(disk)];
+    return [...smallTree(small), ...oneFile(large)];
   } finally {
     await rclone.stop();
-    system.api.client.close();
+    api.client.close();
   }
 }
 
@@ -50,34 +40,22 @@ interface Found {
 }
 
 /** `n` lives with a tree, and between them now and then the same with plain rclone. */
-async function besidePlain(
-  system: System,
-  rclone: PlainRclone,
-  tree: Tree,
-  n: number,
-  compared: number,
-): Promise<Found> {
+async function besidePlain(api: Api, rclone: PlainRclone, tree: Tree, n: number, compared: number): Promise<Found> {
   const rounds: PlainRounds = [];
   await rclone.round(tree); // warms it up
   const every = Math.max(1, Math.floor(n / compared));
   const between = async (index: number) => {
     if (index % every === 0) rounds.push(await rclone.round(tree));
   };
-  return { lives: await lives(system, inMemory, tree, n, between), rounds };
+  return { lives: await lives(api, tree, n, between), rounds };
 }
 
 /** One life more than is counted, for warming up. `between` comes after each of the others. */
-async function lives(
-  { stack, api }: System,
-  place: Place,
-  tree: Tree,
-  n: number,
-  between: (index: number) => Promise<void> = async () => {},
-): Promise<Life[]> {
+async function lives(api: Api, tree: Tree, n: number, between: (index: number) => Promise<void>): Promise<Life[]> {
   const found: Life[] = [];
   for (let index = 0; index <= n; index += 1) {
-    if (index % BATCH === 0) await fill(api, stack, place, Math.min(BATCH, n + 1 - index) * CONTAINERS_PER_LIFE);
-    found.push(await live(api, place, `${place.poolId}-${tree.files}-${index}`, tree));
+    if (index % BATCH === 0) await api.fill(POOL, Math.min(BATCH, n + 1 - index) * CONTAINERS_PER_LIFE);
+    found.push(await live(api, POOL, `state-${tree.files}-${index}`, tree));
     if (index > 0) await between(index);
   }
   return found.slice(1);
@@ -109,12 +87,6 @@ function oneFile({ lives, rounds }: Found): Result[] {
     observed("state", "restore of it", "ms", restores(lives), { compared: plain(rounds, "fetched") }),
   ];
 }
-
-const asOnDisk = (lives: readonly Life[]): Result[] => [
-  observed("state", "on this disk: release, all new", "ms", ms(lives, "fresh"), { note: note(lives, "fresh") }),
-  observed("state", "on this disk: release, 5 changed", "ms", ms(lives, "changed"), { note: note(lives, "changed") }),
-  observed("state", "on this disk: restore", "ms", restores(lives)),
-];
 
 type Kind = "fresh" | "changed" | "unchanged";
 

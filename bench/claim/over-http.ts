@@ -1,19 +1,17 @@
-import type { Stack } from "../../scripts/stack/stack.ts";
 import { step } from "../../scripts/steps.ts";
 import type { Counts } from "../harness/counts.ts";
 import { containerOf } from "../harness/engine.ts";
 import { laps } from "../harness/laps.ts";
-import { fill, inMemory, onDisk, open, type Place } from "../harness/places.ts";
 import { observed, promised, type Result } from "../harness/result.ts";
 import { median } from "../harness/statistics.ts";
 import { type Api, type Claimed, expectLaunch } from "../harness/tenants.ts";
-import { SMALL_TREE, writeTree } from "../harness/trees.ts";
+import { SMALL_TREE, STATE, writeTree } from "../harness/trees.ts";
 
 const SECRETS = { "api-key": "x".repeat(48), "hook.pem": "y".repeat(1_600) };
 const CONFIG = { model: "small", greeting: "hello", limits: { tokens: 10_000, tools: ["search", "files"] } };
 
 /** Claims as a client sees them, on real containers with the refill paused. */
-export async function claimOverHttp(stack: Stack, api: Api, counts: Counts): Promise<Result[]> {
+export async function claimOverHttp(api: Api, counts: Counts): Promise<Result[]> {
   await api.workload({ id: "plain" });
 
   const health: number[] = [];
@@ -23,18 +21,14 @@ export async function claimOverHttp(stack: Stack, api: Api, counts: Counts): Pro
     warmClaims(api, "parcel", body, counts.claims),
   );
   const cold = await step("cold claims", () => coldClaims(api, counts.claims));
-  const state = await step("warm claims with the small tree", () => stateClaims(stack, api, inMemory, counts.claims));
-  const disk = await step("the same on this machine's disk", () => stateClaims(stack, api, onDisk, counts.compared));
+  const state = await step("warm claims with the small tree", () => stateClaims(api, counts.claims));
 
   const warmMs = warm.map(({ ms }) => ms);
   const coldMs = cold.map(({ ms }) => ms);
   return [
     promised("claim.warm", warmMs, { compared: { with: "GET /health", value: median(health) }, note: laps(warm) }),
     promised("claim.parcel", times(parcel), { note: laps(parcel) }),
-    promised("claim.state", times(state), {
-      compared: { with: "on this disk", value: median(times(disk)) },
-      note: laps(state),
-    }),
+    promised("claim.state", times(state), { note: laps(state) }),
     promised("claim.cold", coldMs, { compared: { with: "warm", value: median(warmMs) }, note: laps(cold) }),
     observed("claim", "GET /health, alone", "ms", health),
   ];
@@ -70,13 +64,14 @@ async function coldClaims(api: Api, n: number): Promise<Claimed[]> {
 }
 
 /** One tenant with the small tree, claimed again and again; every claim restores it. */
-async function stateClaims(stack: Stack, api: Api, place: Place, n: number): Promise<Claimed[]> {
-  const { poolId, directory } = place;
-  const tenantId = `${poolId}-0`;
-  await open(api, place, n + 2);
-  await fill(api, stack, place, n + 2);
+async function stateClaims(api: Api, n: number): Promise<Claimed[]> {
+  const poolId = "state";
+  const tenantId = "state-0";
+  await api.workload({ id: poolId, volumes: { state: { containerPath: STATE } } });
+  await api.pool(poolId, poolId, n + 2);
+  await api.fill(poolId, n + 2);
   const first = await api.claim(tenantId, { poolId });
-  await writeTree(await containerOf(api, first.containerId), directory, SMALL_TREE);
+  await writeTree(await containerOf(api, first.containerId), STATE, SMALL_TREE);
   await api.release(tenantId);
   await api.untilGone(first.containerId);
   const claims: Claimed[] = [];

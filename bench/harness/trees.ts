@@ -6,6 +6,9 @@ export interface Tree {
   readonly bytes: number;
 }
 
+/** Where benches have the state of their workloads. */
+export const STATE = "/data";
+
 /** 1,000 × 10 kB (contract: How numbers are measured). */
 export const SMALL_TREE: Tree = { files: 1_000, bytes: 10_000 };
 export const ONE_FILE: Tree = { files: 1, bytes: 10_000_000 };

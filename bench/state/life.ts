@@ -1,7 +1,6 @@
 import { containerOf } from "../harness/engine.ts";
-import type { Place } from "../harness/places.ts";
 import { type Api, type Claimed, expectLaunch, pause } from "../harness/tenants.ts";
-import { changeFiles, type Tree, writeTree } from "../harness/trees.ts";
+import { changeFiles, STATE, type Tree, writeTree } from "../harness/trees.ts";
 
 /** What one release took. */
 export interface Save {
@@ -21,9 +20,9 @@ export interface Life {
 
 export const CONTAINERS_PER_LIFE = 3;
 
-export async function live(api: Api, { poolId, directory }: Place, tenantId: string, tree: Tree): Promise<Life> {
+export async function live(api: Api, poolId: string, tenantId: string, tree: Tree): Promise<Life> {
   const first = await start(api, poolId, tenantId);
-  await writeTree(await containerOf(api, first.containerId), directory, tree);
+  await writeTree(await containerOf(api, first.containerId), STATE, tree);
   const fresh = await release(api, tenantId, first, tree.files);
 
   const second = await start(api, poolId, tenantId, tree);
@@ -31,7 +30,7 @@ export async function live(api: Api, { poolId, directory }: Place, tenantId: str
 
   const third = await start(api, poolId, tenantId, tree);
   const count = Math.min(5, tree.files);
-  await changeFiles(await containerOf(api, third.containerId), directory, tree, count);
+  await changeFiles(await containerOf(api, third.containerId), STATE, tree, count);
   const changed = await release(api, tenantId, third, count);
 
   return { fresh, unchanged, changed, restoreMs: [second, third].map(({ timings }) => timings.restore ?? Number.NaN) };
