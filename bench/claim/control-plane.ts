@@ -53,10 +53,12 @@ async function claimAlone(api: Api, n: number): Promise<Driven> {
   return inside(api, { prefix: "alone", pools: ["alone"], claims: n, callers: 1 });
 }
 
+/** Every pool has had one claim before: the first makes a pool that left memory look after all of its slots. */
 async function claimTogether(api: Api, perPool: number): Promise<Driven> {
   const pools = Array.from({ length: POOLS }, (_, index) => `many-${index}`);
-  for (const pool of pools) await api.pool(pool, "plain", perPool);
-  for (const pool of pools) await api.fill(pool, perPool);
+  for (const pool of pools) await api.pool(pool, "plain", perPool + 1);
+  for (const pool of pools) await api.fill(pool, perPool + 1);
+  await inside(api, { prefix: "first-of", pools, claims: POOLS, callers: POOLS });
   return inside(api, { prefix: "many", pools, claims: POOLS * perPool, callers: CALLERS });
 }
 

@@ -8,9 +8,8 @@ const SOURCE = "/dev/shm/source";
 const TARGET = "/dev/shm/target";
 
 /**
- * The same rclone and the same files in the same image, sent to a plain S3 server: what anyone would do without us. It has
- * the host's network, so that no sidecar slows it down, its files in memory as ours are, and is timed inside the
- * container, without the engine's own time.
+ * The same rclone and the same files in the same image, sent to a plain S3 server: what anyone would do without us. It is
+ * given every advantage: the host's network instead of a sidecar, files and server in memory, no time of the engine's.
  */
 export class PlainRclone {
   readonly #container: string;
