@@ -48,7 +48,7 @@ async function measure(storage: "memory" | "disk", counts: Counts): Promise<Foun
 
 async function claimAlone(api: Api, n: number): Promise<Driven> {
   await api.pool("alone", "plain", n + 1);
-  await api.fillAndIdle("alone", n + 1);
+  await api.fill("alone", n + 1);
   await inside(api, { prefix: "first", pools: ["alone"], claims: 1, callers: 1 });
   return inside(api, { prefix: "alone", pools: ["alone"], claims: n, callers: 1 });
 }
@@ -57,8 +57,7 @@ async function claimAlone(api: Api, n: number): Promise<Driven> {
 async function claimTogether(api: Api, perPool: number): Promise<Driven> {
   const pools = Array.from({ length: POOLS }, (_, index) => `many-${index}`);
   for (const pool of pools) await api.pool(pool, "plain", perPool + 1);
-  for (const pool of pools.slice(1)) await api.fill(pool, perPool + 1);
-  await api.fillAndIdle(pools[0] ?? "", perPool + 1);
+  for (const pool of pools) await api.fill(pool, perPool + 1);
   await inside(api, { prefix: "first-of", pools, claims: POOLS, callers: POOLS });
   return inside(api, { prefix: "many", pools, claims: POOLS * perPool, callers: CALLERS });
 }
@@ -71,7 +70,7 @@ async function inside(api: Api, drive: Drive): Promise<Driven> {
 
 async function claimOverHttp(api: Api, n: number): Promise<{ claims: number[]; health: number[] }> {
   await api.pool("http", "plain", n);
-  await api.fillAndIdle("http", n);
+  await api.fill("http", n);
   const claims: number[] = [];
   const health: number[] = [];
   for (let index = 0; index < n; index += 1) {

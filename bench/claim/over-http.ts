@@ -39,7 +39,7 @@ const times = (claims: readonly Claimed[]): number[] => claims.map(({ ms }) => m
 /** One claim more than is counted: the first pays for what is compiled and connected once. */
 async function warmClaims(api: Api, poolId: string, body: Record<string, unknown>, n: number, health: number[] = []) {
   await api.pool(poolId, "plain", n + 1);
-  await api.fillAndIdle(poolId, n + 1);
+  await api.fill(poolId, n + 1);
   const claims: Claimed[] = [];
   for (let index = 0; index <= n; index += 1) {
     health.push((await api.client.must("GET", "/health")).ms);
@@ -69,7 +69,7 @@ async function stateClaims(api: Api, n: number): Promise<Claimed[]> {
   const tenantId = "state-0";
   await api.workload({ id: poolId, volumes: { state: { containerPath: STATE } } });
   await api.pool(poolId, poolId, n + 2);
-  await api.fillAndIdle(poolId, n + 2);
+  await api.fill(poolId, n + 2);
   const first = await api.claim(tenantId, { poolId });
   await writeTree(await containerOf(api, first.containerId), STATE, SMALL_TREE);
   await api.release(tenantId);

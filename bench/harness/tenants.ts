@@ -21,8 +21,6 @@ interface PoolView {
   readonly lastError: string | null;
 }
 
-const OUT_OF_MEMORY_MS = 12_000;
-
 /** The API of one running system, as a client over HTTP uses it. */
 export class Api {
   readonly client: Client;
@@ -60,12 +58,6 @@ export class Api {
       if (Date.now() > deadline) throw new Error(`pool ${poolId} is not warm: ${JSON.stringify(view)}`);
       await pause(pollMs);
     }
-  }
-
-  /** Fills a pool as `fill` does, and waits until the objects of its slots have left memory, as they do after ten idle seconds. */
-  async fillAndIdle(poolId: string, warm: number): Promise<void> {
-    await this.fill(poolId, warm);
-    await pause(OUT_OF_MEMORY_MS);
   }
 
   /** Fills the pool to `warm` slots and pauses it again, then lets the machine come to rest. */
