@@ -1,5 +1,5 @@
 import { HTTPException } from "hono/http-exception";
-import { isAdmin } from "./auth/admin.ts";
+import { authenticate } from "./auth/authenticate.ts";
 import { configOf } from "./config.ts";
 import { failureOf, notConfigured, Problem, problemResponse } from "./errors/problem.ts";
 import { containers } from "./http/containers.ts";
@@ -35,9 +35,7 @@ app.use(async (c, next) => {
 app.get("/openapi.json", (c) => c.json(openApiDocument()));
 
 app.use(async (c, next) => {
-  if (!isAdmin(configOf(c.env), c.req.header("authorization") ?? null)) {
-    throw new Problem("unauthenticated", "This needs an admin key.");
-  }
+  c.set("principal", await authenticate(c.req.raw, c.env, (work) => c.executionCtx.waitUntil(work)));
   await next();
 });
 

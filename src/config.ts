@@ -11,6 +11,22 @@ export interface Config {
   readonly adminKey: string | null;
   /** 32 bytes that encrypt tenants' secrets at rest; null when unset. */
   readonly secretsKey: Uint8Array<ArrayBuffer> | null;
+  /** The key before `secretsKey`: opens what was sealed under it until everything is wrapped anew; null without one. */
+  readonly secretsKeyPrevious: Uint8Array<ArrayBuffer> | null;
+  readonly environment: "production" | "development";
+  /** Where clients reach the API, without a slash at the end; null: as each request says. */
+  readonly publicUrl: string | null;
+  /** Origins whose pages may call the API with credentials. */
+  readonly corsOrigins: readonly string[];
+  /** Tenants' own tokens; null when they are not accepted. */
+  readonly jwt: JwtConfig | null;
+  /** Cloudflare Access in front of the API; null when its assertions are not accepted. */
+  readonly access: AccessConfig | null;
+  /** From which every tenant's gateway token is derived; null: none is delivered or sent. */
+  readonly gatewayTokenSecret: string | null;
+  readonly gatewayTokenSecretPrevious: string | null;
+  /** Requests a minute and key, unless the key says otherwise. */
+  readonly rateLimitPerMinute: number;
   /** The registrable domain under which every tenant has a host of its own, without a port; `localhost` when unset. */
   readonly tenantDomain: string;
   readonly runtime: "platform" | "simulated";
@@ -24,6 +40,21 @@ export interface Config {
   readonly guardHoldMs: number;
   /** Names of variables that are unset or wrong and without which nothing is served. */
   readonly missing: readonly string[];
+}
+
+export interface JwtConfig {
+  /** The algorithm follows from the kind, never from a token's header: HS256, or RS256 and ES256. */
+  readonly keys: { readonly kind: "secret"; readonly secret: string } | { readonly kind: "jwks"; readonly url: string };
+  readonly issuer: string;
+  readonly audience: string;
+}
+
+export interface AccessConfig {
+  /** `<team>.cloudflareaccess.com`. */
+  readonly teamDomain: string;
+  readonly audience: string;
+  /** Role by e-mail address; `*` for everyone else whom Access lets in. */
+  readonly roles: Readonly<Record<string, "admin" | "operator" | "viewer">>;
 }
 
 /** The longest each action may take, in ms (design §3). */
@@ -83,10 +114,31 @@ const host = z
   .max(253)
   .regex(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
 
+const accessRoles = z.record(z.union([z.email(), z.literal("*")]), z.enum(["admin", "operator", "viewer"]));
+const origin = z.url({ protocol: /^https?$/ }).refine((text) => new URL(text).origin === text, "must be an origin");
+const origins = z
+  .string()
+  .transform((text) => text.split(",").map((part) => part.trim()))
+  .pipe(z.array(origin).max(100));
+
 /** Every variable that the Worker reads; `.dev.vars.example` lists the same names. */
 export const environmentSchema = z.object({
   ADMIN_KEY: z.string().min(16).max(1024).optional(),
   SECRETS_KEY: base64Key.optional(),
+  SECRETS_KEY_PREVIOUS: base64Key.optional(),
+  ENVIRONMENT: z.enum(["production", "development"]).default("production"),
+  PUBLIC_URL: origin.optional(),
+  CORS_ORIGINS: origins.default([]),
+  JWT_SECRET: z.string().min(32).max(1024).optional(),
+  JWT_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
+  JWT_ISSUER: z.string().min(1).max(512).optional(),
+  JWT_AUDIENCE: z.string().min(1).max(512).optional(),
+  ACCESS_TEAM_DOMAIN: host.optional(),
+  ACCESS_AUDIENCE: z.string().min(1).max(512).optional(),
+  ACCESS_ROLES: z.union([json.pipe(accessRoles), accessRoles]).default({}),
+  GATEWAY_TOKEN_SECRET: z.string().min(32).max(1024).optional(),
+  GATEWAY_TOKEN_SECRET_PREVIOUS: z.string().min(32).max(1024).optional(),
+  RATE_LIMIT_PER_MINUTE: integer(1, 1_000_000, 6_000),
   TENANT_DOMAIN: host.default("localhost"),
   RUNTIME: z.enum(["platform", "simulated"]).default("platform"),
   DEMO_POOL: z.string().regex(SLUG).optional(),
@@ -127,10 +179,20 @@ export function parseConfig(env: object): Config {
   // What is wrong falls back to its default for the objects that run on, and is listed, which closes the door.
   const parsed = environmentSchema.parse(Object.fromEntries(right));
   if (parsed.DEFAULT_EXEC_TIMEOUT_MS > parsed.MAX_EXEC_TIMEOUT_MS) wrong.add("DEFAULT_EXEC_TIMEOUT_MS");
+  for (const name of incomplete(parsed)) wrong.add(name);
   for (const name of REQUIRED) if (parsed[name] === undefined) wrong.add(name);
   return {
     adminKey: parsed.ADMIN_KEY ?? null,
     secretsKey: parsed.SECRETS_KEY ?? null,
+    secretsKeyPrevious: parsed.SECRETS_KEY_PREVIOUS ?? null,
+    environment: parsed.ENVIRONMENT,
+    publicUrl: parsed.PUBLIC_URL ?? null,
+    corsOrigins: parsed.CORS_ORIGINS,
+    jwt: jwtOf(parsed),
+    access: accessOf(parsed),
+    gatewayTokenSecret: parsed.GATEWAY_TOKEN_SECRET ?? null,
+    gatewayTokenSecretPrevious: parsed.GATEWAY_TOKEN_SECRET_PREVIOUS ?? null,
+    rateLimitPerMinute: parsed.RATE_LIMIT_PER_MINUTE,
     tenantDomain: parsed.TENANT_DOMAIN,
     runtime: parsed.RUNTIME,
     demoPool: parsePoolId(parsed.DEMO_POOL ?? ""),
@@ -147,4 +209,30 @@ export function parseConfig(env: object): Config {
     guardHoldMs: parsed.GUARD_HOLD_MS,
     missing: [...wrong].sort(),
   };
+}
+
+type Environment = z.output<typeof environmentSchema>;
+
+/** What belongs together and is there in part only: half a configuration of a door is no door. */
+function incomplete(parsed: Environment): string[] {
+  const { JWT_SECRET, JWT_JWKS_URL, JWT_ISSUER, JWT_AUDIENCE, ACCESS_TEAM_DOMAIN, ACCESS_AUDIENCE } = parsed;
+  const names: string[] = [];
+  if (JWT_SECRET && JWT_JWKS_URL) names.push("JWT_JWKS_URL");
+  const keys = JWT_SECRET ?? JWT_JWKS_URL;
+  if (keys && !JWT_ISSUER) names.push("JWT_ISSUER");
+  if (keys && !JWT_AUDIENCE) names.push("JWT_AUDIENCE");
+  if (ACCESS_TEAM_DOMAIN && !ACCESS_AUDIENCE) names.push("ACCESS_AUDIENCE");
+  return names;
+}
+
+function jwtOf(parsed: Environment): JwtConfig | null {
+  const { JWT_SECRET: secret, JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = parsed;
+  if (!issuer || !audience) return null;
+  if (secret) return { keys: { kind: "secret", secret }, issuer, audience };
+  return url ? { keys: { kind: "jwks", url }, issuer, audience } : null;
+}
+
+function accessOf({ ACCESS_TEAM_DOMAIN, ACCESS_AUDIENCE, ACCESS_ROLES }: Environment): AccessConfig | null {
+  if (!ACCESS_TEAM_DOMAIN || !ACCESS_AUDIENCE) return null;
+  return { teamDomain: ACCESS_TEAM_DOMAIN, audience: ACCESS_AUDIENCE, roles: ACCESS_ROLES };
 }

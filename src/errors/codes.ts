@@ -50,6 +50,37 @@ const catalogue = {
     retry: false,
     suggestion: "Leave out the fields that `errors` points at.",
   },
+  version_mismatch: {
+    status: 412,
+    title: "Changed since",
+    retry: false,
+    suggestion: "Read it again, and send its new ETag as `If-Match`.",
+  },
+  in_use: {
+    status: 409,
+    title: "In use",
+    retry: false,
+    suggestion: "Remove what `usedBy` lists first.",
+  },
+  suspended: {
+    status: 403,
+    title: "Suspended",
+    retry: false,
+    suggestion: "An operator resumes the tenant with `POST …/resume`.",
+  },
+  idempotency_mismatch: {
+    status: 422,
+    title: "Another request under this key",
+    retry: false,
+    suggestion: "Send the first body again, or use a new `Idempotency-Key`.",
+  },
+  idempotency_in_flight: {
+    status: 409,
+    title: "The first request is still in flight",
+    retry: false,
+    suggestion: "Wait, then send the same request again to get its answer.",
+  },
+  rate_limited: { status: 429, title: "Too many requests", retry: true, suggestion: "Wait for `Retry-After`." },
   already_exists: { status: 409, title: "Already exists", retry: false },
   claimed_elsewhere: {
     status: 409,

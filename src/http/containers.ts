@@ -1,9 +1,10 @@
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { instanceOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
 import { parseContainerId } from "../ids.ts";
 import { TIERS } from "../runtime/port.ts";
 import { json, refusals, resource } from "./context.ts";
+import { guarded } from "./guarded.ts";
 import { ownIdParam } from "./params.ts";
 
 const containerView = z
@@ -21,7 +22,7 @@ const containerView = z
   })
   .openapi("Container");
 
-const get = createRoute({
+const get = guarded("containers:read", {
   method: "get",
   path: "/api/v1/containers/{id}",
   summary: "One container",

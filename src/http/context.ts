@@ -1,10 +1,11 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Principal } from "../auth/principal.ts";
 import { type FieldError, invalid, Problem } from "../errors/problem.ts";
 
-/** What every handler finds: the bindings, and the request's id. */
+/** What every handler finds: the bindings, the request's id, and (behind the doors) who asks. */
 export interface AppEnv {
   Bindings: Env;
-  Variables: { requestId: string };
+  Variables: { requestId: string; principal: Principal };
 }
 
 /** A part of the API. Whatever does not match its schema is refused with one pointer per field. */

@@ -1,14 +1,14 @@
-import { createRoute } from "@hono/zod-openapi";
 import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
 import { tenantOfOperation } from "../tenant/operation-id.ts";
 import { json, refusals, resource } from "./context.ts";
 import { addressOf } from "./endpoints.ts";
+import { guarded } from "./guarded.ts";
 import { ownIdParam } from "./params.ts";
 import { operation, operationView } from "./views.ts";
 
-const get = createRoute({
+const get = guarded("operations:read", {
   method: "get",
   path: "/api/v1/operations/{id}",
   summary: "A long action: where it is, or how it ended",

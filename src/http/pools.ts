@@ -1,4 +1,4 @@
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { poolOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
 import type { PoolId } from "../ids.ts";
@@ -8,6 +8,7 @@ import { deletePool, findPool, findWorkload, insertPool, listPools, type Registe
 import { TIERS } from "../runtime/port.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
+import { guarded } from "./guarded.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 
@@ -34,7 +35,7 @@ const poolView = z
   })
   .openapi("Pool");
 
-const create = createRoute({
+const create = guarded("registry:write", {
   method: "post",
   path: "/api/v1/pools",
   summary: "Create a pool and start its warm slots",
@@ -44,7 +45,7 @@ const create = createRoute({
   responses: { 201: json(poolView, "Created"), ...refusals },
 });
 
-const list = createRoute({
+const list = guarded("registry:read", {
   method: "get",
   path: "/api/v1/pools",
   summary: "List pools",
@@ -56,7 +57,7 @@ const list = createRoute({
   },
 });
 
-const get = createRoute({
+const get = guarded("registry:read", {
   method: "get",
   path: "/api/v1/pools/{id}",
   summary: "One pool",
@@ -66,7 +67,7 @@ const get = createRoute({
 });
 
 const refill = (word: "pause" | "resume", summary: string) =>
-  createRoute({
+  guarded("registry:write", {
     method: "post",
     path: `/api/v1/pools/{id}/${word}`,
     summary,

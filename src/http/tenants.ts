@@ -1,4 +1,4 @@
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { createMiddleware } from "hono/factory";
 import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
@@ -11,6 +11,7 @@ import { jsonBody } from "./body.ts";
 import { checkClaim } from "./claim.ts";
 import { type AppEnv, json, refusals, resource } from "./context.ts";
 import { addressOf, type Endpoints } from "./endpoints.ts";
+import { by, guarded } from "./guarded.ts";
 import { tenantParam } from "./params.ts";
 import { claimed, claimView, pending, pendingView, released, releaseView, status, statusView } from "./views.ts";
 import { waitSchema } from "./wait.ts";
@@ -20,7 +21,7 @@ const stillRunning = {
   headers: z.object({ location: z.string() }),
 };
 
-const claim = createRoute({
+const claim = guarded("tenants:run", {
   method: "post",
   path: "/api/v1/tenants/{id}/claim",
   summary: "Give a tenant its container",
@@ -49,7 +50,7 @@ const knownFirst = createMiddleware<AppEnv>(async (c, next) => {
 });
 const BODY_REFUSALS = new Set<ErrorCode>(["malformed_json", "unsupported_media_type", "payload_too_large", "invalid"]);
 
-const release = createRoute({
+const release = guarded("tenants:run", {
   method: "post",
   path: "/api/v1/tenants/{id}/release",
   summary: "Save the tenant's state and take its container away",
@@ -63,7 +64,7 @@ const release = createRoute({
   responses: { 200: json(releaseView, "Released"), 202: stillRunning, ...refusals },
 });
 
-const getStatus = createRoute({
+const getStatus = guarded("tenants:read", {
   method: "get",
   path: "/api/v1/tenants/{id}/status",
   summary: "What is known of a tenant; never wakes anything",
@@ -80,7 +81,7 @@ export const tenants = resource()
     const address = await addressOf(id, configOf(c.env), new URL(c.req.url));
     await checkClaim(c.env, c.executionCtx, id, body, address.label);
     const request = { ...body, tenantId: id, publicUrl: address.endpoints.http };
-    const outcome = await tenantOf(c.env, id).claim(request, wait);
+    const outcome = await tenantOf(c.env, id).claim(request, wait, by(c));
     if (!outcome.ok) throw Problem.of(outcome.failure);
     if (outcome.value.kind === "pending") return c.json(...accepted(outcome.value.operation, address.endpoints));
     return c.json(claimed(outcome.value.value, address.endpoints), outcome.value.fresh ? 201 : 200);
@@ -89,7 +90,7 @@ export const tenants = resource()
     const { id } = c.req.valid("param");
     const { wait } = c.req.valid("query");
     const { endpoints } = await addressOf(id, configOf(c.env), new URL(c.req.url));
-    const outcome = await tenantOf(c.env, id).release(id, c.req.valid("json"), wait);
+    const outcome = await tenantOf(c.env, id).release(id, c.req.valid("json"), wait, by(c));
     if (!outcome.ok) throw Problem.of(outcome.failure);
     if (outcome.value.kind === "pending") return c.json(...accepted(outcome.value.operation, endpoints));
     return c.json(released(outcome.value.value), 200);

@@ -33,6 +33,17 @@ export const claimView = z
   })
   .openapi("Claim");
 
+export const actionView = z
+  .object({
+    tenantId: z.string(),
+    state: stateView,
+    containerId: z.string().optional(),
+    epoch: z.int(),
+    saved: generationView.extend({ changed: z.int() }).nullable(),
+    timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
+  })
+  .openapi("Action");
+
 export const releaseView = z
   .object({
     tenantId: z.string(),
@@ -48,14 +59,14 @@ export const operationView = z
   .object({
     id: z.string(),
     tenantId: z.string(),
-    kind: z.enum(["claim", "release", "sleep", "wake", "recover"]),
+    kind: z.enum(["claim", "release", "sleep", "wake", "recover", "restart", "sync", "suspend", "destroy"]),
     status: z.enum(["running", "succeeded", "failed", "cancelled"]),
     step: z.string(),
     startedAt: time,
     deadlineAt: time,
     attempts: z.int(),
     endedAt: time.optional(),
-    result: z.union([claimView, releaseView]).optional(),
+    result: z.union([claimView, actionView, releaseView]).optional(),
     error: failureView.optional(),
   })
   .openapi("Operation");
@@ -125,6 +136,10 @@ const STATE_DURING: Record<OperationKind, TenantState> = {
   sleep: "sleeping",
   wake: "waking",
   recover: "recovering",
+  restart: "saving",
+  sync: "active",
+  suspend: "sleeping",
+  destroy: "destroying",
 };
 
 export const pending = (view: OperationView, endpoints: Endpoints): z.output<typeof pendingView> => ({

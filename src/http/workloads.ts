@@ -1,10 +1,11 @@
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { invalid, Problem } from "../errors/problem.ts";
 import { schemaErrors } from "../registry/config-schema.ts";
 import { type Workload, workloadInput, workloadSchema } from "../registry/specs.ts";
 import { findWorkload, insertWorkload, listWorkloads, type RegisteredWorkload } from "../registry/store.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
+import { guarded } from "./guarded.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 
@@ -20,7 +21,7 @@ const viewOf = ({ spec, version, createdAt, updatedAt }: RegisteredWorkload): z.
   updatedAt: new Date(updatedAt).toISOString(),
 });
 
-const create = createRoute({
+const create = guarded("registry:write", {
   method: "post",
   path: "/api/v1/workloads",
   summary: "Register a workload",
@@ -30,7 +31,7 @@ const create = createRoute({
   responses: { 201: json(workloadView, "Registered"), ...refusals },
 });
 
-const list = createRoute({
+const list = guarded("registry:read", {
   method: "get",
   path: "/api/v1/workloads",
   summary: "List workloads",
@@ -42,7 +43,7 @@ const list = createRoute({
   },
 });
 
-const get = createRoute({
+const get = guarded("registry:read", {
   method: "get",
   path: "/api/v1/workloads/{id}",
   summary: "One workload",

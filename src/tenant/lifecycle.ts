@@ -23,6 +23,7 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
   idle: { claim: "claiming", destroy: "destroying" },
   claiming: { assigned: "active", refused: "idle", failed: "error", destroy: "destroying" },
   active: { release: "releasing", sleep: "sleeping", lost: "recovering", destroy: "destroying" },
+  saving: { destroy: "destroying" },
   sleeping: {
     slept: "asleep",
     called_off: "active",

@@ -98,6 +98,36 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return record.operation !== null && record.epoch === epoch ? null : false;
   }
 
+  /* STUBS-BEGIN: replaced by the session that commits this */
+  async act(): Promise<never> {
+    throw new Error("soon");
+  }
+  async change(): Promise<never> {
+    throw new Error("soon");
+  }
+  async settings(): Promise<never> {
+    throw new Error("soon");
+  }
+  async configs(): Promise<never> {
+    throw new Error("soon");
+  }
+  async access(): Promise<never> {
+    throw new Error("soon");
+  }
+  async admit(): Promise<never> {
+    throw new Error("soon");
+  }
+  async redeem(): Promise<never> {
+    throw new Error("soon");
+  }
+  async project(): Promise<never> {
+    throw new Error("soon");
+  }
+  async rewrap(): Promise<never> {
+    throw new Error("soon");
+  }
+  /* STUBS-END */
+
   async servedBy(containerId: ContainerId): Promise<Served | null> {
     const record = this.#store.load();
     if (record?.held?.containerId !== containerId) return null;
@@ -283,6 +313,7 @@ function routeOf(record: TenantRecord): Route | "pending" {
     case "claiming":
     case "waking":
     case "recovering":
+    case "saving":
     case "sleeping":
       return "pending";
     case "idle":

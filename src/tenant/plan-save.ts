@@ -44,6 +44,7 @@ export function release(
     case "claiming":
     case "waking":
     case "recovering":
+    case "saving":
       return inProgress(record);
     case "suspended":
     case "destroying":

@@ -32,6 +32,7 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
       if (moving) return claimedElsewhere(record);
       // The start under way may have other config in its hands: this claim is planned anew after it.
       return joining(record, delivery.fingerprint !== record.delivery.fingerprint);
+    case "saving":
     case "sleeping":
       if (moving) return claimedElsewhere(record);
       return joining(record, true);

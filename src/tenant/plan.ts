@@ -107,6 +107,8 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
         return [promoteStep(record, operation)];
       }
       return [quiesceStep(record, operation)];
+    default:
+      return [];
   }
 }
 

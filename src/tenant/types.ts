@@ -1,3 +1,4 @@
+import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
@@ -7,6 +8,7 @@ export type TenantState =
   | "idle"
   | "claiming"
   | "active"
+  | "saving"
   | "sleeping"
   | "asleep"
   | "waking"
@@ -18,7 +20,16 @@ export type TenantState =
   | "destroying"
   | "destroyed";
 export type Desired = "active" | "asleep" | "idle" | "destroyed";
-export type OperationKind = "claim" | "release" | "sleep" | "wake" | "recover";
+export type OperationKind =
+  | "claim"
+  | "release"
+  | "sleep"
+  | "wake"
+  | "recover"
+  | "restart"
+  | "sync"
+  | "suspend"
+  | "destroy";
 export type Launch = "existing" | "warm" | "cold";
 
 export interface ClaimRequest {
@@ -61,6 +72,95 @@ export interface ReleaseAnswer {
   timings: Record<string, number>;
 }
 
+/** What a tenant can be asked to do, beside claim and release. */
+export type Action =
+  /** Saves and puts the container away; the next request wakes it. */
+  | { kind: "stop"; force?: boolean }
+  | { kind: "start" }
+  /** `process`: the workload alone. `container`: saved, and restored into a fresh one. `image`: the same, on the workload's present version. */
+  | { kind: "restart"; scope: "process" | "container" | "image"; force?: boolean }
+  /** Outward and both: a save while the workload runs. Inward: the head into a fresh container, after a save. */
+  | { kind: "sync"; direction: "outward" | "inward" | "both" }
+  | { kind: "suspend"; reason?: string }
+  | { kind: "resume" }
+  | { kind: "destroy"; deleteData: boolean };
+
+/** How it ended: the state that it led to, and what was saved on the way. */
+export interface ActionAnswer {
+  tenantId: TenantId;
+  state: TenantState;
+  containerId?: ContainerId;
+  epoch: Epoch;
+  saved: Committed | null;
+  /** Milliseconds by step. */
+  timings: Record<string, number>;
+}
+
+export type LifecycleMode = "on-demand" | "always-on" | "scheduled";
+export interface Lifecycle {
+  mode: LifecycleMode;
+  /** Of `on-demand` and `scheduled`; the pool's when absent. */
+  idleTimeoutMs?: number;
+  /** Of `scheduled`: times of day in UTC, `HH:MM`. */
+  wakeTimes?: string[];
+}
+
+/** What operators and tenants set; all of it holds from the next start on. */
+export type Change =
+  | { kind: "tier"; tier: Tier | null }
+  | { kind: "lifecycle"; lifecycle: Lifecycle }
+  | { kind: "config"; config: unknown }
+  /** Makes an earlier config the latest, as a new version. */
+  | { kind: "rollback"; version: number }
+  /** The whole set. */
+  | { kind: "secrets"; secrets: Record<string, string> }
+  | { kind: "secret"; name: string; value: string | null }
+  /** Tokens of lower versions open nothing any more. */
+  | { kind: "revoke-tokens" };
+
+export interface Settings {
+  tenantId: TenantId;
+  poolId?: PoolId;
+  /** The tenant's own; null: the workload's or the pool's. */
+  tier: Tier | null;
+  lifecycle: Lifecycle;
+  tokenVersion: number;
+  config: ConfigVersion | null;
+  /** Names and masked tails; values never come back. */
+  secrets: SecretView[];
+  secretsVersion: number;
+  /** A running container was given something else. */
+  pendingRestart: boolean;
+}
+
+export interface ConfigVersion {
+  version: number;
+  config: unknown;
+  at: number;
+  actor: string;
+}
+
+export interface SecretView {
+  name: string;
+  /** The last characters of a long value, behind dots. */
+  masked: string;
+  updatedAt: number;
+}
+
+/** What authentication has to know of a tenant. */
+export interface TenantAccess {
+  tokenVersion: number;
+  suspended: boolean;
+}
+
+/** A single-use secret for a browser: `code` becomes a cookie on the tenant's host, `ticket` opens one WebSocket. */
+export interface Admission {
+  /** As audit rows and the session name whoever asked for it. */
+  actor: string;
+  /** ms since 1970, of the session that it leads to. */
+  sessionExpiresAt: number;
+}
+
 /** A stored long action. `result` and `error` are set once it ended. */
 export interface OperationView {
   id: string;
@@ -72,7 +172,7 @@ export interface OperationView {
   deadlineAt: number;
   attempts: number;
   endedAt?: number;
-  result?: ClaimAnswer | ReleaseAnswer;
+  result?: ClaimAnswer | ReleaseAnswer | ActionAnswer;
   error?: Failure;
 }
 
@@ -115,8 +215,30 @@ export interface Served {
 /** What the RPC surface of the Tenant object looks like to the API, the Pool and the proxy. */
 export interface TenantApi {
   /** Waits at most `waitMs` for the end. `fresh` is false when the tenant was active already (200 existing). */
-  claim(request: ClaimRequest, waitMs: number): Promise<Outcome<Awaited<ClaimAnswer>>>;
-  release(tenantId: TenantId, request: ReleaseRequest, waitMs: number): Promise<Outcome<Awaited<ReleaseAnswer>>>;
+  claim(request: ClaimRequest, waitMs: number, by: By): Promise<Outcome<Awaited<ClaimAnswer>>>;
+  release(
+    tenantId: TenantId,
+    request: ReleaseRequest,
+    waitMs: number,
+    by: By,
+  ): Promise<Outcome<Awaited<ReleaseAnswer>>>;
+  /** Like claim and release: an operation that can be waited for; an identical request joins it. */
+  act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>>;
+  /** `ifMatch`: the version that the caller knows (of config, or of secrets); another one is `version_mismatch`. */
+  change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>>;
+  settings(tenantId: TenantId): Promise<Outcome<Settings>>;
+  /** The newest first. */
+  configs(tenantId: TenantId): Promise<Outcome<ConfigVersion[]>>;
+  /** Null for a tenant never seen. Reads only. */
+  access(): Promise<TenantAccess | null>;
+  /** A random single-use secret for this tenant, valid for `ttlMs`. Its hash is stored, and what it leads to. */
+  admit(kind: "code" | "ticket", admission: Admission, ttlMs: number): Promise<Outcome<{ secret: string }>>;
+  /** Uses one up; null for one that is unknown, used or too old. */
+  redeem(kind: "code" | "ticket", secret: string): Promise<Admission | null>;
+  /** Sends D1 what it lacks and the whole projection again. */
+  project(): Promise<Outcome<null>>;
+  /** Wraps the tenant's data key under the current SECRETS_KEY. Idempotent. */
+  rewrap(): Promise<Outcome<{ rewrapped: boolean }>>;
   /** Never wakes anything. `not_found` for a tenant never seen. */
   status(tenantId: TenantId): Promise<Outcome<TenantStatus>>;
   operation(operationId: string): Promise<Outcome<OperationView>>;

@@ -1,0 +1,42 @@
+import type { AuditEntry, ChainedEntry } from "./entry.ts";
+
+/** The `audit` table: every record of every owner, once. */
+const COLUMNS = "subject, seq, at, action, actor, request_id, result, before, after, detail, prev, hash";
+
+/**
+ * The record of a change that D1 itself owns: the statement behind the conditional update in one `batch`, which records
+ * it if and only if the update changed a row.
+ */
+export const recordIfChanged = (db: D1Database, entry: AuditEntry): D1PreparedStatement =>
+  db
+    .prepare(`INSERT INTO audit (${COLUMNS}) SELECT ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL WHERE changes() = 1`)
+    .bind(
+      entry.subject,
+      entry.at,
+      entry.action,
+      entry.actor,
+      entry.requestId,
+      entry.result,
+      entry.before,
+      entry.after,
+      JSON.stringify(entry.detail),
+    );
+
+/** The records of a Durable Object on their way from its journal; one that came already changes nothing. */
+export const recordDelivered = (db: D1Database, entry: ChainedEntry): D1PreparedStatement =>
+  db
+    .prepare(`INSERT OR IGNORE INTO audit (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    .bind(
+      entry.subject,
+      entry.seq,
+      entry.at,
+      entry.action,
+      entry.actor,
+      entry.requestId,
+      entry.result,
+      entry.before,
+      entry.after,
+      JSON.stringify(entry.detail),
+      entry.prev,
+      entry.hash,
+    );
