@@ -10,6 +10,8 @@ export interface LeaseRequest {
   epoch: Epoch;
   /** The tenant's own tier, if it has one. */
   tier?: Tier;
+  /** Only a container that was started on this version of the workload, or a later one, will do. */
+  minWorkloadVersion?: number;
 }
 
 export interface Lease {
@@ -19,6 +21,8 @@ export interface Lease {
   reason?: string;
   tier: Tier;
   workload: Workload;
+  /** Of the workload that the container was started with. */
+  workloadVersion?: number;
   idleTimeoutMs: number;
 }
 

@@ -85,7 +85,7 @@ export class DataKey {
   }
 }
 
-async function wrap(key: Uint8Array<ArrayBuffer>, owner: string, dataKey: Uint8Array<ArrayBuffer>) {
+async function wrap(key: Uint8Array<ArrayBuffer>, owner: string, dataKey: Uint8Array): Promise<WrappedKey> {
   const keyId = keyIdOf(key);
   return { keyId, wrapped: await encrypt(await imported(key), `key\0${owner}\0${keyId}`, dataKey) };
 }
@@ -116,7 +116,7 @@ const parameters = (iv: Uint8Array<ArrayBuffer>, aad: string) => ({
   additionalData: new TextEncoder().encode(aad),
 });
 
-async function encrypt(key: CryptoKey, aad: string, plain: Uint8Array<ArrayBuffer>): Promise<string> {
+async function encrypt(key: CryptoKey, aad: string, plain: Uint8Array): Promise<string> {
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
   const sealed = await crypto.subtle.encrypt(parameters(nonce, aad), key, plain);
   return Buffer.concat([nonce, new Uint8Array(sealed)]).toString("base64");
