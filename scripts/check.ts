@@ -10,6 +10,7 @@ const CHECKS: Readonly<Record<string, readonly string[]>> = {
   // Without the secrets of this machine, which would become a part of the types.
   "generated types": ["node_modules/wrangler/bin/wrangler.js", "types", "--check", "--env-file=/dev/null"],
   "OpenAPI document": ["scripts/openapi.ts", "--check"],
+  "client's types": ["scripts/client-types.ts", "--check"],
   "unused code": ["node_modules/knip/bin/knip.js"],
   "lock file": ["scripts/complete-lock.mjs", "--check"],
 };
