@@ -11,6 +11,7 @@ import { pools } from "./http/pools.ts";
 import { requestIdOf } from "./http/request-id.ts";
 import { tenants } from "./http/tenants.ts";
 import { workloads } from "./http/workloads.ts";
+import { log } from "./log.ts";
 
 /** The API as one Hono app: open routes, the two doors (configured? authenticated?), and the resources behind them. */
 export const app = resource();
@@ -60,7 +61,7 @@ app.onError((error, c) => {
     return problemResponse({ code: "malformed_json", detail: error.message }, requestId);
   }
   const failure = failureOf(error);
-  if (failure.code === "internal") console.error({ message: "request failed", requestId, error: error.stack });
+  if (failure.code === "internal") log.error("request failed", { requestId, error: error.stack });
   return problemResponse(failure, requestId);
 });
 

@@ -1,6 +1,9 @@
 import { z } from "zod";
 import { type PoolId, parsePoolId, SLUG } from "./ids.ts";
+import { LOG_LEVELS, type LogLevel, setLogLevel } from "./log.ts";
 import { TIERS, type Tier } from "./runtime/port.ts";
+import { forbid } from "./secrets/redact.ts";
+import { Secret } from "./secrets/secret.ts";
 
 /**
  * The environment as one typed value. A variable that is wrong never becomes NaN or a guess: it is listed in `missing`,
@@ -8,11 +11,11 @@ import { TIERS, type Tier } from "./runtime/port.ts";
  */
 export interface Config {
   /** The admin's bearer key; null when unset. */
-  readonly adminKey: string | null;
+  readonly adminKey: Secret | null;
   /** 32 bytes that encrypt tenants' secrets at rest; null when unset. */
-  readonly secretsKey: Uint8Array<ArrayBuffer> | null;
+  readonly secretsKey: Secret<Uint8Array<ArrayBuffer>> | null;
   /** The key before `secretsKey`: opens what was sealed under it until everything is wrapped anew; null without one. */
-  readonly secretsKeyPrevious: Uint8Array<ArrayBuffer> | null;
+  readonly secretsKeyPrevious: Secret<Uint8Array<ArrayBuffer>> | null;
   readonly environment: "production" | "development";
   /** Where clients reach the API, without a slash at the end; null: as each request says. */
   readonly publicUrl: string | null;
@@ -23,8 +26,8 @@ export interface Config {
   /** Cloudflare Access in front of the API; null when its assertions are not accepted. */
   readonly access: AccessConfig | null;
   /** From which every tenant's gateway token is derived; null: none is delivered or sent. */
-  readonly gatewayTokenSecret: string | null;
-  readonly gatewayTokenSecretPrevious: string | null;
+  readonly gatewayTokenSecret: Secret | null;
+  readonly gatewayTokenSecretPrevious: Secret | null;
   /** Requests a minute and key, unless the key says otherwise. */
   readonly rateLimitPerMinute: number;
   /** The registrable domain under which every tenant has a host of its own, without a port; `localhost` when unset. */
@@ -38,13 +41,15 @@ export interface Config {
   readonly retry: { readonly attempts: number; readonly baseDelayMs: number };
   /** How long a container whose save a guard refused is kept, in ms. */
   readonly guardHoldMs: number;
+  /** The least that is logged. */
+  readonly logLevel: LogLevel;
   /** Names of variables that are unset or wrong and without which nothing is served. */
   readonly missing: readonly string[];
 }
 
 export interface JwtConfig {
   /** The algorithm follows from the kind, never from a token's header: HS256, or RS256 and ES256. */
-  readonly keys: { readonly kind: "secret"; readonly secret: string } | { readonly kind: "jwks"; readonly url: string };
+  readonly keys: { readonly kind: "secret"; readonly secret: Secret } | { readonly kind: "jwks"; readonly url: string };
   readonly issuer: string;
   readonly audience: string;
 }
@@ -152,10 +157,20 @@ export const environmentSchema = z.object({
   RETRY_ATTEMPTS: integer(1, 10, 3),
   RETRY_BASE_DELAY_MS: integer(10, 60_000, 1_000),
   GUARD_HOLD_MS: integer(1_000, 604_800_000, 3_600_000),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
 });
 
 /** Without these the system has no door and no safe. */
 const REQUIRED = ["ADMIN_KEY", "SECRETS_KEY"] as const;
+
+const SECRETS = new Set<string>([
+  "ADMIN_KEY",
+  "SECRETS_KEY",
+  "SECRETS_KEY_PREVIOUS",
+  "JWT_SECRET",
+  "GATEWAY_TOKEN_SECRET",
+  "GATEWAY_TOKEN_SECRET_PREVIOUS",
+] satisfies (keyof typeof environmentSchema.shape)[]);
 
 const configs = new WeakMap<object, Config>();
 
@@ -165,7 +180,16 @@ export function configOf(env: object): Config {
   if (known) return known;
   const config = parseConfig(env);
   configs.set(env, config);
+  setLogLevel(config.logLevel);
+  for (const value of secretsOf(env)) forbid(value);
   return config;
+}
+
+/** The configured secrets as they are written, also those that are wrong: none of them is ever logged or answered. */
+function secretsOf(env: object): string[] {
+  return Object.entries(env).flatMap(([name, value]) =>
+    SECRETS.has(name) && typeof value === "string" ? [value] : [],
+  );
 }
 
 /** Pure. Empty strings count as unset. */
@@ -182,16 +206,16 @@ export function parseConfig(env: object): Config {
   for (const name of incomplete(parsed)) wrong.add(name);
   for (const name of REQUIRED) if (parsed[name] === undefined) wrong.add(name);
   return {
-    adminKey: parsed.ADMIN_KEY ?? null,
-    secretsKey: parsed.SECRETS_KEY ?? null,
-    secretsKeyPrevious: parsed.SECRETS_KEY_PREVIOUS ?? null,
+    adminKey: secret(parsed.ADMIN_KEY),
+    secretsKey: secret(parsed.SECRETS_KEY),
+    secretsKeyPrevious: secret(parsed.SECRETS_KEY_PREVIOUS),
     environment: parsed.ENVIRONMENT,
     publicUrl: parsed.PUBLIC_URL ?? null,
     corsOrigins: parsed.CORS_ORIGINS,
     jwt: jwtOf(parsed),
     access: accessOf(parsed),
-    gatewayTokenSecret: parsed.GATEWAY_TOKEN_SECRET ?? null,
-    gatewayTokenSecretPrevious: parsed.GATEWAY_TOKEN_SECRET_PREVIOUS ?? null,
+    gatewayTokenSecret: secret(parsed.GATEWAY_TOKEN_SECRET),
+    gatewayTokenSecretPrevious: secret(parsed.GATEWAY_TOKEN_SECRET_PREVIOUS),
     rateLimitPerMinute: parsed.RATE_LIMIT_PER_MINUTE,
     tenantDomain: parsed.TENANT_DOMAIN,
     runtime: parsed.RUNTIME,
@@ -207,9 +231,13 @@ export function parseConfig(env: object): Config {
     },
     retry: { attempts: parsed.RETRY_ATTEMPTS, baseDelayMs: parsed.RETRY_BASE_DELAY_MS },
     guardHoldMs: parsed.GUARD_HOLD_MS,
+    logLevel: parsed.LOG_LEVEL,
     missing: [...wrong].sort(),
   };
 }
+
+const secret = <T extends string | Uint8Array>(value: T | undefined): Secret<T> | null =>
+  value === undefined ? null : new Secret(value);
 
 type Environment = z.output<typeof environmentSchema>;
 
@@ -226,9 +254,9 @@ function incomplete(parsed: Environment): string[] {
 }
 
 function jwtOf(parsed: Environment): JwtConfig | null {
-  const { JWT_SECRET: secret, JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = parsed;
+  const { JWT_SECRET, JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = parsed;
   if (!issuer || !audience) return null;
-  if (secret) return { keys: { kind: "secret", secret }, issuer, audience };
+  if (JWT_SECRET) return { keys: { kind: "secret", secret: new Secret(JWT_SECRET) }, issuer, audience };
   return url ? { keys: { kind: "jwks", url }, issuer, audience } : null;
 }
 

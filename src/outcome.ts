@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./errors/codes.ts";
+import { redactText } from "./secrets/redact.ts";
 
 /**
  * What an operation answers across an RPC boundary, where a thrown error would lose its code.
@@ -22,5 +23,5 @@ export const failed = (
   more: Omit<Failure, "code" | "detail"> = {},
 ): { ok: false; failure: Failure } => ({
   ok: false,
-  failure: { code, detail, ...more },
+  failure: { code, detail: redactText(detail), ...more },
 });

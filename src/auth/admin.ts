@@ -11,7 +11,7 @@ export function isAdmin(config: Config, authorization: string | null): boolean {
   if (presented === undefined) return false;
   let expected = keys.get(config);
   if (!expected) {
-    expected = digest(config.adminKey);
+    expected = digest(config.adminKey.reveal());
     keys.set(config, expected);
   }
   return timingSafeEqual(digest(presented), expected);

@@ -1,3 +1,5 @@
+import { redactText } from "../secrets/redact.ts";
+
 /** The end of a wait that took too long. What was waited for may still happen. */
 export class DeadlineError extends Error {
   constructor(what: string, ms: number) {
@@ -22,5 +24,5 @@ export async function within<T>(ms: number, what: string, promise: Promise<T>): 
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What a caught value says, for logs and details. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** What a caught value says, for logs and details; without secrets. */
+export const messageOf = (error: unknown): string => redactText(error instanceof Error ? error.message : String(error));

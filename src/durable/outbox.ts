@@ -1,3 +1,4 @@
+import { log } from "../log.ts";
 import { messageOf, sleep, within } from "./deadline.ts";
 
 /** Changes that follow one another closely go together. */
@@ -36,7 +37,7 @@ export class Outbox {
     try {
       while ((await within(DELIVERY_MS, "delivery", this.#deliver())) === "more");
     } catch (error) {
-      console.warn({ message: "delivery to D1 failed; it is tried again", error: messageOf(error) });
+      log.warn("delivery to D1 failed; it is tried again", { error: messageOf(error) });
     } finally {
       underWay -= 1;
     }

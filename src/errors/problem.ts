@@ -1,4 +1,5 @@
 import type { Failure } from "../outcome.ts";
+import { redactText, redactValue } from "../secrets/redact.ts";
 import { type ErrorCode, entryOf } from "./codes.ts";
 
 /** A refusal on its way to the client; thrown where it is known, answered in one place. */
@@ -38,12 +39,12 @@ export function problemDocument(failure: Failure, requestId: string): Record<str
   const { status, title, suggestion } = entryOf(failure.code);
   const retryAfterMs = retryAfter(failure);
   return {
-    ...failure.extra,
+    ...(redactValue(failure.extra ?? {}) as Record<string, unknown>),
     type: `urn:boilerhouse:problem:${failure.code}`,
     title,
     status,
     code: failure.code,
-    detail: failure.detail,
+    detail: redactText(failure.detail),
     ...(suggestion === undefined ? {} : { suggestion }),
     requestId,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

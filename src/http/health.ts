@@ -1,6 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type Config, configOf } from "../config.ts";
 import { poolOf } from "../durable/stubs.ts";
+import { log } from "../log.ts";
 import { json, refusals, resource } from "./context.ts";
 
 const health = createRoute({
@@ -59,7 +60,7 @@ async function holds(check: () => Promise<unknown>): Promise<boolean> {
     await check();
     return true;
   } catch (error) {
-    console.info({ message: "not ready", error: String(error) });
+    log.info("not ready", { error: String(error) });
     return false;
   }
 }

@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { messageOf, sleep } from "../durable/deadline.ts";
 import { type ContainerId, containerId, type Epoch, type TenantId } from "../ids.ts";
+import { log } from "../log.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import { Effects } from "./effects.ts";
@@ -304,7 +305,9 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   #background(work: Promise<unknown>): void {
-    this.ctx.waitUntil(work.catch((error) => console.error("pool", messageOf(error))));
+    this.ctx.waitUntil(
+      work.catch((error) => log.error("pool: work in the background failed", { error: messageOf(error) })),
+    );
   }
 }
 

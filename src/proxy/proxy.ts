@@ -5,6 +5,7 @@ import { entryOf } from "../errors/codes.ts";
 import { failureOf, notConfigured, problemResponse } from "../errors/problem.ts";
 import { requestIdOf } from "../http/request-id.ts";
 import type { TenantId } from "../ids.ts";
+import { log } from "../log.ts";
 import type { Failure } from "../outcome.ts";
 import { tenantOfLabel } from "../registry/hosts.ts";
 import type { Route } from "../tenant/types.ts";
@@ -53,7 +54,7 @@ export async function proxy(
       return problemResponse({ code: "not_found", detail: "There is no tenant at this address." }, requestId);
     return await send({ request, url, env, ctx, requestId, ...tenant });
   } catch (error) {
-    console.error({ message: "proxied request failed", requestId, error: String(error) });
+    log.error("proxied request failed", { requestId, error: String(error) });
     return problemResponse(failureOf(error), requestId);
   }
 }
@@ -120,7 +121,7 @@ async function attempt(call: Call, route: ReadyRoute): Promise<Response | Refusa
     response = await instanceOf(call.env, route.containerId).fetch(new Request(`http://${url.host}${call.path}`, init));
   } catch (error) {
     // The object was reset or could not be reached; whether the container saw the request is unknown.
-    console.warn({ message: "instance did not answer", requestId, tenantId, error: String(error) });
+    log.warn("instance did not answer", { requestId, tenantId, error: String(error) });
     return "lost";
   }
   const verdict = verdictOf(response);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Secret } from "./secret.ts";
 
 /**
  * Secrets at rest: AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce in front of every ciphertext. A tenant's
@@ -10,9 +11,9 @@ const NONCE_BYTES = 12;
 
 export interface Keyring {
   /** 32 bytes; everything is sealed under this one. */
-  readonly secretsKey: Uint8Array<ArrayBuffer> | null;
+  readonly secretsKey: Secret<Uint8Array<ArrayBuffer>> | null;
   /** Opens what was sealed before the last rotation. */
-  readonly secretsKeyPrevious: Uint8Array<ArrayBuffer> | null;
+  readonly secretsKeyPrevious: Secret<Uint8Array<ArrayBuffer>> | null;
 }
 
 /** A data key as it is stored: which platform key wraps it, and its ciphertext in base64. */
@@ -96,11 +97,14 @@ async function unwrap(keyring: Keyring, owner: string, key: WrappedKey): Promise
 
 function current({ secretsKey }: Keyring): Uint8Array<ArrayBuffer> {
   if (!secretsKey) throw new Error("SECRETS_KEY is not set");
-  return secretsKey;
+  return secretsKey.reveal();
 }
 
 function keyOf({ secretsKey, secretsKeyPrevious }: Keyring, keyId: string): Uint8Array<ArrayBuffer> {
-  for (const key of [secretsKey, secretsKeyPrevious]) if (key && keyIdOf(key) === keyId) return key;
+  for (const secret of [secretsKey, secretsKeyPrevious]) {
+    const key = secret?.reveal();
+    if (key && keyIdOf(key) === keyId) return key;
+  }
   throw new Error(`the platform key ${keyId} is neither SECRETS_KEY nor SECRETS_KEY_PREVIOUS`);
 }
 

@@ -1,3 +1,4 @@
+import { log } from "../log.ts";
 import type { VaultParts } from "./parts.ts";
 import { transact } from "./parts.ts";
 import { retained } from "./retention.ts";
@@ -64,7 +65,7 @@ async function abandon(bucket: R2Bucket, object: string, r2UploadId: string): Pr
   try {
     await bucket.resumeMultipartUpload(object, r2UploadId).abort();
   } catch (error) {
-    console.warn(`vault: multipart upload of ${object} could not be aborted: ${error}`);
+    log.warn("vault: a multipart upload could not be aborted", { object, error: String(error) });
   }
 }
 

@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { messageOf } from "../durable/deadline.ts";
 import type { Epoch, Generation } from "../ids.ts";
+import { log } from "../log.ts";
 import type { Outcome } from "../outcome.ts";
 import { collect } from "./collect.ts";
 import { Entries } from "./entries.ts";
@@ -137,7 +138,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
       const next = await collect(this.#parts, this.env.BUCKET);
       if (next !== null) this.#arm(next);
     } catch (error) {
-      console.error(`vault: collection failed: ${messageOf(error)}`);
+      log.error("vault: collection failed", { error: messageOf(error) });
       this.#arm(Date.now() + RETRY_MS);
     }
   }

@@ -8,7 +8,7 @@ describe("the configuration", () => {
   test("with both secrets lacks nothing and has every default", () => {
     const config = parseConfig(secrets);
     expect(config.missing).toEqual([]);
-    expect(config.secretsKey?.length).toBe(32);
+    expect(config.secretsKey?.reveal().length).toBe(32);
     expect(config.tenantDomain).toBe("localhost");
     expect(config.runtime).toBe("platform");
     expect(config.deadlines).toEqual({

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { messageOf } from "../../durable/deadline.ts";
+import { log } from "../../log.ts";
 import { type BundleEntry, type ContentRef, INLINE_LIMIT, PAGE_LIMIT } from "../../vault/storage.ts";
 import { pullFrom, streamThrough } from "./body.ts";
 import { ask, type Gateway } from "./context.ts";
@@ -63,7 +64,7 @@ async function readOut(pull: Pull): Promise<void> {
       left -= chunk.length;
     }
   } catch (error) {
-    console.warn(`storage: a refused tar could not be read to its end: ${messageOf(error)}`);
+    log.warn("storage: a refused tar could not be read to its end", { error: messageOf(error) });
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Generation } from "../../ids.ts";
+import { log } from "../../log.ts";
 import { encodeName } from "../../vault/names.ts";
 import type { GenerationPage, PageCursor, PageEntry } from "../../vault/storage.ts";
 import { ask, type Gateway } from "./context.ts";
@@ -18,7 +19,7 @@ export async function restoreBundle(gateway: Gateway, generation: number): Promi
   const { readable, writable } = new IdentityTransformStream();
   gateway.waitUntil(
     write(gateway.bucket, writable, first, page).catch(async (error) => {
-      console.error(`storage: restore of generation ${generation} broke off: ${error}`);
+      log.error("storage: a restore broke off", { generation, error: String(error) });
       await writable.abort(error).catch(() => {}); // the reader went away first
     }),
   );

@@ -1,5 +1,6 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { messageOf } from "../../durable/deadline.ts";
+import { log } from "../../log.ts";
 import type { VaultStorage } from "../../vault/storage.ts";
 import type { StorageProps } from "../../vault/types.ts";
 import { allowed } from "./access.ts";
@@ -96,6 +97,6 @@ async function perform(
 /** Faults of ours are logged whole and answered without their text, which may name keys of R2. */
 function toS3Error(error: unknown, requestId: string): S3Error {
   if (error instanceof S3Error) return error;
-  console.error(`storage: ${requestId}: ${messageOf(error)}`);
+  log.error("storage: a request failed", { requestId, error: messageOf(error) });
   return new S3Error("InternalError", "We encountered an internal error. Please try again.");
 }
