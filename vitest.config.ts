@@ -1,5 +1,6 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { prepareAssets } from "./scripts/stack/assets.ts";
 
 /**
  * `unit`: pure code in Node. `workers`: the whole Worker with its Durable Objects in workerd, on simulated containers
@@ -13,17 +14,21 @@ export default defineConfig({
       },
       {
         plugins: [
-          cloudflareTest(async () => ({
-            wrangler: { configPath: "./wrangler.jsonc" },
-            miniflare: {
-              bindings: {
-                RUNTIME: "simulated",
-                ADMIN_KEY: "test-admin-key-0123456789",
-                SECRETS_KEY: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-                TEST_MIGRATIONS: await readD1Migrations("migrations"),
+          cloudflareTest(async () => {
+            prepareAssets();
+            return {
+              wrangler: { configPath: "./wrangler.jsonc" },
+              miniflare: {
+                bindings: {
+                  ENVIRONMENT: "development",
+                  RUNTIME: "simulated",
+                  ADMIN_KEY: "test-admin-key-0123456789",
+                  SECRETS_KEY: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+                  TEST_MIGRATIONS: await readD1Migrations("migrations"),
+                },
               },
-            },
-          })),
+            };
+          }),
         ],
         test: {
           name: "workers",

@@ -4,11 +4,13 @@ import { configOf } from "./config.ts";
 import { failureOf, notConfigured, Problem, problemResponse } from "./errors/problem.ts";
 import { containers } from "./http/containers.ts";
 import { resource } from "./http/context.ts";
+import { docs } from "./http/docs.ts";
 import { healthRoutes } from "./http/health.ts";
 import { allowedMethods } from "./http/methods.ts";
 import { operations } from "./http/operations.ts";
 import { pools } from "./http/pools.ts";
 import { requestIdOf } from "./http/request-id.ts";
+import { secure } from "./http/security-headers.ts";
 import { tenants } from "./http/tenants.ts";
 import { workloads } from "./http/workloads.ts";
 import { log } from "./log.ts";
@@ -21,8 +23,7 @@ app.use(async (c, next) => {
   c.set("requestId", requestId);
   await next();
   c.res.headers.set("x-request-id", requestId);
-  c.res.headers.set("cache-control", "no-store");
-  c.res.headers.set("x-content-type-options", "nosniff");
+  secure(c.res.headers, c.req.url);
 });
 
 app.route("/", healthRoutes);
@@ -33,7 +34,9 @@ app.use(async (c, next) => {
   await next();
 });
 
+// The API's shape is no secret: readable without a key.
 app.get("/openapi.json", (c) => c.json(openApiDocument()));
+app.route("/", docs);
 
 app.use(async (c, next) => {
   c.set("principal", await authenticate(c.req.raw, c.env, (work) => c.executionCtx.waitUntil(work)));

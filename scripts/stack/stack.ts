@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "no
 import { containerEnvironment } from "../container/environment.ts";
 import { ROOT } from "../paths.ts";
 import { Unusable } from "../steps.ts";
+import { prepareAssets } from "./assets.ts";
 import { untagBuilds } from "./builds.ts";
 import { readVars } from "./dev-vars.ts";
 import { applyMigrations } from "./migrations.ts";
@@ -161,6 +162,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   mkdirSync(options.stateDir, { recursive: true });
   const environment = options.simulated ? {} : await containerEnvironment();
   const varsFile = options.varsFile ?? ownVars(options);
+  prepareAssets();
   await applyMigrations(options.stateDir);
 
   const logFile = options.logFile ?? `${options.stateDir}/wrangler.log`;

@@ -1,6 +1,7 @@
 import type { Failure } from "../outcome.ts";
 import { redactText, redactValue } from "../secrets/redact.ts";
 import { type ErrorCode, entryOf } from "./codes.ts";
+import { pageOf } from "./pages.ts";
 
 /** A refusal on its way to the client; thrown where it is known, answered in one place. */
 export class Problem extends Error {
@@ -40,12 +41,12 @@ export function problemDocument(failure: Failure, requestId: string): Record<str
   const retryAfterMs = retryAfter(failure);
   return {
     ...(redactValue(failure.extra ?? {}) as Record<string, unknown>),
-    type: `urn:boilerhouse:problem:${failure.code}`,
+    type: pageOf(failure.code),
     title,
     status,
     code: failure.code,
     detail: redactText(failure.detail),
-    ...(suggestion === undefined ? {} : { suggestion }),
+    suggestion,
     requestId,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };

@@ -10,7 +10,7 @@ describe.each(ERROR_CODES)("the problem %s", (code) => {
     expect(response.headers.get("content-type")).toBe("application/problem+json");
     expect(response.headers.get("x-request-id")).toBe("req-1");
     expect(await response.json()).toMatchObject({
-      type: `urn:boilerhouse:problem:${code}`,
+      type: `/docs/errors/${code}`,
       title: entryOf(code).title,
       status: response.status,
       code,
