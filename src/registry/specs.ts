@@ -1,110 +1,118 @@
 import { z } from "@hono/zod-openapi";
-import { SLUG } from "../ids.ts";
+import { IMAGES } from "../runtime/images.ts";
 import { TIERS } from "../runtime/port.ts";
+import { durationMs, glob, slug, unsupported } from "./fields.ts";
+import * as part from "./workload-parts.ts";
 
 /** Workloads and pools as operators register them (contract: Shapes). Unknown fields are refused, never ignored. */
 
-/** 41800–41899 are the control ports inside every container (docs/container.md). */
-const port = z
-  .int()
-  .min(1)
-  .max(65535)
-  .refine((value) => value < 41800 || value > 41899, "ports 41800–41899 are reserved");
-const slug = z.string().regex(SLUG, "must be 1–63 characters of a–z, 0–9 and -, not starting or ending with -");
-/** Where the image and init live: a volume there would hide them. */
-const SYSTEM_PATH = /^\/(?:bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr|run\/boilerhouse)(?:\/|$)/;
-const absolutePath = z
-  .string()
-  .max(512)
-  .regex(/^(?:\/[A-Za-z0-9._@-]+)+$/, "must be an absolute path without a slash at the end")
-  .refine((path) => !path.split("/").some((part) => part === "." || part === ".."), "must not contain . or ..")
-  .refine((path) => !SYSTEM_PATH.test(path), "belongs to the system");
-const volume = (mode: "rw" | "ro") =>
-  z.strictObject({
-    containerPath: absolutePath,
-    mode: z.literal(mode, { error: `only ${mode} can be had for this volume on Cloudflare` }).optional(),
-  });
-/** Known from other systems, and refused with the reason instead of being ignored. */
-const unsupported = (reason: string) =>
-  z
-    .never({ error: reason })
-    .optional()
-    .openapi({ type: "null", description: `Refused: ${reason}.` });
-const text = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .regex(/^[^\0]*$/, "must not contain NUL");
-const environmentName = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
-  .refine((name) => !/^(BOILERHOUSE_|RCLONE_|CLOUDFLARE_)/.test(name), "this prefix is reserved");
-const durationMs = (min: number, max: number) => z.int().min(min).max(max);
+const MAX_IDLE_MS = 86_400_000;
+const noDns = unsupported("Cloudflare resolves names itself");
 
-const workloadFields = {
+/** The fields of a workload, before what holds between them. */
+export const workloadInput = z.strictObject({
   id: slug,
   name: z.string().min(1).max(128).optional(),
-  image: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/),
-  port: port.default(8080),
-  volumes: z
-    .strictObject({
-      state: volume("rw").optional(),
-      secrets: volume("ro").optional(),
-      comm: volume("rw").optional(),
-      custom: unsupported("Cloudflare has no volumes beside a container's own disk"),
-    })
-    .default({}),
-  environment: z.record(environmentName, text(8192)).default({}),
+  image: z
+    .enum(IMAGES, { error: `must be one of the images that wrangler.jsonc names: ${IMAGES.join(", ")}` })
+    .openapi({ description: "A key of `containers[].images` in wrangler.jsonc." }),
+  port: part.port.optional().openapi({ description: "Default 8080." }),
+  ports: part.ports.optional(),
+  volumes: part.volumes.default({}),
+  environment: part.environment.default({}),
   start: z.enum(["on-boot", "on-claim"]).optional(),
   stateReads: z.enum(["per-request"]).optional(),
-  command: z.array(text(4096)).min(1).max(64).optional(),
+  command: part.command.optional(),
   user: z
     .string()
     .regex(/^[a-z0-9_-]{1,32}(?::[a-z0-9_-]{1,32})?$/)
     .optional(),
-  readiness: z.strictObject({ path: z.string().startsWith("/").max(1024) }).optional(),
-  configSchema: z.record(z.string(), z.unknown()).optional(),
-  network: z.enum(["none", "restricted", "open"]).default("restricted"),
-  resources: z.strictObject({ tier: z.enum(TIERS) }).optional(),
-  security: unsupported(
-    "Cloudflare sets a container's root file system, capabilities and network itself; see `user` and `network`",
-  ),
-};
+  readiness: part.readiness.optional(),
+  healthCheck: part.healthCheck.default(part.HEALTH_CHECK),
+  preSave: part.command.optional().openapi({ description: "Run in the container before its state is saved." }),
+  exclude: z.array(glob).max(100).default([]).openapi({ description: "What of the state volume is not saved." }),
+  configSchema: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .openapi({ description: "JSON Schema (draft 2020-12) of a tenant's config." }),
+  network: z.enum(["none", "restricted", "open"]).optional().openapi({ description: "Default restricted." }),
+  egress: part.egress.default([]).openapi({ description: "What a restricted network lets through." }),
+  dns: noDns,
+  dnsServers: noDns,
+  resources: part.resources.optional(),
+  security: part.security.optional(),
+  selfService: z
+    .boolean()
+    .default(false)
+    .openapi({ description: "Whether a tenant may itself claim, release, start, stop, restart and sync." }),
+  lifecycle: z.strictObject({ idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).optional() }).optional(),
+});
 
-/** The fields of a workload, before what holds between them. */
-export const workloadInput = z.strictObject(workloadFields);
+/** As `PUT` takes it: the id is in the path, and only repeated in the body. */
+export const workloadReplacement = workloadInput
+  .extend({ id: slug.optional() })
+  .superRefine(checkWorkload)
+  .openapi("WorkloadReplacement");
 
 export const workloadSchema = workloadInput
-  .superRefine((workload, context) => {
-    const hasState = workload.volumes.state !== undefined;
-    if (hasState && workload.start === "on-boot" && workload.stateReads !== "per-request") {
-      context.addIssue({
-        code: "custom",
-        path: ["start"],
-        message: 'a workload with a state volume starts on-claim, or declares stateReads: "per-request"',
-      });
-    }
-    for (const { name, path } of overlapping(workload.volumes)) {
-      context.addIssue({ code: "custom", path: ["volumes", name, "containerPath"], message: `overlaps ${path}` });
-    }
-    if (workload.user === "root" || workload.user?.split(":")[0] === "0") {
-      context.addIssue({ code: "custom", path: ["user"], message: "workloads do not run as root" });
-    }
-  })
-  .transform((workload) => ({
-    ...workload,
-    name: workload.name ?? workload.id,
-    start: workload.start ?? (workload.volumes.state ? ("on-claim" as const) : ("on-boot" as const)),
-  }))
+  .superRefine(checkWorkload)
+  .transform((input) => completed(input, input.id))
   .openapi("WorkloadSpec");
 
-/** Volumes that lie in one another. */
-function overlapping(volumes: z.output<typeof workloadFields.volumes>): { name: string; path: string }[] {
-  const placed = Object.entries(volumes).flatMap(([name, at]) => (at ? [{ name, path: `${at.containerPath}/` }] : []));
-  return placed.flatMap(({ name, path }, index) => {
-    const other = placed.slice(0, index).find((before) => path.startsWith(before.path) || before.path.startsWith(path));
-    return other ? [{ name, path: other.path.slice(0, -1) }] : [];
-  });
+type WorkloadFields = Omit<z.output<typeof workloadInput>, "id">;
+
+/** What holds between the fields of a workload. */
+function checkWorkload(workload: WorkloadFields, context: z.core.$RefinementCtx): void {
+  const wrong = (path: PropertyKey[], message: string) => context.addIssue({ code: "custom", path, message });
+  const { start, stateReads, volumes, ports, security, user = security?.runAsUser?.toString() } = workload;
+  if (volumes.state !== undefined && start === "on-boot" && stateReads !== "per-request") {
+    wrong(["start"], 'a workload with a state volume starts on-claim, or declares stateReads: "per-request"');
+  }
+  if (ports && workload.port !== undefined && ports[0]?.port !== workload.port) {
+    wrong(["port"], `is not the first of ports, ${ports[0]?.port}`);
+  }
+  if (user === "root" || /^0+(?::|$)/.test(user ?? "")) {
+    wrong(workload.user === undefined ? ["security", "runAsUser"] : ["user"], "workloads do not run as root");
+  }
+  if (security?.runAsUser !== undefined && user?.split(":")[0] !== String(security.runAsUser)) {
+    wrong(["security", "runAsUser"], `is not the user, ${user}`);
+  }
+  const meant = part.NETWORK_OF_MODE[security?.networkMode ?? ""];
+  if (meant !== undefined && workload.network !== undefined && meant !== workload.network) {
+    wrong(["security", "networkMode"], `contradicts network ${workload.network}`);
+  }
+  const network = networkOf(workload);
+  if (workload.egress.length > 0 && network !== "restricted") {
+    wrong(["egress"], `has no meaning with network ${network}; rules are for restricted`);
+  }
+}
+
+const networkOf = ({ network, security }: WorkloadFields): "none" | "restricted" | "open" =>
+  network ?? part.NETWORK_OF_MODE[security?.networkMode ?? ""] ?? "restricted";
+
+const DEFAULT_PORT = 8080;
+
+/** With every default. */
+export function completed(input: WorkloadFields, id: string) {
+  const user = input.user ?? input.security?.runAsUser?.toString();
+  const first = input.ports?.[0]?.port ?? input.port ?? DEFAULT_PORT;
+  return {
+    ...input,
+    id,
+    name: input.name ?? id,
+    port: first,
+    ports: input.ports ?? [{ port: first, protocol: "http" }],
+    start: input.start ?? (input.volumes.state ? ("on-claim" as const) : ("on-boot" as const)),
+    network: networkOf(input),
+    ...(user === undefined ? {} : { user }),
+  };
+}
+
+/** A workload as an earlier version of this schema stored it: what that did not know has the default that it stood for. */
+export function storedWorkload(json: string): Workload {
+  const stored = JSON.parse(json) as Partial<Workload> & Pick<Workload, "id" | "image">;
+  const { volumes = {}, environment = {}, healthCheck = part.HEALTH_CHECK, exclude = [], egress = [] } = stored;
+  return completed({ selfService: false, ...stored, volumes, environment, healthCheck, exclude, egress }, stored.id);
 }
 
 export const poolSchema = z
@@ -114,7 +122,7 @@ export const poolSchema = z
     minSize: z.int().min(0).max(1000).default(0),
     maxSize: z.int().min(1).max(10_000),
     /** How long a tenant without activity keeps its container, and a surplus warm slot stays. */
-    idleTimeoutMs: durationMs(1_000, 86_400_000).default(900_000),
+    idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).default(900_000),
     tier: z.enum(TIERS).optional(),
   })
   .refine((pool) => pool.minSize <= pool.maxSize, { path: ["minSize"], message: "must not exceed maxSize" })

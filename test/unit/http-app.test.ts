@@ -173,7 +173,7 @@ describe("a body", () => {
   test("asking for what Cloudflare does not have is refused, not ignored", async () => {
     const custom = {
       id: "a",
-      image: "b",
+      image: "sandbox",
       volumes: { custom: [{ name: "x" }] },
       security: { readOnlyRootFilesystem: true },
     };
@@ -183,7 +183,7 @@ describe("a body", () => {
     expect(document.code).toBe("unsupported");
     expect((document.errors as { pointer: string }[]).map(({ pointer }) => pointer)).toEqual([
       "/volumes/custom",
-      "/security",
+      "/security/readOnlyRootFilesystem",
     ]);
   });
 });
