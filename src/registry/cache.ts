@@ -16,6 +16,8 @@ interface Entry {
 }
 
 const entries = new Map<string, Entry>();
+/** Counts what was dropped: a look that began before must not bring back what it saw. */
+let drops = 0;
 
 /**
  * A pool and its workload, from memory where they were read a moment ago: a claim costs no query of D1 in the hot path.
@@ -36,15 +38,29 @@ export async function poolAndWorkload(
   return entry.value;
 }
 
+/** After a change of a pool's registration, in the isolate that made it; the others notice within seconds. */
+export function forgetPool(id: string): void {
+  drops += 1;
+  entries.delete(id);
+}
+
+/** After a change of a workload. */
+export function forgetWorkload(id: string): void {
+  drops += 1;
+  for (const [poolId, { value }] of entries) if (value.workload.spec.id === id) entries.delete(poolId);
+}
+
 async function read(db: D1Database, id: string, now: number): Promise<PoolAndWorkload | null> {
+  const begun = drops;
   const pool = await findPool(db, id);
   const workload = pool && (await findWorkload(db, pool.spec.workloadId));
   if (!pool || !workload) {
-    entries.delete(id);
+    if (begun === drops) entries.delete(id);
     return null;
   }
-  if (entries.size >= MAX_ENTRIES) entries.clear();
   const value = { pool, workload };
+  if (begun !== drops) return value;
+  if (entries.size >= MAX_ENTRIES) entries.clear();
   entries.set(id, { value, readAt: now });
   return value;
 }

@@ -1,4 +1,4 @@
-import type { PoolSpec, Workload } from "./specs.ts";
+import { type PoolSpec, storedWorkload, type Workload } from "./specs.ts";
 
 /** What is registered, in D1. Specs are stored as the schemas of `specs.ts` made them. Times are ms since 1970. */
 export interface Registered<Spec> {
@@ -23,45 +23,40 @@ interface Row {
   updated_at: number;
 }
 
-type Table = "workloads" | "pools";
-
-const of = <Spec>(row: Row): Registered<Spec> => ({
-  spec: JSON.parse(row.spec) as Spec,
+const of = <Spec>(row: Row, specOf: (json: string) => Spec): Registered<Spec> => ({
+  spec: specOf(row.spec),
   version: row.version,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 });
 
-async function find<Spec>(db: D1Database, table: Table, id: string): Promise<Registered<Spec> | null> {
-  const row = await db
-    .prepare(`SELECT version, spec, created_at, updated_at FROM ${table} WHERE id = ?`)
-    .bind(id)
-    .first<Row>();
-  return row && of<Spec>(row);
+const poolSpecOf = (json: string) => JSON.parse(json) as PoolSpec;
+
+export async function findWorkload(db: D1Database, id: string): Promise<RegisteredWorkload | null> {
+  const row = await find(db, "workloads", id);
+  return row && of(row, storedWorkload);
 }
 
-async function list<Spec>(db: D1Database, table: Table, after: string, limit: number): Promise<Page<Registered<Spec>>> {
+export async function findPool(db: D1Database, id: string): Promise<RegisteredPool | null> {
+  const row = await find(db, "pools", id);
+  return row && of(row, poolSpecOf);
+}
+
+export async function listPools(db: D1Database, after: string, limit: number): Promise<Page<RegisteredPool>> {
   const { results } = await db
-    .prepare(`SELECT id, version, spec, created_at, updated_at FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`)
+    .prepare("SELECT id, version, spec, created_at, updated_at FROM pools WHERE id > ? ORDER BY id LIMIT ?")
     .bind(after, limit + 1)
     .all<Row & { id: string }>();
-  const rows = results.slice(0, limit);
-  return { items: rows.map((row) => of<Spec>(row)), next: results.length > limit ? (rows.at(-1)?.id ?? null) : null };
+  return pageOf(results, limit, (row) => of(row, poolSpecOf));
 }
 
-export const findWorkload = (db: D1Database, id: string) => find<Workload>(db, "workloads", id);
-export const findPool = (db: D1Database, id: string) => find<PoolSpec>(db, "pools", id);
-export const listWorkloads = (db: D1Database, after: string, limit: number) =>
-  list<Workload>(db, "workloads", after, limit);
-export const listPools = (db: D1Database, after: string, limit: number) => list<PoolSpec>(db, "pools", after, limit);
+const find = (db: D1Database, table: "workloads" | "pools", id: string): Promise<Row | null> =>
+  db.prepare(`SELECT version, spec, created_at, updated_at FROM ${table} WHERE id = ?`).bind(id).first<Row>();
 
-/** Null when the id is taken. */
-export async function insertWorkload(db: D1Database, spec: Workload, now: number): Promise<RegisteredWorkload | null> {
-  const { meta } = await db
-    .prepare("INSERT OR IGNORE INTO workloads (id, version, spec, created_at, updated_at) VALUES (?, 1, ?, ?, ?)")
-    .bind(spec.id, JSON.stringify(spec), now, now)
-    .run();
-  return meta.changes === 0 ? null : { spec, version: 1, createdAt: now, updatedAt: now };
+/** One row more than a page was asked for, so that its end is known. Pure. */
+export function pageOf<R extends { id: string }, T>(rows: readonly R[], limit: number, itemOf: (row: R) => T): Page<T> {
+  const shown = rows.slice(0, limit);
+  return { items: shown.map(itemOf), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
 }
 
 /** Null when the id is taken. */

@@ -1,0 +1,206 @@
+import { recordIfChanged } from "../audit/d1.ts";
+import { audited, canonical, stateHash } from "../audit/entry.ts";
+import type { By } from "../auth/principal.ts";
+import { type PoolSpec, storedWorkload, type Workload } from "./specs.ts";
+import { type Page, pageOf, type RegisteredWorkload } from "./store.ts";
+
+/**
+ * Workloads and their versions, in D1, which owns them: every change is one batch of a conditional statement, its record,
+ * and its version. A statement that changed nothing is followed by nothing (`changes()`).
+ */
+export interface ListedWorkload extends RegisteredWorkload {
+  /** How many pools run it. */
+  pools: number;
+}
+
+export interface WorkloadVersion {
+  version: number;
+  spec: Workload;
+  at: number;
+  /** Null for one from before actors were known. */
+  actor: string | null;
+}
+
+/** What became of a change that named the version it knows. */
+export type Changed =
+  | { kind: "changed"; workload: ListedWorkload }
+  | { kind: "same"; workload: ListedWorkload }
+  | { kind: "absent" }
+  | { kind: "mismatch"; version: number };
+
+export type Deleted =
+  | { kind: "deleted" }
+  | { kind: "absent" }
+  | { kind: "mismatch"; version: number }
+  | { kind: "in-use"; pools: string[] };
+
+interface Row {
+  id: string;
+  version: number;
+  spec: string;
+  created_at: number;
+  updated_at: number;
+  pools: number;
+}
+
+const LISTED = `SELECT id, version, spec, created_at, updated_at,
+  (SELECT COUNT(*) FROM pools WHERE workload_id = workloads.id) AS pools FROM workloads`;
+
+const listedOf = (row: Row): ListedWorkload => ({
+  spec: storedWorkload(row.spec),
+  version: row.version,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+  pools: row.pools,
+});
+
+export async function describeWorkload(db: D1Database, id: string): Promise<ListedWorkload | null> {
+  const row = await db.prepare(`${LISTED} WHERE id = ?`).bind(id).first<Row>();
+  return row && listedOf(row);
+}
+
+export async function listWorkloads(db: D1Database, after: string, limit: number): Promise<Page<ListedWorkload>> {
+  const { results } = await db
+    .prepare(`${LISTED} WHERE id > ? ORDER BY id LIMIT ?`)
+    .bind(after, limit + 1)
+    .all<Row>();
+  return pageOf(results, limit, listedOf);
+}
+
+/** The newest first; `before` is the version that the page before ended with. */
+export async function listVersions(
+  db: D1Database,
+  id: string,
+  before: number | null,
+  limit: number,
+): Promise<{ items: WorkloadVersion[]; next: number | null }> {
+  const { results } = await db
+    .prepare(
+      "SELECT version, spec, at, actor FROM workload_versions WHERE workload_id = ? AND version < ? ORDER BY version DESC LIMIT ?",
+    )
+    .bind(id, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
+    .all<{ version: number; spec: string; at: number; actor: string | null }>();
+  const items = results.slice(0, limit).map((row) => ({ ...row, spec: storedWorkload(row.spec) }));
+  return { items, next: results.length > limit ? (items.at(-1)?.version ?? null) : null };
+}
+
+/** The pools that run it, as they are registered. */
+export async function poolsRunning(db: D1Database, workloadId: string): Promise<PoolSpec[]> {
+  const { results } = await db
+    .prepare("SELECT spec FROM pools WHERE workload_id = ? ORDER BY id")
+    .bind(workloadId)
+    .all<{ spec: string }>();
+  return results.map(({ spec }) => JSON.parse(spec) as PoolSpec);
+}
+
+/** Null when the id is taken. */
+export async function insertWorkload(
+  db: D1Database,
+  spec: Workload,
+  by: By,
+  now: number,
+): Promise<ListedWorkload | null> {
+  const json = JSON.stringify(spec);
+  const [inserted] = await db.batch([
+    db
+      .prepare("INSERT OR IGNORE INTO workloads (id, version, spec, created_at, updated_at) VALUES (?, 1, ?, ?, ?)")
+      .bind(spec.id, json, now, now),
+    recordIfChanged(
+      db,
+      audited(by, now, "workload.created", subject(spec.id), { after: stateHash(spec), detail: { version: 1 } }),
+    ),
+    versionIfRecorded(db, { id: spec.id, version: 1, json, now, by }),
+  ]);
+  return inserted?.meta.changes === 1 ? { spec, version: 1, createdAt: now, updatedAt: now, pools: 0 } : null;
+}
+
+/** How often a change without a demanded version begins again, because another came between reading and writing. */
+const ATTEMPTS = 5;
+
+/** Makes `spec` the next version; the same spec again is no change. `ifMatch`: the only version that it may replace. */
+export async function replaceWorkload(
+  db: D1Database,
+  spec: Workload,
+  ifMatch: number | null,
+  by: By,
+  now: number,
+): Promise<Changed> {
+  for (let attempt = 1; ; attempt += 1) {
+    const before = await describeWorkload(db, spec.id);
+    if (!before) return { kind: "absent" };
+    if (ifMatch !== null && ifMatch !== before.version) return { kind: "mismatch", version: before.version };
+    if (canonical(before.spec) === canonical(spec)) return { kind: "same", workload: before };
+    const version = before.version + 1;
+    if (await writeVersion(db, { spec, version, before: before.spec, by, now })) {
+      return { kind: "changed", workload: { ...before, spec, version, updatedAt: now } };
+    }
+    if (attempt === ATTEMPTS) return { kind: "mismatch", version };
+  }
+}
+
+async function writeVersion(
+  db: D1Database,
+  { spec, version, before, by, now }: { spec: Workload; version: number; before: Workload; by: By; now: number },
+): Promise<boolean> {
+  const json = JSON.stringify(spec);
+  const [updated] = await db.batch([
+    db
+      .prepare("UPDATE workloads SET version = ?, spec = ?, updated_at = ? WHERE id = ? AND version = ?")
+      .bind(version, json, now, spec.id, version - 1),
+    recordIfChanged(
+      db,
+      audited(by, now, "workload.updated", subject(spec.id), {
+        before: stateHash(before),
+        after: stateHash(spec),
+        detail: { version },
+      }),
+    ),
+    versionIfRecorded(db, { id: spec.id, version, json, now, by }),
+  ]);
+  return updated?.meta.changes === 1;
+}
+
+/** With all of its versions, unless a pool runs it: decided by the statement that deletes, so that no pool can come between. */
+export async function deleteWorkload(
+  db: D1Database,
+  id: string,
+  ifMatch: number | null,
+  by: By,
+  now: number,
+): Promise<Deleted> {
+  const before = await describeWorkload(db, id);
+  if (!before) return { kind: "absent" };
+  if (ifMatch !== null && ifMatch !== before.version) return { kind: "mismatch", version: before.version };
+  const [deleted] = await db.batch([
+    db
+      .prepare(
+        "DELETE FROM workloads WHERE id = ?1 AND version = ?2 AND NOT EXISTS (SELECT 1 FROM pools WHERE workload_id = ?1)",
+      )
+      .bind(id, before.version),
+    recordIfChanged(
+      db,
+      audited(by, now, "workload.deleted", subject(id), {
+        before: stateHash(before.spec),
+        detail: { version: before.version },
+      }),
+    ),
+  ]);
+  if (deleted?.meta.changes === 1) return { kind: "deleted" };
+  const pools = await poolsRunning(db, id);
+  if (pools.length > 0) return { kind: "in-use", pools: pools.map((pool) => pool.id) };
+  const after = await describeWorkload(db, id);
+  return after ? { kind: "mismatch", version: after.version } : { kind: "absent" };
+}
+
+const subject = (id: string): string => `workload:${id}`;
+
+/** Behind `recordIfChanged` in the batch: a recorded change has its version. */
+const versionIfRecorded = (
+  db: D1Database,
+  { id, version, json, now, by }: { id: string; version: number; json: string; now: number; by: By },
+): D1PreparedStatement =>
+  db
+    .prepare(
+      "INSERT INTO workload_versions (workload_id, version, spec, at, actor) SELECT ?, ?, ?, ?, ? WHERE changes() = 1",
+    )
+    .bind(id, version, json, now, by.actor);
