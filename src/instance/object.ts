@@ -8,7 +8,7 @@ import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS } from "./environment.ts";
-import { type Holder, whomItServes } from "./holder.ts";
+import { type Holder, holderOf, whomItServes } from "./holder.ts";
 import { Inside } from "./inside.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
 import { provision } from "./provision.ts";
@@ -45,6 +45,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       this.#lastActivityAt = Date.now();
     },
     begin: this.#open.begin,
+    gatewayToken: () => this.#holder?.gatewayToken ?? null,
   };
   #lastActivityAt = Date.now();
   #boot = this.#record.read();
@@ -100,7 +101,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!boot || !this.#runtime.running || !this.#move("assign")) {
       return failed("container_unavailable", `The container is ${this.#state}.`);
     }
-    this.#holder = { tenantId, epoch };
+    this.#holder = holderOf(this.env, tenantId, epoch, assignment.gateway);
     this.#assigning = this.#provision(boot, assignment).finally(() => {
       this.#assigning = null;
     });
@@ -174,6 +175,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     };
   }
 
+  async revoke(minVersion: number): Promise<void> {
+    this.#open.revoke(minVersion);
+  }
+
   async describe(): Promise<Outcome<ContainerView>> {
     const boot = this.#boot;
     if (!boot || !this.#runtime.running) return failed("not_found", "There is no such container.");
@@ -230,7 +235,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
     const inside = new Inside(this.#runtime, boot);
     const open = () => this.#openStorage(boot, assignment.epoch, "assign");
-    const outcome = await provision(inside, assignment, open).catch((error) =>
+    const token = this.#holder?.gatewayToken;
+    const outcome = await provision(inside, assignment, token, open).catch((error) =>
       failed("operation_interrupted", messageOf(error)),
     );
     if (!outcome.ok) {
@@ -239,7 +245,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     }
     if (!this.#move("assigned"))
       return failed("container_unavailable", "The container was retired while it was assigned.");
-    this.#holder = { tenantId: assignment.tenantId, epoch: assignment.epoch, assigned: outcome.value };
+    const { tenantId, epoch } = assignment;
+    this.#holder = {
+      tenantId,
+      epoch,
+      ...(token === undefined ? {} : { gatewayToken: token }),
+      assigned: outcome.value,
+    };
     this.#hooks.onActivity();
     return outcome;
   }

@@ -13,6 +13,7 @@ import type { Assigned, Assignment } from "./types.ts";
 export async function provision(
   inside: Inside,
   assignment: Assignment,
+  gatewayToken: string | undefined,
   openStorage: () => Promise<Outcome<{ head: GenerationSummary | null }>>,
 ): Promise<Outcome<Assigned>> {
   const { workload } = inside.boot.plan;
@@ -28,13 +29,19 @@ export async function provision(
   const starts = workload.start === "on-claim";
   const hasEnvironment = Object.keys(assignment.environment).length > 0;
   const delivers =
-    starts || workload.volumes.state || hasEnvironment || assignment.config !== undefined || assignment.secrets;
+    starts ||
+    workload.volumes.state ||
+    hasEnvironment ||
+    assignment.config !== undefined ||
+    assignment.secrets ||
+    gatewayToken !== undefined;
   if (!delivers) return done({ restored: null, timings });
 
   const parcel = {
     ...(assignment.config === undefined ? {} : { config: assignment.config }),
     ...(hasEnvironment ? { environment: assignment.environment } : {}),
     ...(assignment.secrets ? { secrets: assignment.secrets } : {}),
+    ...(gatewayToken === undefined ? {} : { gatewayToken }),
   };
   const restored = assignment.fresh ? null : head;
   const state = workload.volumes.state && (restored ? { restore: bundleOf(restored) } : ("fresh" as const));

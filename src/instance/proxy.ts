@@ -14,7 +14,9 @@ import {
   verdictResponse,
 } from "../proxy/internal.ts";
 import type { CloseSocket } from "../proxy/open-requests.ts";
+import { closeAtExpiry, PendingClose } from "../proxy/session-end.ts";
 import { type ContainerRuntime, RuntimeError } from "../runtime/port.ts";
+import { GATEWAY_TOKEN_HEADER } from "../sessions/gateway-token.ts";
 
 /** How long a request that a stale Instance passes on waits for the tenant's current container, in ms. */
 const FORWARD_WAIT_MS = 25_000;
@@ -25,8 +27,10 @@ export interface ProxyHooks {
   isCurrent(tenantId: TenantId, epoch: Epoch): boolean;
   /** A request or a WebSocket frame passed. */
   onActivity(): void;
-  /** Opens an entry (OpenRequests.begin); a socket brings the way to close it. The end may be reported twice. */
-  begin(close?: CloseSocket): () => void;
+  /** Opens an entry (OpenRequests.begin); a socket brings the way to close it and the token version of its session. The end may be reported twice. */
+  begin(close?: CloseSocket, tokenVersion?: number | null): () => void;
+  /** What the workload knows the proxy by; null when its container was given none. */
+  gatewayToken(): string | null;
 }
 
 export interface ProxyContext {
@@ -72,7 +76,7 @@ async function exchange(request: Request, routed: Routed, { runtime, hooks }: Pr
   const end = hooks.begin();
   request.signal.addEventListener("abort", end, { once: true });
   try {
-    const response = await runtime.fetch(routed.port, withoutRoute(request));
+    const response = await runtime.fetch(routed.port, inward(request, hooks));
     return passOn(response, request, routed, end);
   } catch (error) {
     end();
@@ -81,17 +85,23 @@ async function exchange(request: Request, routed: Routed, { runtime, hooks }: Pr
 }
 
 async function upgrade(request: Request, routed: Routed, { runtime, hooks }: ProxyContext): Promise<Response> {
-  let closeBoth: CloseSocket | null = null;
-  // Open from before the handshake, so that a sleep cannot begin in the middle of it.
-  const end = hooks.begin((code, reason) => closeBoth?.(code, reason));
+  const { expiresAt, tokenVersion } = routed.session;
+  const closing = new PendingClose();
+  // Open from before the handshake, so that neither a sleep nor a revocation can pass it by in the middle of it.
+  const end = hooks.begin(closing.close, tokenVersion);
   try {
-    const response = await runtime.fetch(routed.port, withoutRoute(request));
+    const response = await runtime.fetch(routed.port, inward(request, hooks));
     const container = response.webSocket;
     if (!container) return passOn(response, request, routed, end);
     const { 0: outside, 1: client } = new WebSocketPair();
     container.accept();
     client.accept();
-    closeBoth = bridge(client, container, { onFrame: hooks.onActivity, onEnd: end });
+    const forget = closeAtExpiry(expiresAt, closing.close);
+    const onEnd = () => {
+      forget();
+      end();
+    };
+    closing.opened(bridge(client, container, { onFrame: hooks.onActivity, onEnd }));
     const headers = toClient(response.headers, routed.exposure, request.headers.get("x-request-id"));
     return new Response(null, { status: 101, webSocket: outside, headers });
   } catch (error) {
@@ -121,9 +131,12 @@ function pipeFor(headers: Headers): TransformStream<Uint8Array, Uint8Array> {
   return known ? new FixedLengthStream(Number(length)) : new IdentityTransformStream();
 }
 
-function withoutRoute(request: Request): Request {
+/** The request as the container gets it: without our routing, with what it knows us by. */
+function inward(request: Request, hooks: ProxyHooks): Request {
   const headers = new Headers(request.headers);
   headers.delete(ROUTE_HEADER);
+  const token = hooks.gatewayToken();
+  if (token !== null) headers.set(GATEWAY_TOKEN_HEADER, token);
   return new Request(request, { headers, redirect: "manual" }); // where to go is for the client to decide
 }
 

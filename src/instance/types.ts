@@ -2,6 +2,7 @@ import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, GenerationSummary } from "../vault/types.ts";
 
 /** What a Pool tells an Instance once, when it starts the container; static for the container's life. */
@@ -23,6 +24,8 @@ export interface Assignment {
   /** Plain values by name; they are never stored by the Instance. */
   secrets?: Record<string, string>;
   environment: Record<string, string>;
+  /** From what the container's gateway token is derived; absent: it gets none. */
+  gateway?: GatewayGrant;
   /** Begin with an empty state directory although there are generations; an admin said so. */
   fresh: boolean;
   restoreTimeoutMs: number;
@@ -75,6 +78,8 @@ export interface InstanceApi {
   /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. May be asked for again. */
   resume(epoch: Epoch): Promise<Outcome<null>>;
   observe(): Promise<Observation>;
+  /** Closes (4401) the sockets of sessions whose token version is lower, those included that are just being opened. */
+  revoke(minVersion: number): Promise<void>;
   /** `not_found` once the container is gone. */
   describe(): Promise<Outcome<ContainerView>>;
   /** Destroys the container; legal in every state, idempotent. */

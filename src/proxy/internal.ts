@@ -10,12 +10,21 @@ export const VERDICT_HEADER = "x-boilerhouse-verdict";
 /** `host`: the tenant's own host, an origin to itself. `path`: under `/t/{tenant}/` of the shared one. */
 export type Exposure = "host" | "path";
 
+/** How long whoever opened a socket may use it: until a time (ms since 1970), and while tokens of a version hold. */
+export interface SessionBounds {
+  expiresAt: number | null;
+  tokenVersion: number | null;
+}
+export const UNBOUND: SessionBounds = { expiresAt: null, tokenVersion: null };
+
 export interface Routed {
   tenantId: TenantId;
   epoch: Epoch;
   containerId: ContainerId;
   port: number;
   exposure: Exposure;
+  /** Of an upgrade: what ends the socket. */
+  session: SessionBounds;
   /** A stale Instance passed it on; no second one does. */
   forwarded: "no" | "once";
 }
@@ -34,20 +43,38 @@ const REFUSALS: readonly Refusal[] = ["stale", "absent", "spent", "lost"];
 export type Verdict = Refusal | "moved";
 
 export function encodeRoute(routed: Routed): string {
-  const { containerId, port, exposure, forwarded, tenantId } = routed;
-  return `${routed.epoch} ${containerId} ${port} ${exposure} ${forwarded} ${tenantId}`;
+  const { containerId, port, exposure, forwarded, session, tenantId } = routed;
+  const bounds = `${session.expiresAt ?? "-"} ${session.tokenVersion ?? "-"}`;
+  return `${routed.epoch} ${containerId} ${port} ${exposure} ${forwarded} ${bounds} ${tenantId}`;
 }
 
 /** Null for what no Worker of ours wrote. */
 export function decodeRoute(text: string | null): Routed | null {
-  const [at, container, port, exposure, forwarded, tenant, ...rest] = text?.split(" ") ?? [];
+  const [at, container, port, exposure, forwarded, expiresAt, version, tenant, ...rest] = text?.split(" ") ?? [];
   const tenantId = parseTenantId(tenant ?? "");
   const containerId = parseContainerId(container ?? "");
   if (!tenantId || !containerId || rest.length > 0) return null;
   if (exposure !== "host" && exposure !== "path") return null;
   if (forwarded !== "no" && forwarded !== "once") return null;
   if (!/^\d{1,15}$/.test(at ?? "") || !/^\d{1,5}$/.test(port ?? "")) return null;
-  return { tenantId, containerId, epoch: epoch(Number(at)), port: Number(port), exposure, forwarded };
+  const session = boundsOf(expiresAt, version);
+  if (!session) return null;
+  return {
+    tenantId,
+    containerId,
+    epoch: epoch(Number(at)),
+    port: Number(port),
+    exposure,
+    session,
+    forwarded,
+  };
+}
+
+function boundsOf(expiresAt = "", tokenVersion = ""): SessionBounds | null {
+  const isBound = (text: string) => text === "-" || /^\d{1,15}$/.test(text);
+  if (!isBound(expiresAt) || !isBound(tokenVersion)) return null;
+  const value = (text: string) => (text === "-" ? null : Number(text));
+  return { expiresAt: value(expiresAt), tokenVersion: value(tokenVersion) };
 }
 
 /** An Instance's own answer, for the Worker only. */

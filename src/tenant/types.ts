@@ -2,6 +2,7 @@ import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, GenerationSummary } from "../vault/types.ts";
 
 export type TenantState =
@@ -210,6 +211,8 @@ export type Route =
 export interface Served {
   epoch: Epoch;
   admission: "open" | "closed";
+  /** What its assignment said of its gateway token. */
+  gateway?: GatewayGrant;
 }
 
 /** What the RPC surface of the Tenant object looks like to the API, the Pool and the proxy. */

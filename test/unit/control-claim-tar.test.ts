@@ -11,16 +11,18 @@ it("carries each part of a claim under its own name", () => {
     config: { a: [1, "ü"] },
     environment: { A: "1", B: "two\nlines" },
     secrets: { TOKEN: "s3cret" },
+    gatewayToken: "t0ken",
     state: { restore: { path: ".bundle/7.tar", files: 3, bytes: 12 } },
   });
   expect(contentsOf(tar)).toEqual({
     "config.json": '{"a":[1,"ü"]}',
     env: "A=1\0B=two\nlines\0",
     "secrets/TOKEN": "s3cret",
+    "gateway-token": "t0ken",
     restore: ".bundle/7.tar 3 12\n",
   });
   const listed = execFileSync("tar", ["-tf", "-"], { input: tar, encoding: "utf8" });
-  expect(listed.trim().split("\n")).toEqual(["config.json", "env", "secrets/TOKEN", "restore"]);
+  expect(listed.trim().split("\n")).toEqual(["config.json", "env", "secrets/TOKEN", "gateway-token", "restore"]);
 });
 
 it("leaves out what a claim does not touch", () => {

@@ -7,7 +7,13 @@ const section = page.slice(page.indexOf("## Vault"), page.indexOf("## D1"));
 
 /** Every table that the other objects and the migrations create, by the words of the code. */
 function createdTables(): string[] {
-  const files = ["src/tenant/store.ts", "src/pool/store.ts", "src/instance/object.ts", "src/fleet/store.ts"];
+  const files = [
+    "src/tenant/store.ts",
+    "src/tenant/admissions.ts",
+    "src/pool/store.ts",
+    "src/instance/object.ts",
+    "src/fleet/store.ts",
+  ];
   const migrations = readdirSync("migrations").map((name) => `migrations/${name}`);
   return [...files, ...migrations].flatMap((file) => {
     const text = readFileSync(file, "utf8");

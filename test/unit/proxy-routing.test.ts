@@ -61,10 +61,13 @@ describe("whom a URL is for", () => {
 });
 
 describe("the route header", () => {
+  const bound = fc.option(fc.nat({ max: Number.MAX_SAFE_INTEGER % 1e15 }), { nil: null });
+  const sessions = fc.record({ expiresAt: bound, tokenVersion: bound });
+
   test("carries every route there and back", () => {
     fc.assert(
-      fc.property(tenantIds, fc.nat(), fc.integer({ min: 1, max: 65535 }), (tenantId, at, port) => {
-        const routed = { tenantId, epoch: epoch(at), containerId: anyContainer, port };
+      fc.property(tenantIds, fc.nat(), fc.integer({ min: 1, max: 65535 }), sessions, (tenantId, at, port, session) => {
+        const routed = { tenantId, epoch: epoch(at), containerId: anyContainer, port, session };
         const full = { ...routed, exposure: "path", forwarded: "no" } as const;
         expect(decodeRoute(encodeRoute(full))).toEqual(full);
       }),
@@ -75,8 +78,11 @@ describe("the route header", () => {
     null,
     "",
     "1 2 3",
-    "x c-aaaaaaaaaaaaaaaaaaaa 80 host no alice",
-    "1 c-aaaaaaaaaaaaaaaaaaaa 80 host no a b",
+    "x c-aaaaaaaaaaaaaaaaaaaa 80 host no - - alice",
+    "1 c-aaaaaaaaaaaaaaaaaaaa 80 host no - - a b",
+    "1 c-aaaaaaaaaaaaaaaaaaaa 80 host no alice",
+    "1 c-aaaaaaaaaaaaaaaaaaaa 80 host no -1 - alice",
+    "1 c-aaaaaaaaaaaaaaaaaaaa 80 host no - null alice",
   ])("%j is no route", (text) => {
     expect(decodeRoute(text)).toBeNull();
   });
@@ -154,6 +160,20 @@ describe("open requests", () => {
     open.begin((code) => closed.push(code));
     open.closeSockets();
     expect(closed).toEqual([1012]);
+  });
+
+  test("are closed with 4401 by a revocation of their session's version, before they are open too", () => {
+    const closed: string[] = [];
+    const open = new OpenRequests();
+    const begin = (name: string, version: number | null) =>
+      open.begin((code) => closed.push(`${name} ${code}`), version);
+    begin("old", 1);
+    begin("current", 2);
+    begin("a key's", null);
+    open.revoke(2);
+    begin("late", 1);
+    open.revoke(1);
+    expect(closed).toEqual(["old 4401", "late 4401"]);
   });
 });
 

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { type ContainerId, type Epoch, epoch, type TenantId } from "../../src/ids.ts";
 import { type ProxyContext, serveProxied } from "../../src/instance/proxy.ts";
-import { type Exposure, encodeRoute, ROUTE_HEADER, VERDICT_HEADER } from "../../src/proxy/internal.ts";
+import { type Exposure, encodeRoute, ROUTE_HEADER, UNBOUND, VERDICT_HEADER } from "../../src/proxy/internal.ts";
 import { OpenRequests } from "../../src/proxy/open-requests.ts";
 import { RuntimeError, type RuntimeErrorCode } from "../../src/runtime/port.ts";
 
@@ -12,7 +12,7 @@ const CONTAINER = "c-aaaaaaaaaaaaaaaaaaaa" as ContainerId;
 
 function anInstance(container: (request: Request) => Response | Promise<Response>, running = true) {
   const open = new OpenRequests();
-  const state = { open, activity: 0, current: epoch(1) as Epoch };
+  const state = { open, activity: 0, current: epoch(1) as Epoch, gatewayToken: null as string | null };
   const context: ProxyContext = {
     runtime: { running, fetch: async (_port, request) => container(request) },
     hooks: {
@@ -21,14 +21,15 @@ function anInstance(container: (request: Request) => Response | Promise<Response
         state.activity += 1;
       },
       begin: open.begin,
+      gatewayToken: () => state.gatewayToken,
     },
     env,
   };
   return Object.assign(state, { serve: (request: Request) => serveProxied(request, context) });
 }
 
-function aRequest(init: RequestInit = {}, exposure: Exposure = "host", at = 1): Request {
-  const routed = { tenantId: ALICE, epoch: epoch(at), containerId: CONTAINER, port: 8080, exposure } as const;
+function aRequest(init: RequestInit = {}, exposure: Exposure = "host", at = 1, session = UNBOUND): Request {
+  const routed = { tenantId: ALICE, epoch: epoch(at), containerId: CONTAINER, port: 8080, exposure, session } as const;
   const headers = new Headers(init.headers);
   headers.set(ROUTE_HEADER, encodeRoute({ ...routed, forwarded: "once" }));
   headers.set("x-request-id", "req-1");
@@ -53,6 +54,19 @@ describe("a proxied request at its Instance", () => {
     expect(response.headers.has("alt-svc")).toBe(false);
     expect(response.headers.get("x-request-id")).toBe("req-1");
     expect(instance.activity).toBe(1);
+  });
+
+  test("brings the container's gateway token, and its answer does not", async () => {
+    const name = "x-boilerhouse-gateway-token";
+    const seen: (string | null)[] = [];
+    const instance = anInstance((request) => {
+      seen.push(request.headers.get(name));
+      return new Response("x", { headers: { [name]: "token" } });
+    });
+    expect((await instance.serve(aRequest())).headers.has(name)).toBe(false);
+    instance.gatewayToken = "token";
+    expect((await instance.serve(aRequest())).headers.has(name)).toBe(false);
+    expect(seen).toEqual([null, "token"]);
   });
 
   test("of another epoch never reaches the container", async () => {
@@ -151,16 +165,19 @@ describe("a proxied request at its Instance", () => {
   });
 });
 
+type Meanwhile = (open: OpenRequests) => void;
+
 describe("a WebSocket at its Instance", () => {
-  async function connect(play: (socket: WebSocket) => void) {
+  async function connect(play: (socket: WebSocket) => void, session = UNBOUND, duringHandshake: Meanwhile = () => {}) {
     const instance = anInstance((request) => {
+      duringHandshake(instance.open);
       expect(request.headers.get("upgrade")).toBe("websocket");
       const { 0: outside, 1: server } = new WebSocketPair();
       server.accept();
       play(server);
       return new Response(null, { status: 101, webSocket: outside, headers: { "sec-websocket-protocol": "chat" } });
     });
-    const response = await instance.serve(aRequest({ headers: { upgrade: "websocket" } }));
+    const response = await instance.serve(aRequest({ headers: { upgrade: "websocket" } }, "host", 1, session));
     expect(response.status).toBe(101);
     expect(response.headers.get("sec-websocket-protocol")).toBe("chat");
     const socket = response.webSocket as WebSocket;
@@ -213,6 +230,41 @@ describe("a WebSocket at its Instance", () => {
     const { instance, closed } = await connect(echo);
     instance.open.closeSockets();
     expect(await closed).toMatchObject({ code: 1012 });
+    expect(instance.open.count).toBe(0);
+  });
+
+  test("is closed with 4401 when its session expires", async () => {
+    const { instance, messages, socket, closed } = await connect(echo, {
+      expiresAt: Date.now() + 150,
+      tokenVersion: 1,
+    });
+    socket.send("still there");
+    await expect.poll(() => messages).toEqual(["still there"]);
+    expect(await closed).toMatchObject({ code: 4401 });
+    expect(instance.open.count).toBe(0);
+  });
+
+  test("is closed with 4401 at once when its session expired during the handshake", async () => {
+    const { closed } = await connect(echo, { expiresAt: Date.now() - 1, tokenVersion: 1 });
+    expect(await closed).toMatchObject({ code: 4401 });
+  });
+
+  test("is closed with 4401 when tokens of its version are revoked, and not otherwise", async () => {
+    const old = await connect(echo, { expiresAt: null, tokenVersion: 1 });
+    old.instance.open.revoke(2);
+    expect(await old.closed).toMatchObject({ code: 4401 });
+    const current = await connect(echo, { expiresAt: null, tokenVersion: 2 });
+    current.instance.open.revoke(2);
+    current.socket.send("still there");
+    await expect.poll(() => current.messages).toEqual(["still there"]);
+  });
+
+  test.each([
+    ["a revocation", 4401, (open: OpenRequests) => open.revoke(2)],
+    ["a planned stop", 1012, (open: OpenRequests) => open.closeSockets()],
+  ])("is closed by %s that comes in the middle of its handshake", async (_, code, meanwhile) => {
+    const { instance, closed } = await connect(echo, { expiresAt: null, tokenVersion: 1 }, meanwhile);
+    expect(await closed).toMatchObject({ code });
     expect(instance.open.count).toBe(0);
   });
 

@@ -6,6 +6,7 @@ import { type RestoreOrder, unpackBundle } from "./restore.ts";
 import { readTar } from "./tar.ts";
 
 const CONFIG = "/run/boilerhouse/config.json";
+const GATEWAY_TOKEN = "/run/boilerhouse/gateway-token";
 const NOT_FETCHED = "the bundle could not be fetched: ";
 
 interface Answer {
@@ -51,6 +52,7 @@ export class SimulatedClaim {
     for (const { name, body } of readTar(tar)) {
       const text = new TextDecoder().decode(body);
       if (name === "config.json") files.write(CONFIG, body, user, 0o400);
+      else if (name === "gateway-token") files.write(GATEWAY_TOKEN, body, user, 0o400);
       else if (name === "env") environment = variables(text);
       else if (name === "fresh") this.#makeFresh(user);
       else if (name === "restore") order = restoreOrder(text);

@@ -43,8 +43,12 @@ fi
 if [ -d "$parcel/secrets" ]; then
   install -m 0400 -o "$uid" -g "$gid" "$parcel/secrets"/* "$secrets_dir/" &
 fi
-if [ -e "$parcel/config.json" ]; then
-  install -m 0400 -o "$uid" -g "$gid" "$parcel/config.json" "$run/config.json"
+set --
+for file in config.json gateway-token; do
+  [ ! -e "$parcel/$file" ] || set -- "$@" "$parcel/$file"
+done
+if [ $# -gt 0 ]; then
+  install -m 0400 -o "$uid" -g "$gid" "$@" "$run/"
 fi
 wait
 elapsed
@@ -65,6 +69,6 @@ case $start_mode in
   on-claim) tell start - ;;
   *) [ ! -e "$parcel/env" ] || tell restart ;;
 esac
-rm -rf "$parcel/secrets" "$parcel/config.json" > /dev/null 2>&1 < /dev/null &
+rm -rf "$parcel/secrets" "$parcel/config.json" "$parcel/gateway-token" > /dev/null 2>&1 < /dev/null &
 
 finish '200 OK' "{\"bootId\":\"$boot_id\",\"epoch\":$epoch,\"restored\":$restored,\"timings\":{\"applyMs\":$apply_ms,\"restoreMs\":$restore_ms,\"verifyMs\":$verify_ms}}"
