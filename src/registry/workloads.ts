@@ -185,7 +185,7 @@ export async function deleteWorkload(
       }),
     ),
   ]);
-  if (deleted?.meta.changes === 1) return { kind: "deleted" };
+  if (deleted && deleted.meta.changes > 0) return { kind: "deleted" }; // D1 counts the versions that went along
   const pools = await poolsRunning(db, id);
   if (pools.length > 0) return { kind: "in-use", pools: pools.map((pool) => pool.id) };
   const after = await describeWorkload(db, id);
