@@ -39,13 +39,24 @@ export async function readText(request: Request, presence: "required" | "optiona
   return text;
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
+/** A request's whole body, at most 1 MB of it. @throws Problem `payload_too_large` */
+export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   if (Number(request.headers.get("content-length")) > MAX_BYTES) throw tooLarge();
+  const bytes = await collect(request.body, MAX_BYTES);
+  if (bytes === null) throw tooLarge();
+  return bytes;
+}
+
+/** All of a stream; null, and the rest is not read, when it is longer than `max` bytes. */
+export async function collect(
+  stream: ReadableStream<Uint8Array> | null,
+  max: number,
+): Promise<Uint8Array<ArrayBuffer> | null> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of stream ?? []) {
     length += chunk.byteLength;
-    if (length > MAX_BYTES) throw tooLarge(); // leaving the loop cancels the stream
+    if (length > max) return null; // leaving the loop cancels the stream
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(length);
