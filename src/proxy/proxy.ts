@@ -10,7 +10,15 @@ import type { Failure } from "../outcome.ts";
 import { tenantOfLabel } from "../registry/hosts.ts";
 import type { Route } from "../tenant/types.ts";
 import { isUpgrade, toContainer } from "./headers.ts";
-import { type Exposure, encodeRoute, type Refusal, ROUTE_HEADER, verdictOf, withoutVerdict } from "./internal.ts";
+import {
+  type Exposure,
+  encodeRoute,
+  type Refusal,
+  ROUTE_HEADER,
+  UNBOUND,
+  verdictOf,
+  withoutVerdict,
+} from "./internal.ts";
 import { isForeign } from "./origin.ts";
 import { type ReadyRoute, RouteCache } from "./route-cache.ts";
 import { startingPage, startingProblem } from "./starting.ts";
@@ -114,7 +122,7 @@ async function attempt(call: Call, route: ReadyRoute): Promise<Response | Refusa
   const { request, url, tenantId, exposure, requestId } = call;
   const scheme = url.protocol.slice(0, -1);
   const headers = toContainer(request.headers, { tenantId, requestId, exposure, scheme, authorization: "ours" });
-  headers.set(ROUTE_HEADER, encodeRoute({ ...route, tenantId, exposure, forwarded: "no" }));
+  headers.set(ROUTE_HEADER, encodeRoute({ ...route, tenantId, exposure, session: UNBOUND, forwarded: "no" }));
   const init = { method: request.method, headers, body: bodyOf(request), redirect: "manual" as const };
   let response: Response;
   try {
