@@ -1,0 +1,200 @@
+import type { Argument, RouteCommand } from "../command.ts";
+import { wholeNumberOf } from "../parse.ts";
+
+/** What operators register: workloads, pools, and the keys that open the API. */
+
+const WORKLOAD: Argument = { name: "id", kind: "workload" };
+const POOL: Argument = { name: "id", kind: "pool" };
+const KEY: Argument = { name: "id", kind: "key" };
+
+const workloads: readonly RouteCommand[] = [
+  {
+    words: "workloads list",
+    about: "every workload",
+    method: "GET",
+    path: "/api/v1/workloads",
+    columns: [
+      { head: "ID", path: "id" },
+      { head: "IMAGE", path: "image" },
+      { head: "PORT", path: "port" },
+      { head: "START", path: "start" },
+      { head: "STATE", path: "volumes.state.containerPath" },
+      { head: "VERSION", path: "version" },
+      { head: "UPDATED", path: "updatedAt" },
+    ],
+  },
+  { words: "workloads get", about: "one workload", method: "GET", path: "/api/v1/workloads/{id}", args: [WORKLOAD] },
+  {
+    words: "workloads create",
+    about: "register a workload",
+    method: "POST",
+    path: "/api/v1/workloads",
+    options: ["file"],
+    required: ["file"],
+    body: (input) => input.json("file"),
+  },
+  {
+    words: "workloads update",
+    about: "a new version of a workload, for what starts from now on",
+    method: "PUT",
+    path: "/api/v1/workloads/{id}",
+    args: [WORKLOAD],
+    options: ["file", "if-match"],
+    required: ["file"],
+    body: (input) => input.json("file"),
+  },
+  {
+    words: "workloads delete",
+    about: "a workload that no pool uses",
+    method: "DELETE",
+    path: "/api/v1/workloads/{id}",
+    args: [WORKLOAD],
+    options: ["if-match"],
+  },
+];
+
+const pools: readonly RouteCommand[] = [
+  {
+    words: "pools list",
+    about: "every pool with its counts",
+    method: "GET",
+    path: "/api/v1/pools",
+    columns: [
+      { head: "ID", path: "id" },
+      { head: "WORKLOAD", path: "workloadId" },
+      { head: "STATUS", path: "status" },
+      { head: "WARM", path: "warm" },
+      { head: "CLAIMED", path: "claimed" },
+      { head: "STARTING", path: "starting" },
+      { head: "MIN", path: "minSize" },
+      { head: "MAX", path: "maxSize" },
+      { head: "PAUSED", path: "paused" },
+    ],
+  },
+  { words: "pools get", about: "one pool", method: "GET", path: "/api/v1/pools/{id}", args: [POOL] },
+  {
+    words: "pools create",
+    about: "create a pool and start its warm slots",
+    method: "POST",
+    path: "/api/v1/pools",
+    options: ["file"],
+    required: ["file"],
+    body: (input) => input.json("file"),
+  },
+  {
+    words: "pools update",
+    about: "sizes, idle time and tier of a pool",
+    method: "PUT",
+    path: "/api/v1/pools/{id}",
+    args: [POOL],
+    options: ["file", "if-match"],
+    required: ["file"],
+    body: (input) => input.json("file"),
+  },
+  {
+    words: "pools delete",
+    about: "drain a pool and delete it",
+    method: "DELETE",
+    path: "/api/v1/pools/{id}",
+    args: [POOL],
+    options: ["if-match"],
+    waits: true,
+  },
+  {
+    words: "pools scale",
+    about: "how many warm slots a pool keeps",
+    method: "POST",
+    path: "/api/v1/pools/{id}/scale",
+    args: [POOL, { name: "target", kind: "word" }],
+    body: ({ args }) => ({ target: wholeNumberOf(args.target ?? "", "TARGET") }),
+  },
+  {
+    words: "pools pause",
+    about: "stop refilling and shrinking; claims go on",
+    method: "POST",
+    path: "/api/v1/pools/{id}/pause",
+    args: [POOL],
+  },
+  {
+    words: "pools resume",
+    about: "refill and shrink again",
+    method: "POST",
+    path: "/api/v1/pools/{id}/resume",
+    args: [POOL],
+  },
+  {
+    words: "pools breaker-reset",
+    about: "start containers again after failed starts",
+    method: "POST",
+    path: "/api/v1/pools/{id}/breaker/reset",
+    args: [POOL],
+  },
+  {
+    words: "pools containers",
+    about: "the containers of a pool",
+    method: "GET",
+    path: "/api/v1/pools/{id}/containers",
+    args: [POOL],
+    options: ["state"],
+    query: { state: "state" },
+    columns: [
+      { head: "ID", path: "id" },
+      { head: "STATE", path: "state" },
+      { head: "TENANT", path: "tenantId" },
+      { head: "EPOCH", path: "epoch" },
+      { head: "TIER", path: "tier" },
+      { head: "STARTED", path: "startedAt" },
+    ],
+  },
+];
+
+const keys: readonly RouteCommand[] = [
+  {
+    words: "keys list",
+    about: "every key, without the keys themselves",
+    method: "GET",
+    path: "/api/v1/keys",
+    columns: [
+      { head: "ID", path: "id" },
+      { head: "NAME", path: "name" },
+      { head: "ROLE", path: "role" },
+      { head: "TENANT", path: "tenantId" },
+      { head: "EXPIRES", path: "expiresAt" },
+      { head: "LAST USED", path: "lastUsedAt" },
+      { head: "REVOKED", path: "revokedAt" },
+    ],
+  },
+  {
+    words: "keys create",
+    about: "a new key; it is shown once",
+    method: "POST",
+    path: "/api/v1/keys",
+    options: ["name", "role", "tenant", "expires"],
+    required: ["name", "role"],
+    body: (input) => {
+      const [tenantId, expiresAt] = [input.value("tenant"), input.value("expires")];
+      return {
+        name: input.value("name"),
+        role: input.value("role"),
+        ...(tenantId === undefined ? {} : { tenantId }),
+        ...(expiresAt === undefined ? {} : { expiresAt }),
+      };
+    },
+  },
+  {
+    words: "keys rotate",
+    about: "another key in place of this one; it is shown once",
+    method: "POST",
+    path: "/api/v1/keys/{id}/rotate",
+    args: [KEY],
+  },
+  {
+    words: "keys revoke",
+    about: "a key that opens nothing from now on",
+    method: "DELETE",
+    path: "/api/v1/keys/{id}",
+    args: [KEY],
+  },
+];
+
+export const registryCommands: readonly RouteCommand[] = [...workloads, ...pools, ...keys];

@@ -1,0 +1,365 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type OptionName, optionOf } from "../../bin/cli/command.ts";
+import { COMMANDS, isRoute, ROUTES } from "../../bin/cli/commands.ts";
+import { candidates } from "../../bin/cli/complete.ts";
+import type { Io } from "../../bin/cli/io.ts";
+import { run } from "../../bin/cli/run.ts";
+import type { ErrorCode } from "../../src/errors/codes.ts";
+import { problemResponse } from "../../src/errors/problem.ts";
+
+interface Where {
+  readonly env?: Record<string, string>;
+  readonly files?: Record<string, string>;
+  readonly stdin?: string;
+  readonly answer?: (request: Request, body: string) => Response | Promise<Response>;
+}
+
+/** Runs the command as a shell would, in a place of its own. */
+async function cli(
+  line: string,
+  { env = { BOILERHOUSE_KEY: "k-secret" }, files = {}, stdin = "", answer }: Where = {},
+) {
+  const said = { stdout: "", stderr: "" };
+  const sent: { method: string; url: URL; headers: Headers; body: string }[] = [];
+  const io: Io = {
+    env,
+    stdout: (text) => {
+      said.stdout += text;
+    },
+    stderr: (text) => {
+      said.stderr += text;
+    },
+    stdin: async () => stdin,
+    readFile: async (path) => {
+      const text = files[path];
+      if (text === undefined) throw new Error("no such file");
+      return text;
+    },
+    fetch: async (request) => {
+      const body = await request.clone().text();
+      sent.push({ method: request.method, url: new URL(request.url), headers: request.headers, body });
+      return answer ? answer(request, body) : Response.json({});
+    },
+    now: () => 1_800_000_000_000,
+  };
+  const words = line === "" ? [] : line.split(" ");
+  const code = await run(words, io);
+  return { code, ...said, sent };
+}
+
+const refusing = (code: ErrorCode, extra = {}) => ({
+  answer: () => problemResponse({ code, detail: "because", extra }, "r-1"),
+});
+
+describe("a command", () => {
+  it.each(ROUTES)("is a route of the contract: $words", ({ method, path, query, args = [], columns }) => {
+    const { paths } = JSON.parse(readFileSync("docs/openapi.json", "utf8"));
+    const route = paths[path]?.[method.toLowerCase()];
+    expect(route, `${method} ${path}`).toBeDefined();
+    const known = (route.parameters ?? []).map(({ name }: { name: string }) => name);
+    for (const name of Object.values(query ?? {})) expect(known, `?${name} of ${path}`).toContain(name);
+    if (columns && !path.includes("/secrets")) expect(known).toEqual(expect.arrayContaining(["limit", "cursor"]));
+    for (const [, name] of path.matchAll(/\{(\w+)\}/g)) expect(args.map((one) => one.name)).toContain(name);
+  });
+
+  it("prints its answer as JSON and nothing else where a program asked", async () => {
+    const answer = () => Response.json({ id: "demo", warm: 2 });
+    const { code, stdout, stderr, sent } = await cli("pools get demo --json", { answer });
+    expect([code, JSON.parse(stdout), stderr]).toEqual([0, { id: "demo", warm: 2 }, ""]);
+    expect([sent[0]?.method, sent[0]?.url.href]).toEqual(["GET", "http://127.0.0.1:8787/api/v1/pools/demo"]);
+  });
+
+  it("shows people a table, and where a list goes on", async () => {
+    const items = [
+      { id: "demo", workloadId: "sandbox", status: "healthy", warm: 2, paused: false },
+      { id: "a-longer-id" },
+    ];
+    const { stdout, stderr } = await cli("pools list", { answer: () => Response.json({ items, nextCursor: "abc" }) });
+    const [head, first, second] = stdout.split("\n");
+    expect(head?.split(/ +/).slice(0, 4)).toEqual(["ID", "WORKLOAD", "STATUS", "WARM"]);
+    expect(first?.split(/ +/).slice(0, 4)).toEqual(["demo", "sandbox", "healthy", "2"]);
+    expect(second).toMatch(/^a-longer-id {2}- /);
+    expect(stderr).toContain("--cursor abc");
+  });
+
+  it("reads every page with --all, as one list", async () => {
+    const answer = (request: Request) => {
+      const last = new URL(request.url).searchParams.get("cursor") === "next";
+      return Response.json({ items: [{ id: last ? "b" : "a" }], nextCursor: last ? null : "next" });
+    };
+    const { stdout, sent } = await cli("workloads list --all --limit 1 --json", { answer });
+    expect(JSON.parse(stdout)).toEqual({ items: [{ id: "a" }, { id: "b" }], nextCursor: null });
+    expect(sent.map(({ url }) => url.search)).toEqual(["?limit=1", "?limit=1&cursor=next"]);
+  });
+
+  it("shows control characters of an answer instead of sending them to the terminal", async () => {
+    const { stdout } = await cli("pools get demo", { answer: () => Response.json({ id: "\u001b[2Jx\r\ny" }) });
+    expect(stdout).toBe("id  \\u001b[2Jx\\u000d\\u000ay\n");
+  });
+
+  it("sends a file, or standard input for -", async () => {
+    const files = { "pool.json": '{"id":"p"}' };
+    expect((await cli("pools create -f pool.json", { files })).sent[0]?.body).toBe('{"id":"p"}');
+    expect((await cli("pools create -f -", { stdin: '{"id":"q"}' })).sent[0]?.body).toBe('{"id":"q"}');
+  });
+
+  it("updates only the version that it is told", async () => {
+    const files = { f: "{}" };
+    const { sent } = await cli("workloads update demo -f f --if-match 3", { files });
+    expect([sent[0]?.method, sent[0]?.headers.get("if-match")]).toEqual(["PUT", '"3"']);
+  });
+
+  it("makes a claim of its options, and escapes ids", async () => {
+    const files = { "c.json": '{"a":1}', "s.json": '{"K":"v"}' };
+    const { sent } = await cli("claim a/b --pool demo --config c.json --secrets s.json --allow-fresh", { files });
+    expect(sent[0]?.url.pathname).toBe("/api/v1/tenants/a%2Fb/claim");
+    const body = { poolId: "demo", config: { a: 1 }, secrets: { K: "v" }, allowFresh: true };
+    expect(JSON.parse(sent[0]?.body ?? "")).toEqual(body);
+  });
+});
+
+describe("--wait", () => {
+  const operation = { id: "op-1", status: "running", step: "save", kind: "release" };
+
+  it("follows what the API did not wait for to its end", async () => {
+    const answer = (request: Request) =>
+      request.url.includes("/operations/")
+        ? Response.json({ ...operation, status: "succeeded", result: { state: "idle" } })
+        : Response.json({ operation }, { status: 202, headers: { location: "/api/v1/operations/op-1" } });
+    const { code, stdout, sent } = await cli("release alice --wait --timeout 10m --json", { answer });
+    expect([code, JSON.parse(stdout)]).toEqual([0, { state: "idle" }]);
+    expect(sent[0]?.url.search).toBe("?wait=300000ms");
+  });
+
+  it("left out, answers at once and says where it goes on", async () => {
+    const answer = () =>
+      Response.json({ operation }, { status: 202, headers: { location: "/api/v1/operations/op-1" } });
+    const { code, stderr, sent } = await cli("release alice", { answer });
+    expect([code, sent.length, sent[0]?.url.search]).toEqual([0, 1, ""]);
+    expect(stderr).toContain("/api/v1/operations/op-1");
+  });
+
+  it("in vain ends with 6", async () => {
+    const answer = (request: Request) =>
+      Response.json(request.url.includes("/operations/") ? operation : { operation }, {
+        status: request.url.includes("/operations/") ? 200 : 202,
+      });
+    const { code, stderr } = await cli("release alice --wait --timeout 50ms", { answer });
+    expect([code, stderr]).toEqual([6, expect.stringContaining("timed_out")]);
+  });
+});
+
+describe("the exit code", () => {
+  it.each([
+    ["invalid", 1],
+    ["internal", 1],
+    ["not_found", 3],
+    ["unauthenticated", 4],
+    ["forbidden", 4],
+    ["already_exists", 5],
+    ["version_mismatch", 5],
+    ["operation_interrupted", 5],
+    ["deadline_exceeded", 6],
+    ["not_configured", 6],
+  ] as const)("of %s is %i, with the suggestion and the request id on standard error", async (code, exit) => {
+    const ended = await cli("status alice", refusing(code, { errors: [{ pointer: "/x", detail: "is wrong" }] }));
+    expect([ended.code, ended.stdout]).toEqual([exit, ""]);
+    for (const text of [code, "because", "/x: is wrong", "Request r-1"]) expect(ended.stderr).toContain(text);
+  });
+
+  it("with --json comes with the problem document on standard error, and nothing on standard output", async () => {
+    const { stdout, stderr } = await cli("status alice --json", refusing("not_found"));
+    expect([stdout, JSON.parse(stderr)]).toMatchObject(["", { code: "not_found", status: 404, requestId: "r-1" }]);
+  });
+
+  it("of no connection is 7", async () => {
+    const answer = () => Promise.reject(new TypeError("fetch failed"));
+    expect(await cli("status alice", { answer })).toMatchObject({ code: 7, stdout: "" });
+  });
+
+  it.each([
+    "pools nonsense",
+    "pools get",
+    "pools get a b",
+    "pools get a --role admin",
+    "pools get a --nonsense",
+    "pools create",
+    "pools create -f missing.json",
+    "pools create -f bad.json",
+    "pools scale a many",
+    "tenants restart a --scope all",
+    "tenants sync a sideways",
+    "tenants list --limit 1001",
+    "release a --wait --timeout soon",
+    "status a --url not-a-url",
+    "completion fish",
+  ])("of what cannot be done is 2, and nothing is sent: %s", async (line) => {
+    const { code, stdout, stderr, sent } = await cli(line, { files: { "bad.json": "{" } });
+    expect([code, stdout, sent.length]).toEqual([2, "", 0]);
+    expect(stderr.length).toBeGreaterThan(20);
+  });
+});
+
+describe("what cannot be taken back", () => {
+  it("needs --yes, and nothing is sent without it", async () => {
+    const without = await cli("tenants destroy alice");
+    expect([without.code, without.sent.length, without.stderr]).toEqual([2, 0, expect.stringContaining("--yes")]);
+    const { sent } = await cli("tenants destroy alice --yes --delete-data");
+    expect([sent[0]?.url.pathname, sent[0]?.body]).toEqual(["/api/v1/tenants/alice/destroy", '{"deleteData":true}']);
+  });
+});
+
+describe("a secret", () => {
+  it("comes from standard input or a file, without its last newline", async () => {
+    const piped = await cli("tenants secrets put alice API_KEY", { stdin: "s3cret\n" });
+    const filed = await cli("tenants secrets put alice API_KEY --value-file f", { files: { f: "a\nb\r\n" } });
+    expect([piped.sent[0]?.body, filed.sent[0]?.body]).toEqual(['{"value":"s3cret"}', '{"value":"a\\nb"}']);
+    expect(piped.sent[0]?.url.pathname).toBe("/api/v1/tenants/alice/secrets/API_KEY");
+  });
+
+  it("is no argument: neither a value nor a key can be typed", async () => {
+    const value = await cli("tenants secrets put alice API_KEY s3cret");
+    const key = await cli("pools list --key abc");
+    expect([value.code, value.sent.length, key.code, key.sent.length]).toEqual([2, 0, 2, 0]);
+    expect(value.stderr).not.toContain("abc");
+    for (const name of COMMANDS.flatMap((command) => (isRoute(command) ? (command.options ?? []) : []))) {
+      expect(optionOf(name as OptionName).about).not.toMatch(/^the (?:key|secret|value)$/);
+    }
+  });
+});
+
+describe("the key", () => {
+  const bearer = async (line: string, where: Where) => {
+    const { code, sent } = await cli(line, where);
+    return sent[0]?.headers.get("authorization") ?? code;
+  };
+  const files = { ".dev.vars": "# local\nSECRETS_KEY=x\nADMIN_KEY=local-key\n", k: "file-key\n" };
+  const remote = "https://api.example.com";
+
+  it("comes from --key-file, else BOILERHOUSE_KEY, else on localhost from the checkout", async () => {
+    const env = { BOILERHOUSE_KEY: "env-key" };
+    expect(await bearer("pools list --key-file k", { env, files })).toBe("Bearer file-key");
+    expect(await bearer("pools list", { env, files })).toBe("Bearer env-key");
+    expect(await bearer("pools list", { env: {}, files })).toBe("Bearer local-key");
+  });
+
+  it("of a checkout goes to no other machine", async () => {
+    expect(await bearer("pools list", { env: { BOILERHOUSE_URL: remote }, files })).toBe(2);
+    expect(await bearer(`pools list --url ${remote} --key-file k`, { env: {}, files })).toBe("Bearer file-key");
+  });
+
+  it("does not travel in the clear, nor in the URL", async () => {
+    expect(await bearer("pools list --url http://api.example.com --key-file k", { files })).toBe(2);
+    expect(await bearer("pools list --url https://admin:key@api.example.com", { files })).toBe(2);
+  });
+});
+
+describe("doctor", () => {
+  const everyRoute: Record<string, Record<string, object>> = {};
+  for (const { path, method } of ROUTES) everyRoute[path] = { ...everyRoute[path], [method.toLowerCase()]: {} };
+  const well =
+    (over: Record<string, () => Response> = {}) =>
+    (request: Request) => {
+      const { pathname } = new URL(request.url);
+      const date = { date: new Date(1_800_000_000_000).toUTCString() };
+      const answers: Record<string, () => Response> = {
+        "/health": () => Response.json({ status: "ok" }, { headers: date }),
+        "/ready": () => Response.json({ ready: true, runtime: "platform", missing: [] }),
+        "/openapi.json": () => Response.json({ info: { version: "1" }, paths: everyRoute }),
+        "/api/v1/whoami": () => Response.json({ role: "operator", actor: "key:k-1", expiresAt: null }),
+        "/api/v1/pools": () => Response.json({ items: [{ id: "p", warm: 1, minSize: 1, status: "healthy" }] }),
+        ...over,
+      };
+      return answers[pathname]?.() ?? new Response(null, { status: 404 });
+    };
+  const states = (stdout: string) =>
+    Object.fromEntries(
+      JSON.parse(stdout).findings.map((one: { check: string; state: string }) => [one.check, one.state]),
+    );
+
+  it("finds nothing wrong where nothing is", async () => {
+    const { code, stdout } = await cli("doctor --json", { answer: well() });
+    expect([code, states(stdout)]).toEqual([
+      0,
+      { reachable: "ok", clock: "ok", ready: "ok", version: "ok", key: "ok", pools: "ok" },
+    ]);
+    expect(stdout).toContain("role operator");
+  });
+
+  it.each([
+    [
+      "ready",
+      6,
+      { "/ready": () => Response.json({ ready: false, missing: ["ADMIN_KEY"] }, { status: 503 }) },
+      "failed",
+    ],
+    ["key", 4, { "/api/v1/whoami": () => problemResponse({ code: "unauthenticated", detail: "no" }, "r") }, "failed"],
+    [
+      "clock",
+      1,
+      { "/health": () => Response.json({}, { headers: { date: "Thu, 01 Jan 2026 00:00:00 GMT" } }) },
+      "failed",
+    ],
+    ["clock", 0, { "/health": () => Response.json({}) }, "unknown"],
+    ["version", 0, { "/openapi.json": () => Response.json({ paths: {} }) }, "warning"],
+    ["pools", 0, { "/api/v1/pools": () => Response.json({ items: [] }) }, "warning"],
+    ["pools", 0, { "/api/v1/pools": () => problemResponse({ code: "forbidden", detail: "no" }, "r") }, "unknown"],
+  ])("names what is wrong with %s, and ends with %i", async (check, exit, over, state) => {
+    const { code, stdout } = await cli("doctor --json", { answer: well(over) });
+    expect([code, states(stdout)[check]]).toEqual([exit, state]);
+  });
+
+  it("without a connection ends with 7 and asks nothing else", async () => {
+    const answer = () => Promise.reject(new TypeError("fetch failed"));
+    const { code, stdout, sent } = await cli("doctor", { answer });
+    expect([code, sent.length]).toEqual([7, 1]);
+    expect(stdout).toContain("✗ reachable");
+  });
+});
+
+describe("completion", () => {
+  it("offers the words that lead to a command, then its options and the values that they may have", () => {
+    const words = (...line: string[]) => {
+      const found = candidates(line);
+      return found.kind === "words" ? found.words : found;
+    };
+    expect(words("")).toEqual(expect.arrayContaining(["pools", "tenants", "claim", "doctor"]));
+    expect(words("tenants", "config", "")).toEqual(["get", "set", "versions", "rollback"]);
+    expect(words("tenants", "restart", "alice", "--scope", "")).toEqual(["process", "container", "image"]);
+    expect(words("tenants", "sync", "alice", "")).toEqual(["outward", "inward", "both"]);
+    expect(words("release", "alice", "--")).toEqual(expect.arrayContaining(["--wait", "--no-sync"]));
+    expect(words("pools", "get", "")).toEqual({ kind: "ids", of: "pool" });
+    expect(words("claim", "alice", "--pool", "")).toEqual({ kind: "ids", of: "pool" });
+    expect(words("pools", "create", "-f", "")).toEqual({ kind: "unknown" });
+  });
+
+  it("asks the API for ids, and offers those that begin like the word", async () => {
+    const answer = () => Response.json({ items: [{ tenantId: "alice" }, { tenantId: "bob" }], nextCursor: null });
+    const { code, stdout, sent } = await cli("__complete status a", { answer });
+    expect([code, stdout]).toEqual([0, "alice\n"]);
+    expect(sent[0]?.url.pathname + (sent[0]?.url.search ?? "")).toBe("/api/v1/tenants?limit=200&q=a");
+  });
+
+  it("is silent where there is nothing to offer: no key, no connection, no right", async () => {
+    const silent = { code: 0, stdout: "", stderr: "" };
+    expect(await cli("__complete pools get x", { env: {} })).toMatchObject(silent);
+    expect(await cli("__complete pools get x", { answer: () => Promise.reject(new Error("gone")) })).toMatchObject(
+      silent,
+    );
+    expect(await cli("__complete pools get x", refusing("forbidden"))).toMatchObject(silent);
+  });
+
+  it.each(["bash", "zsh"])("prints a script for %s that asks the command itself", async (shell) => {
+    const { code, stdout } = await cli(`completion ${shell}`);
+    expect([code, stdout]).toEqual([0, expect.stringContaining("__complete")]);
+  });
+});
+
+it("explains itself: every command has a help with its options", async () => {
+  expect((await cli("")).stdout).toContain("Exit:");
+  for (const { words } of COMMANDS) {
+    const { code, stdout } = await cli(`${words} --help`);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(words)]);
+  }
+});
