@@ -2,9 +2,11 @@ import { HTTPException } from "hono/http-exception";
 import { authenticate } from "./auth/authenticate.ts";
 import { configOf } from "./config.ts";
 import { failureOf, notConfigured, Problem, problemResponse } from "./errors/problem.ts";
+import { audit } from "./http/audit.ts";
 import { containers } from "./http/containers.ts";
 import { resource } from "./http/context.ts";
 import { docs } from "./http/docs.ts";
+import { events } from "./http/events.ts";
 import { healthRoutes } from "./http/health.ts";
 import { allowedMethods } from "./http/methods.ts";
 import { operations } from "./http/operations.ts";
@@ -48,6 +50,8 @@ app.route("/", pools);
 app.route("/", tenants);
 app.route("/", operations);
 app.route("/", containers);
+app.route("/", audit);
+app.route("/", events);
 
 app.notFound((c) => {
   const allowed = allowedMethods(app.routes, c.req.path);

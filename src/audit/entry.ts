@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { By } from "../auth/principal.ts";
+import { redactValue } from "../secrets/redact.ts";
 
 /** One change of state or one action, as it is recorded for good (P-AUDIT). Nothing in it is secret. */
 export interface AuditEntry {
@@ -45,8 +46,8 @@ export const audited = (
   result: "ok",
   before: null,
   after: null,
-  detail: {},
   ...more,
+  detail: redactValue(more.detail ?? {}) as Record<string, unknown>,
 });
 
 /** Puts an entry at the end of a chain. Pure. */
@@ -54,11 +55,11 @@ export function chained(entry: AuditEntry, seq: number, prev: string): ChainedEn
   return { ...entry, seq, prev, hash: hashOf({ ...entry, seq, prev }) };
 }
 
-/** The first entry of a chain that is not what its hash or its predecessor says; null when all are. Pure. */
+/** The first place of a chain where there is not what its hash and its predecessor say; null when it holds. Pure. */
 export function brokenAt(entries: readonly ChainedEntry[], start = { seq: 0, hash: CHAIN_START }): number | null {
   let { seq, hash } = start;
   for (const { hash: claimed, ...entry } of entries) {
-    if (entry.seq !== seq + 1 || entry.prev !== hash || hashOf(entry) !== claimed) return entry.seq;
+    if (entry.seq !== seq + 1 || entry.prev !== hash || hashOf(entry) !== claimed) return seq + 1;
     seq = entry.seq;
     hash = claimed;
   }

@@ -54,7 +54,7 @@ function copy(value: unknown, name: string, depth: number, above: Set<object>): 
 
 function copyObject(value: object, name: string, depth: number, above: Set<object>): unknown {
   if (value instanceof Secret) return value.toJSON();
-  if (SECRETS_NAME.test(name)) return REDACTED;
+  if (SECRETS_NAME.test(name) && !Array.isArray(value)) return REDACTED;
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
   if (above.has(value)) return "[circular]";
