@@ -15,7 +15,7 @@ import { provision } from "./provision.ts";
 import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
 import { type BootRecord, newBoot } from "./record.ts";
 import { saveState } from "./save.ts";
-import { type Started, startContainer, workloadReady } from "./start.ts";
+import { restartWorkload, type Started, startContainer, startWorkload } from "./start.ts";
 import type {
   Assigned,
   Assignment,
@@ -126,7 +126,10 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (stale) return stale;
     const boot = this.#boot;
     if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
-    if (this.#state !== "saving") return failed("invalid_transition", "Admission is open; quiesce first.");
+    const wanted: InstanceState = request.live ? "assigned" : "saving";
+    if (this.#state !== wanted) {
+      return failed("invalid_transition", `The container is ${this.#state}; this save needs it ${wanted}.`);
+    }
     if (boot.plan.workload.volumes.state === undefined) return done(null);
     const { epoch, saveId } = request;
     const before = this.#saving;
@@ -153,13 +156,21 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     // Fenced off, a save under way cannot commit any more, but it may still stop what is started now.
     if (this.#saving) await within(SAVE_PATIENCE_MS, "save", this.#saving.outcome).catch(() => {});
     if (this.#saving) return failed("operation_interrupted", "A save of this container has not ended yet.");
-    const inside = new Inside(this.#runtime, boot);
-    const started = await inside.control.start();
+    const started = await startWorkload(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs);
     if (!started.ok) return started;
-    const ready = await workloadReady(inside, boot.plan.startTimeoutMs);
-    if (!ready.ok) return ready;
     this.#move("reopen");
     return done(null);
+  }
+
+  async restart(epoch: Epoch): Promise<Outcome<null>> {
+    await this.#settle();
+    const stale = this.#notCurrent(epoch);
+    if (stale) return stale;
+    const boot = this.#boot;
+    if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
+    if (this.#state !== "assigned") return failed("invalid_transition", `The container is ${this.#state}.`);
+    this.#open.closeSockets();
+    return restartWorkload(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs);
   }
 
   async observe(): Promise<Observation> {

@@ -7,9 +7,13 @@ import type { Saved, SaveRequest } from "./types.ts";
 /** How long a workload may take to stop before it is killed. */
 const STOP_GRACE_MS = 10_000;
 
+/** A running workload writes while it is saved: what arrived torn is sent again this often. */
+const LIVE_ATTEMPTS = 4;
+
 /**
- * Saves a stopped workload's state volume as one generation: stop → list → open → send → commit. What was sent without a
- * commit is never visible. The save id makes every step repeatable.
+ * Saves a state volume as one generation: stop → list → open → send → commit. What was sent without a commit is never
+ * visible. The save id makes every step repeatable. A live save leaves the workload running, and what it commits is still
+ * exactly what one listing said: a file that changed since is noticed by the Vault (or by rclone), and all is done again.
  */
 export async function saveState(
   inside: Inside,
@@ -17,13 +21,25 @@ export async function saveState(
   ref: SaveRef,
   request: SaveRequest,
 ): Promise<Outcome<Saved>> {
+  if (!request.live) return saveOnce(inside, vault, ref, request);
+  const deadline = Date.now() + request.timeoutMs;
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await saveOnce(inside, vault, ref, { ...request, timeoutMs: Math.max(1, deadline - Date.now()) });
+    const isTorn = !outcome.ok && outcome.failure.code === "save_failed";
+    if (!isTorn || attempt === LIVE_ATTEMPTS || Date.now() >= deadline) return outcome;
+  }
+}
+
+async function saveOnce(inside: Inside, vault: VaultApi, ref: SaveRef, request: SaveRequest): Promise<Outcome<Saved>> {
   const deadline = Date.now() + request.timeoutMs;
   const left = () => Math.max(1, deadline - Date.now());
   const timings: Record<string, number> = {};
   const lap = stopwatch();
-  const stopped = await inside.control.stop(STOP_GRACE_MS);
-  if (!stopped.ok) return stopped;
-  timings.stop = lap();
+  if (!request.live) {
+    const stopped = await inside.control.stop(STOP_GRACE_MS);
+    if (!stopped.ok) return stopped;
+    timings.stop = lap();
+  }
   const manifest = await inside.control.manifest(left());
   if (!manifest.ok) return manifest;
   timings.list = lap();

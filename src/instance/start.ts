@@ -38,6 +38,21 @@ export function workloadReady({ runtime, boot }: Inside, timeoutMs: number): Pro
   return until(runtime, "ready", timeoutMs, () => answers(runtime, port, readiness?.path));
 }
 
+/** Starts a workload that was stopped, and waits until it is ready. */
+export async function startWorkload(inside: Inside, timeoutMs: number): Promise<Outcome<null>> {
+  const started = await inside.control.start();
+  return started.ok ? workloadReady(inside, timeoutMs) : started;
+}
+
+/** How long a workload may take to stop before it is killed. */
+const STOP_GRACE_MS = 10_000;
+
+/** Asked for again, it restarts again: harmless, but for the time. */
+export async function restartWorkload(inside: Inside, timeoutMs: number): Promise<Outcome<null>> {
+  const stopped = await inside.control.stop(STOP_GRACE_MS);
+  return stopped.ok ? startWorkload(inside, timeoutMs) : stopped;
+}
+
 function startFailure(error: unknown): Failure {
   const full = error instanceof RuntimeError && (error.code === "capacity" || error.code === "rate_limited");
   if (full) return failed("capacity_exhausted", error.message, { retryAfterMs: 30_000 }).failure;

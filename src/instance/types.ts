@@ -43,6 +43,8 @@ export interface SaveRequest {
   saveId: string;
   force: boolean;
   timeoutMs: number;
+  /** While the workload runs and is served: nothing is stopped. */
+  live?: true;
 }
 /** What was saved, and the milliseconds of every step: stop, list, open, send, commit. */
 export interface Saved extends Committed {
@@ -77,6 +79,8 @@ export interface InstanceApi {
   save(request: SaveRequest): Promise<SaveOutcome>;
   /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. May be asked for again. */
   resume(epoch: Epoch): Promise<Outcome<null>>;
+  /** Stops the workload and starts it again, on what its container holds; it is not served in between. */
+  restart(epoch: Epoch): Promise<Outcome<null>>;
   observe(): Promise<Observation>;
   /** Closes (4401) the sockets of sessions whose token version is lower, those included that are just being opened. */
   revoke(minVersion: number): Promise<void>;

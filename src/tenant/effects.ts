@@ -2,15 +2,18 @@ import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
 import type { Assignment } from "../instance/types.ts";
-import type { Failure, Outcome } from "../outcome.ts";
+import { done, type Failure, type Outcome } from "../outcome.ts";
+import { gatewayGrant } from "../sessions/gateway-token.ts";
 import { claimEnvironment } from "./environment.ts";
 import type { Step, StepResult, TenantEvent } from "./events.ts";
-import type { TenantRecord } from "./record.ts";
-import { unseal } from "./seal.ts";
+import { type TenantRecord, versionsOf } from "./record.ts";
+import { openAll } from "./secrets.ts";
 
 /** How long a start waits for the tenant's previous container to be gone; after that the vault's fence protects it. */
 const RETIRE_PATIENCE_MS = 2_000;
 const OBSERVE_MS = 5_000;
+/** For as much as fits; what is left is erased when it is asked for again. */
+const ERASE_MS = 60_000;
 const QUIESCE_MS = 10_000;
 /** What an RPC may take beyond the deadline that the callee keeps itself. */
 const GRACE_MS = 5_000;
@@ -32,6 +35,27 @@ export class Effects {
         return { operationId: step.operationId, ...(await this.#lease(step, record)) };
       case "assign":
         return { operationId: step.operationId, ...(await this.#assign(step, record)) };
+      case "erase": {
+        const outcome = await this.#call(ERASE_MS, "erase", () =>
+          vaultOf(this.#env, record.tenantId).erase(step.epoch),
+        );
+        return { type: "erased", failure: outcome.ok ? null : outcome.failure };
+      }
+      case "settle":
+        return { type: "settled" };
+      case "revoke":
+        await this.#call(OBSERVE_MS, "revoke", async () => {
+          await instanceOf(this.#env, step.containerId).revoke(step.tokenVersion);
+          return done(null);
+        });
+        return null; // sockets that are missed end with their session
+      case "restart": {
+        const { startMs } = configOf(this.#env).deadlines;
+        const outcome = await this.#call(startMs + GRACE_MS, "restart", () =>
+          instanceOf(this.#env, step.containerId).restart(step.epoch),
+        );
+        return { operationId: step.operationId, type: "restarted", failure: outcome.ok ? null : outcome.failure };
+      }
       case "resume": {
         const { startMs } = configOf(this.#env).deadlines;
         const outcome = await this.#call(startMs + GRACE_MS, "resume", () =>
@@ -49,8 +73,9 @@ export class Effects {
       case "save": {
         const { saveMs: timeoutMs } = configOf(this.#env).deadlines;
         const { epoch, saveId, force } = step;
+        const request = { epoch, saveId, force, timeoutMs, ...(step.live ? { live: true as const } : {}) };
         const outcome = await this.#call(timeoutMs + GRACE_MS, "save", () =>
-          instanceOf(this.#env, step.containerId).save({ epoch, saveId, force, timeoutMs }),
+          instanceOf(this.#env, step.containerId).save(request),
         );
         return { operationId: step.operationId, type: "saved", outcome };
       }
@@ -73,7 +98,13 @@ export class Effects {
 
   async #lease(step: Extract<Step, { do: "lease" }>, record: TenantRecord): Promise<StepResult> {
     const { startMs } = configOf(this.#env).deadlines;
-    const request = { tenantId: record.tenantId, epoch: step.epoch };
+    const restart = record.operation?.restart;
+    const request = {
+      tenantId: record.tenantId,
+      epoch: step.epoch,
+      ...(record.tier === null ? {} : { tier: record.tier }),
+      ...(restart?.scope === "image" ? { minWorkloadVersion: restart.minWorkloadVersion } : {}),
+    };
     const outcome = await this.#call(startMs + GRACE_MS, "lease", () => poolOf(this.#env, step.poolId).lease(request));
     return outcome.ok
       ? { type: "leased", lease: outcome.value }
@@ -97,20 +128,21 @@ export class Effects {
     );
     if (!outcome.ok) return { type: "start_failed", failure: outcome.failure, lease };
     const timings = { lease: leasedAt - started, ...outcome.value.timings, total: Date.now() - started };
-    return { type: "assigned", lease, assigned: outcome.value, fingerprint: record.delivery.fingerprint, timings };
+    return { type: "assigned", lease, assigned: outcome.value, fingerprint: versionsOf(record), timings };
   }
 
   async #assignment(step: Extract<Step, { do: "assign" }>, record: TenantRecord): Promise<Assignment> {
     const { delivery, tenantId, poolId } = record;
-    const { deadlines, secretsKey } = configOf(this.#env);
+    const config = configOf(this.#env);
+    const { deadlines } = config;
     const { workload, containerId } = step.lease;
-    const secrets =
-      delivery.sealedSecrets && secretsKey ? await unseal(secretsKey, tenantId, delivery.sealedSecrets) : undefined;
+    const gateway = gatewayGrant(config, step.epoch, record.tokenVersion);
+    const secrets = record.secrets ? await openAll(config, tenantId, record.secrets) : undefined;
     return {
       tenantId,
       epoch: step.epoch,
       ...(delivery.config === undefined ? {} : { config: delivery.config }),
-      ...(secrets ? { secrets } : {}),
+      ...(secrets && Object.keys(secrets).length > 0 ? { secrets } : {}),
       environment: claimEnvironment(workload, {
         tenantId,
         poolId: poolId ?? "",
@@ -119,6 +151,7 @@ export class Effects {
         publicUrl: delivery.publicUrl ?? "",
         config: delivery.config,
       }),
+      ...(gateway ? { gateway } : {}),
       fresh: step.fresh,
       restoreTimeoutMs: deadlines.restoreMs,
       startTimeoutMs: deadlines.startMs,

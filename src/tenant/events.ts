@@ -1,11 +1,14 @@
+import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, Generation, PoolId } from "../ids.ts";
 import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
+import type { Tier } from "../runtime/port.ts";
 import type { Committed } from "../vault/types.ts";
 import type { Given } from "./delivery.ts";
 import type { TenantRecord } from "./record.ts";
-import type { OperationView, ReleaseRequest } from "./types.ts";
+import type { SealedSecrets } from "./secrets.ts";
+import type { Action, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
 export interface Fresh {
@@ -23,6 +26,8 @@ export interface Limits {
 export type TenantEvent =
   | { type: "claim"; poolId: PoolId | null; delivery: Given | null; allowFresh: boolean }
   | { type: "release"; request: ReleaseRequest }
+  | { type: "act"; action: PlannedAction; by: By }
+  | { type: "change"; change: PlannedChange; ifMatch: number | null }
   | { type: "wake" }
   /** The container of this assignment is certainly gone. */
   | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
@@ -30,14 +35,31 @@ export type TenantEvent =
   | { type: "tick"; running: boolean }
   | { type: "observed"; containerId: ContainerId; observation: Observation }
   | { type: "retired"; containerId: ContainerId }
+  | { type: "settled" }
+  /** The Vault holds nothing of the tenant any more. */
+  | { type: "erased"; failure: Failure | null }
   /** What a step of an operation came to. */
   | ({ operationId: string } & StepResult);
+
+/** An action with what the shell looked up for it: the version of the workload that a restart of the image is to reach. */
+export type PlannedAction = Action & { minWorkloadVersion?: number };
+
+/** A change with what the shell prepared: secrets sealed, an earlier config read. */
+export type PlannedChange =
+  | { kind: "tier"; tier: Tier | null }
+  | { kind: "lifecycle"; lifecycle: Lifecycle }
+  | { kind: "config"; config: unknown; rolledBackTo?: number }
+  /** `before`: the version that these were made from, when they were made by changing one of them. */
+  | { kind: "secrets"; sealed: SealedSecrets; before?: number }
+  | { kind: "revoke-tokens" }
+  | { kind: "rewrap"; key: SealedSecrets["key"]; before: number };
 
 export type StepResult =
   | { type: "leased"; lease: Lease }
   | { type: "assigned"; lease: Lease; assigned: Assigned; fingerprint: string; timings: Record<string, number> }
   | { type: "start_failed"; failure: Failure; lease: Lease | null }
   | { type: "resumed"; failure: Failure | null }
+  | { type: "restarted"; failure: Failure | null }
   | { type: "quiesced"; busy: boolean; failure: Failure | null }
   | { type: "saved"; outcome: SaveOutcome }
   | { type: "promoted"; committed: Committed | null; failure: Failure | null };
@@ -46,13 +68,27 @@ export type StepResult =
 export type Step =
   | { do: "lease"; operationId: string; poolId: PoolId; epoch: Epoch }
   | { do: "assign"; operationId: string; lease: Lease; epoch: Epoch; fresh: boolean }
+  | { do: "restart"; operationId: string; containerId: ContainerId; epoch: Epoch }
   | { do: "resume"; operationId: string; containerId: ContainerId; epoch: Epoch }
   | { do: "quiesce"; operationId: string; containerId: ContainerId; epoch: Epoch; idleSince?: number }
-  | { do: "save"; operationId: string; containerId: ContainerId; epoch: Epoch; saveId: string; force: boolean }
+  | {
+      do: "save";
+      operationId: string;
+      containerId: ContainerId;
+      epoch: Epoch;
+      saveId: string;
+      force: boolean;
+      live?: true;
+    }
   /** Without a `generation`: the latest that a guard refused. */
   | { do: "promote"; operationId: string; epoch: Epoch; generation?: Generation }
   | { do: "retire"; containerId: ContainerId; poolId: PoolId; reason: string }
-  | { do: "observe"; containerId: ContainerId };
+  | { do: "observe"; containerId: ContainerId }
+  | { do: "erase"; epoch: Epoch }
+  /** Nothing but a look at whether everything has ended. */
+  | { do: "settle" }
+  /** Sockets of sessions of lower token versions are closed. */
+  | { do: "revoke"; containerId: ContainerId; tokenVersion: number };
 
 /** One line of the tenant's history, written with the change itself (P-AUDIT). */
 export interface JournalEntry {
@@ -65,4 +101,11 @@ export type Plan =
   /** Another operation decides first. `again`: this event is to be planned anew when it ended. */
   | { kind: "wait"; operationId: string; again: boolean }
   /** `record` is what to store; the same object as before means that nothing durable changed. */
-  | { kind: "go"; record: TenantRecord; steps: Step[]; ended?: OperationView; journal: JournalEntry[] };
+  | {
+      kind: "go";
+      record: TenantRecord;
+      steps: Step[];
+      ended?: OperationView;
+      journal: JournalEntry[];
+      newConfig?: { version: number; config: unknown };
+    };

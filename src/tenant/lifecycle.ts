@@ -14,24 +14,30 @@ export type TenantTransition =
   | "sleep"
   | "slept"
   | "called_off" // activity during a sleep
+  | "restart" // saved, and on into a fresh container
+  | "saved" // … the first half of that
+  | "suspended" // by an operator: nothing starts it
+  | "resumed_idle"
+  | "resumed_asleep"
   | "lost" // the container is certainly gone
   | "destroy"
   | "destroyed";
 
 /** The whole lifecycle (design §3). What is not here is an `invalid_transition`. */
 const table: { readonly [State in TenantState]: { readonly [T in TenantTransition]?: TenantState } } = {
-  idle: { claim: "claiming", destroy: "destroying" },
+  idle: { claim: "claiming", suspended: "suspended", destroy: "destroying" },
   claiming: { assigned: "active", refused: "idle", failed: "error", destroy: "destroying" },
-  active: { release: "releasing", sleep: "sleeping", lost: "recovering", destroy: "destroying" },
-  saving: { destroy: "destroying" },
+  active: { release: "releasing", sleep: "sleeping", restart: "saving", lost: "recovering", destroy: "destroying" },
+  saving: { saved: "waking", save_failed: "release_failed", destroy: "destroying" },
   sleeping: {
     slept: "asleep",
+    suspended: "suspended",
     called_off: "active",
     save_failed: "release_failed",
     lost: "recovering",
     destroy: "destroying",
   },
-  asleep: { claim: "waking", wake: "waking", release: "releasing", destroy: "destroying" },
+  asleep: { claim: "waking", wake: "waking", release: "releasing", suspended: "suspended", destroy: "destroying" },
   waking: { assigned: "active", refused: "asleep", failed: "error", destroy: "destroying" },
   recovering: { assigned: "active", refused: "error", failed: "error", destroy: "destroying" },
   releasing: { released: "idle", save_failed: "release_failed", lost: "idle", destroy: "destroying" },
@@ -39,14 +45,16 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     resume: "active",
     release: "releasing",
     sleep: "sleeping",
+    restart: "saving",
     lost: "idle",
     released: "idle",
     destroy: "destroying",
   },
-  error: { claim: "claiming", release: "releasing", destroy: "destroying" },
-  suspended: { destroy: "destroying" },
+  error: { claim: "claiming", release: "releasing", suspended: "suspended", destroy: "destroying" },
+  suspended: { resumed_idle: "idle", resumed_asleep: "asleep", destroy: "destroying" },
   destroying: { destroy: "destroying", destroyed: "destroyed" },
-  destroyed: {},
+  /** Claimed again: with what was kept, or from nothing. */
+  destroyed: { claim: "claiming" },
 };
 
 /** The state after an event; null where the event is illegal. Total. */
@@ -57,6 +65,7 @@ export const TRANSITIONAL: readonly TenantState[] = [
   "claiming",
   "waking",
   "recovering",
+  "saving",
   "sleeping",
   "releasing",
   "destroying",

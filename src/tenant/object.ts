@@ -1,65 +1,143 @@
 import { DurableObject } from "cloudflare:workers";
+import { ownHead } from "../audit/owner.ts";
+import type { OwnHead } from "../audit/verify.ts";
+import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
-import { DeadlineError, within } from "../durable/deadline.ts";
+import { commit } from "../durable/commit.ts";
+import { Outbox } from "../durable/outbox.ts";
+import { poolOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import { rewrapped } from "../secrets/envelope.ts";
+import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
 import type { Given } from "./delivery.ts";
-import { Effects } from "./effects.ts";
-import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
-import { operationId } from "./operation-id.ts";
-import { nextAlarm, plan } from "./plan.ts";
+import type { PlannedAction, PlannedChange } from "./events.ts";
+import { Machine } from "./machine.ts";
 import { releaseAnswer } from "./plan-save.ts";
-import { claimAnswer } from "./plan-start.ts";
+import { actionAnswer, claimAnswer } from "./plan-start.ts";
 import { view } from "./planning.ts";
-import { newTenant, type TenantRecord } from "./record.ts";
-import { fingerprint, seal } from "./seal.ts";
-import { statusOf } from "./status.ts";
+import { deliver, projected } from "./projection.ts";
+import type { TenantRecord } from "./record.ts";
+import { routeOf } from "./route.ts";
+import { openAll, sealAll } from "./secrets.ts";
+import { settingsOf, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
 import type {
+  Action,
+  ActionAnswer,
+  Admission,
   Awaited,
+  Change,
   ClaimAnswer,
   ClaimRequest,
-  OperationKind,
+  ConfigVersion,
   OperationView,
   ReleaseAnswer,
   ReleaseRequest,
   Route,
   Served,
+  Settings,
+  TenantAccess,
   TenantApi,
   TenantStatus,
 } from "./types.ts";
 
+/** How often a change that was made from a version of the secrets is made again from the next one. */
+const CHANGE_ATTEMPTS = 3;
+
 /** One tenant's lifecycle. Single writer of everything in `store.ts`; every effect carries the epoch that it acts for. */
 export class Tenant extends DurableObject<Env> implements TenantApi {
   readonly #store = new TenantStore(this.ctx.storage);
-  readonly #effects = new Effects(this.env);
-  /** Operations that this object is performing, by id; each resolves when the operation ended. */
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #outbox = new Outbox(
+    (work) => this.ctx.waitUntil(work),
+    () => deliver(this.env.DB, this.#store, Date.now()),
+  );
+  readonly #machine = new Machine(this.ctx, this.env, this.#store, () => this.#outbox.soon());
+  readonly #admissions = new Admissions(this.ctx.storage.sql);
 
-  async claim(request: ClaimRequest, waitMs: number): Promise<Outcome<Awaited<ClaimAnswer>>> {
-    const given = request.config !== undefined || request.secrets !== undefined || request.publicUrl !== undefined;
+  async claim(request: ClaimRequest, waitMs: number, by: By): Promise<Outcome<Awaited<ClaimAnswer>>> {
+    const { config, secrets, publicUrl } = request;
+    const given = config !== undefined || secrets !== undefined || publicUrl !== undefined;
     const delivery = given ? await this.#given(request) : null;
-    await this.#look(); // an existing claim is an answer about a container that is there
-    const event: TenantEvent = {
-      type: "claim",
+    await this.#machine.look(); // an existing claim is an answer about a container that is there
+    const event = {
+      type: "claim" as const,
       poolId: request.poolId ?? null,
       delivery,
       allowFresh: request.allowFresh === true,
     };
-    return this.#ask(request.tenantId, event, waitMs, (record) =>
+    return this.#machine.ask(request.tenantId, event, by, waitMs, (record) =>
       record.held ? claimAnswer(record, record.held, "existing") : null,
     );
   }
 
-  async release(tenantId: TenantId, request: ReleaseRequest, waitMs: number): Promise<Outcome<Awaited<ReleaseAnswer>>> {
+  async release(
+    tenantId: TenantId,
+    request: ReleaseRequest,
+    waitMs: number,
+    by: By,
+  ): Promise<Outcome<Awaited<ReleaseAnswer>>> {
     if (!this.#store.load()) return neverSeen(tenantId);
-    return this.#ask(tenantId, { type: "release", request }, waitMs, (record) => releaseAnswer(record, null));
+    return this.#machine.ask(tenantId, { type: "release", request }, by, waitMs, (record) =>
+      releaseAnswer(record, null),
+    );
+  }
+
+  async act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>> {
+    const record = this.#store.load();
+    if (!record) return neverSeen(tenantId);
+    const planned = await this.#preparedAction(record, action);
+    if (!planned.ok) return planned;
+    const event = { type: "act" as const, action: planned.value, by };
+    return this.#machine.ask(tenantId, event, by, waitMs, (after) => actionAnswer(after, null));
+  }
+
+  async change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>> {
+    for (let attempt = 1; ; attempt += 1) {
+      const record = this.#store.load();
+      if (!record) return neverSeen(tenantId);
+      const prepared = await this.#prepared(record, change);
+      if (!prepared.ok) return prepared;
+      const { planned } = this.#machine.take({ type: "change", change: prepared.value, ifMatch }, null, by);
+      if (planned.kind === "go") return this.settings(tenantId);
+      if (planned.kind === "wait") return failed("internal", "A change waits for nothing.");
+      const isStale = planned.failure.code === "version_mismatch" && ifMatch === null;
+      if (!isStale || attempt === CHANGE_ATTEMPTS) return { ok: false, failure: planned.failure };
+    }
+  }
+
+  async settings(tenantId: TenantId): Promise<Outcome<Settings>> {
+    const record = this.#store.load();
+    if (!record) return neverSeen(tenantId);
+    const [latest] = record.delivery.configVersion === 0 ? [] : this.#store.configs();
+    return done(settingsOf(record, latest ?? null));
+  }
+
+  async configs(tenantId: TenantId): Promise<Outcome<ConfigVersion[]>> {
+    return this.#store.load() ? done(this.#store.configs()) : neverSeen(tenantId);
+  }
+
+  async access(): Promise<TenantAccess | null> {
+    const record = this.#store.load();
+    return record && { tokenVersion: record.tokenVersion, suspended: record.state === "suspended" };
+  }
+
+  async admit(kind: AdmissionKind, admission: Admission, ttlMs: number): Promise<Outcome<{ secret: string }>> {
+    const record = this.#store.load();
+    if (!record) return failed("not_found", "There is no such tenant.");
+    const random = crypto.getRandomValues(new Uint8Array(ADMISSION_SECRET_BYTES));
+    return this.#inOneCommit(() => this.#admissions.issue(kind, admission, ttlMs, Date.now(), random));
+  }
+
+  async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
+    if (!this.#store.load()) return null;
+    return this.#inOneCommit(() => this.#admissions.redeem(kind, secret, Date.now()));
   }
 
   async status(tenantId: TenantId): Promise<Outcome<TenantStatus>> {
     const record = this.#store.load();
     if (!record) return neverSeen(tenantId);
-    this.#rearm(record);
+    this.#machine.rearm(record);
     return done(statusOf(record));
   }
 
@@ -79,13 +157,15 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   ): Promise<Route> {
     const record = this.#store.load();
     if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
-    if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) await this.#look();
+    if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) {
+      await this.#machine.look();
+    }
     const deadline = Date.now() + waitMs;
     for (;;) {
       const route = routeOf(this.#store.load() ?? record);
       if (route !== "pending") return route;
       const left = deadline - Date.now();
-      const answer = left > 0 ? await this.#ask(tenantId, { type: "wake" }, left, () => ({})) : null;
+      const answer = left > 0 ? await this.#machine.ask(tenantId, { type: "wake" }, SYSTEM, left, () => ({})) : null;
       if (answer && !answer.ok) return { kind: "failed", failure: answer.failure };
       if (answer?.value.kind !== "done") return this.#starting();
     }
@@ -98,189 +178,98 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return record.operation !== null && record.epoch === epoch ? null : false;
   }
 
-  /* STUBS-BEGIN: replaced by the session that commits this */
-  async act(): Promise<never> {
-    throw new Error("soon");
-  }
-  async change(): Promise<never> {
-    throw new Error("soon");
-  }
-  async settings(): Promise<never> {
-    throw new Error("soon");
-  }
-  async configs(): Promise<never> {
-    throw new Error("soon");
-  }
-  async access(): Promise<never> {
-    throw new Error("soon");
-  }
-  async admit(): Promise<never> {
-    throw new Error("soon");
-  }
-  async redeem(): Promise<never> {
-    throw new Error("soon");
-  }
-  async project(): Promise<never> {
-    throw new Error("soon");
-  }
-  async rewrap(): Promise<never> {
-    throw new Error("soon");
-  }
-  /* STUBS-END */
-
   async servedBy(containerId: ContainerId): Promise<Served | null> {
     const record = this.#store.load();
     if (record?.held?.containerId !== containerId) return null;
     return { epoch: record.held.epoch, admission: record.state === "active" ? "open" : "closed" };
   }
 
+  async project(): Promise<Outcome<null>> {
+    const record = this.#store.load();
+    if (!record) return failed("not_found", "There is no such tenant.");
+    while ((await deliver(this.env.DB, this.#store, Date.now())) === "more");
+    await projected(this.env.DB, record, this.#store.journal.head().seq, Date.now()).run();
+    return done(null);
+  }
+
+  async chain(): Promise<OwnHead> {
+    return ownHead(this.ctx.storage.sql);
+  }
+
+  async rewrap(): Promise<Outcome<{ rewrapped: boolean }>> {
+    const record = this.#store.load();
+    if (!record?.secrets) return done({ rewrapped: false });
+    const { secrets, tenantId } = record;
+    const key = await rewrapped(configOf(this.env), tenantId, secrets.key);
+    if (!key) return done({ rewrapped: false });
+    const change = { kind: "rewrap" as const, key, before: secrets.version };
+    const { planned } = this.#machine.take({ type: "change", change, ifMatch: null }, null, SYSTEM);
+    return planned.kind === "refuse" ? { ok: false, failure: planned.failure } : done({ rewrapped: true });
+  }
+
   override async alarm(): Promise<void> {
     this.#store.alarm.rang();
-    const operation = this.#store.load()?.operation;
-    // Not waited for: the deadline of what this sets going is kept by the next alarm.
-    this.#commit({ type: "tick", running: operation != null && this.#running.has(operation.id) }, null);
+    this.#machine.tick();
+    if (this.#store.journal.pending(1).length > 0) this.#outbox.soon();
   }
 
-  /**
-   * Plans `event`, joins or starts the operation that it asks for, and waits for its end, at most `waitMs`.
-   * `existing` is the answer when there was nothing to do.
-   */
-  async #ask<T extends object>(
-    tenantId: TenantId,
-    event: TenantEvent,
-    waitMs: number,
-    existing: (record: TenantRecord) => T | null,
-  ): Promise<Outcome<Awaited<T>>> {
-    const deadline = Date.now() + waitMs;
-    for (;;) {
-      const { planned, finished } = this.#commit(event, tenantId);
-      if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
-      const record = this.#store.load() ?? newTenant(tenantId);
-      const id = planned.kind === "wait" ? planned.operationId : (record.operation?.id ?? planned.ended?.id);
-      if (id === undefined) {
-        const value = existing(record);
-        return value ? done({ kind: "done", value, fresh: false }) : failed("internal", "There is no answer.");
-      }
-      const ended = await this.#waitFor(id, finished, deadline - Date.now());
-      if (!ended) {
-        const running = this.#store.load();
-        if (!running?.operation) return failed("internal", "The operation is gone.");
-        const operation = view(running, running.operation);
-        if (leadsTo(event.type, operation.kind)) return done({ kind: "pending", operation });
-        // Nothing goes on with this request after the operation that it waited for, so nobody may think so.
-        const detail = `The tenant is ${running.state}; this was not begun.`;
-        return failed("operation_in_progress", detail, { retryAfterMs: 1_000, extra: { operation: operation.id } });
-      }
-      if (planned.kind === "wait" && planned.again) continue;
-      if (ended.status === "succeeded") {
-        const value = ended.result as T;
-        return done({ kind: "done", value, fresh: !("launch" in value) || value.launch !== "existing" });
-      }
-      return {
-        ok: false,
-        failure: ended.error ?? { code: "operation_interrupted", detail: `The ${ended.kind} was called off.` },
-      };
-    }
+  /** What an action needs to know of the world, looked up before it is planned. */
+  async #preparedAction(record: TenantRecord, action: Action): Promise<Outcome<PlannedAction>> {
+    if (action.kind !== "restart" || action.scope !== "image" || !record.poolId) return done(action);
+    const pool = await poolOf(this.env, record.poolId).describe();
+    return pool.ok ? done({ ...action, minWorkloadVersion: pool.value.workloadVersion }) : pool;
   }
 
-  async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {
-    // An operation that this object's earlier life began is gone on with by whoever asks first.
-    if (!finished && !this.#running.has(id)) this.#commit({ type: "tick", running: false }, null);
-    const promise = finished ?? this.#running.get(id);
-    if (promise && ms > 0) {
-      try {
-        await within(ms, "operation", promise);
-      } catch (error) {
-        if (!(error instanceof DeadlineError)) throw error;
+  async #prepared(record: TenantRecord, change: Change): Promise<Outcome<PlannedChange>> {
+    const { tenantId, secrets } = record;
+    const keyring = configOf(this.env);
+    switch (change.kind) {
+      case "tier":
+      case "lifecycle":
+      case "config":
+      case "revoke-tokens":
+        return done(change);
+      case "rollback": {
+        const earlier = this.#store.configs().find(({ version }) => version === change.version);
+        if (!earlier) return failed("not_found", `There is no version ${change.version} of the config.`);
+        return done({ kind: "config", config: earlier.config, rolledBackTo: change.version });
+      }
+      case "secrets":
+        return done({
+          kind: "secrets",
+          sealed: await sealAll(keyring, tenantId, secrets, change.secrets, Date.now()),
+        });
+      case "secret": {
+        const { [change.name]: before, ...rest } = secrets ? await openAll(keyring, tenantId, secrets) : {};
+        if (change.value === null && before === undefined) {
+          return failed("not_found", `There is no secret ${change.name}.`);
+        }
+        const values = change.value === null ? rest : { ...rest, [change.name]: change.value };
+        const sealed = await sealAll(keyring, tenantId, secrets, values, Date.now());
+        return done({ kind: "secrets", sealed, before: secrets?.version ?? 0 });
       }
     }
-    return this.#store.operation(id);
-  }
-
-  /** load → plan → commit → perform; the only place where this object writes or calls out. */
-  async #transition(event: TenantEvent): Promise<void> {
-    const { finished } = this.#commit(event, null);
-    await finished;
-  }
-
-  /** `finished` resolves when everything that the event set going has ended. */
-  #commit(event: TenantEvent, tenantId: TenantId | null): { planned: Plan; finished: Promise<void> | null } {
-    const before = this.#store.load() ?? (tenantId === null ? null : newTenant(tenantId));
-    if (!before) return { planned: { kind: "wait", operationId: "", again: false }, finished: null };
-    const now = Date.now();
-    const planned = plan(before, event, this.#fresh(before.tenantId), this.#limits(), now);
-    if (planned.kind !== "go") return { planned, finished: null };
-    const { record, steps, ended, journal } = planned;
-    const alarm = nextAlarm(record, now, Math.random());
-    if (record !== before) this.#store.save(record, now, journal, ended, alarm);
-    else if (event.type === "tick") this.#store.alarm.arm(alarm);
-    if (steps.length === 0) return { planned, finished: null };
-    const finished = this.#perform(steps);
-    const id = record.operation?.id;
-    if (id !== undefined && !this.#running.has(id)) {
-      this.#running.set(
-        id,
-        finished.finally(() => this.#running.delete(id)),
-      );
-    }
-    this.ctx.waitUntil(finished);
-    return { planned, finished };
-  }
-
-  /** Performs steps one after the other, each followed by what its result brings. Retiring never holds up the rest. */
-  async #perform(steps: readonly Step[]): Promise<void> {
-    for (const step of steps) {
-      const record = this.#store.load();
-      if (!record) return;
-      const event = this.#effects.perform(step, record);
-      if (step.do === "retire") {
-        this.ctx.waitUntil(event.then((result) => (result ? this.#transition(result) : undefined)));
-        continue;
-      }
-      const result = await event;
-      if (result) await this.#transition(result);
-    }
-  }
-
-  /** Looks at the container of an active tenant; a recovery that this starts is not waited for. */
-  async #look(): Promise<void> {
-    const record = this.#store.load();
-    if (record?.state !== "active" || !record.held) return;
-    const seen = await this.#effects.perform({ do: "observe", containerId: record.held.containerId }, record);
-    if (seen) this.#commit(seen, null);
-  }
-
-  /** A lost alarm is armed again by any request. */
-  #rearm(record: TenantRecord): void {
-    const due = nextAlarm(record, Date.now(), Math.random());
-    if (due === null) return;
-    this.ctx.waitUntil(
-      this.ctx.storage.getAlarm().then((armed) => (armed === null ? this.#store.alarm.arm(due) : undefined)),
-    );
   }
 
   /** @throws when there are secrets and no key to keep them under. */
   async #given({ tenantId, config, secrets, publicUrl }: ClaimRequest): Promise<Given> {
-    const key = configOf(this.env).secretsKey;
-    if (secrets && !key) throw new Error("SECRETS_KEY is not set");
-    const url = publicUrl === undefined ? {} : { publicUrl };
-    if (config === undefined && secrets === undefined) return url;
-    const content: Given["content"] = {
-      ...(config === undefined ? {} : { config }),
-      ...(secrets && key ? { sealedSecrets: await seal(key, tenantId, secrets) } : {}),
-      fingerprint: await fingerprint(config, secrets),
+    const before = this.#store.load()?.secrets ?? null;
+    return {
+      ...(publicUrl === undefined ? {} : { publicUrl }),
+      ...(config === undefined ? {} : { config: { value: config } }),
+      ...(secrets === undefined
+        ? {}
+        : { secrets: await sealAll(configOf(this.env), tenantId, before, secrets, Date.now()) }),
     };
-    return { ...url, content };
   }
 
-  #fresh(tenantId: TenantId): Fresh {
-    const random = crypto.randomUUID().replaceAll("-", "");
-    return { operationId: operationId(tenantId, random), saveId: `save-${random}` };
-  }
-
-  #limits(): Limits {
-    const { deadlines, guardHoldMs } = configOf(this.env);
-    return { startMs: deadlines.startMs + deadlines.restoreMs, saveMs: deadlines.saveMs, guardHoldMs };
+  #inOneCommit<T extends object | null>(write: () => T): T {
+    try {
+      return commit(this.ctx.storage, write as () => T extends Promise<unknown> ? never : T);
+    } catch (error) {
+      this.#admissions.forget();
+      throw error;
+    }
   }
 
   #starting(): Route {
@@ -293,47 +282,5 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 }
 
-/** Whether an operation brings about what was asked for, so that to wait for it is an answer. */
-const leadsTo = (asked: TenantEvent["type"], kind: OperationKind): boolean =>
-  asked === "wake" || (kind === "release" || kind === "sleep" ? asked === kind : asked === "claim");
-
 const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
   failed("not_found", `There is no tenant ${tenantId}.`);
-
-/** Where a request goes in this state; `pending` when an operation has to end (or a wake to begin) first. Pure. */
-function routeOf(record: TenantRecord): Route | "pending" {
-  switch (record.state) {
-    case "active":
-      if (record.held) {
-        const { containerId, epoch, port } = record.held;
-        return { kind: "ready", containerId, epoch, port };
-      }
-      return "pending";
-    case "asleep":
-    case "claiming":
-    case "waking":
-    case "recovering":
-    case "saving":
-    case "sleeping":
-      return "pending";
-    case "idle":
-    case "releasing":
-    case "destroying":
-    case "destroyed":
-      return {
-        kind: "failed",
-        failure: { code: "not_found", detail: `The tenant is ${record.state}; claim it first.` },
-      };
-    case "suspended":
-      return { kind: "failed", failure: { code: "forbidden", detail: "The tenant is suspended." } };
-    case "release_failed":
-    case "error": {
-      const [latest] = record.errors;
-      const failure: Failure = {
-        code: "container_unavailable",
-        detail: `The tenant is in state ${record.state}: ${latest?.detail ?? "no detail"}`,
-      };
-      return { kind: "failed", failure };
-    }
-  }
-}

@@ -1,10 +1,11 @@
 import { type ContainerId, type Epoch, epoch, type PoolId } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
-import { delivered } from "./delivery.ts";
+import type { Committed } from "../vault/types.ts";
+import { merged } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
-import type { Held, Loss, Operation, TenantRecord } from "./record.ts";
-import type { ClaimAnswer, Launch, OperationKind } from "./types.ts";
+import { type Held, isOutdated, type Loss, type Operation, type TenantRecord } from "./record.ts";
+import type { ActionAnswer, ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
 /** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
 
@@ -20,34 +21,46 @@ type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: Limits, now: number): Plan {
   const poolId = event.poolId ?? record.poolId;
   const moving = event.poolId !== null && record.poolId !== null && event.poolId !== record.poolId;
-  const delivery = delivered(record.delivery, event.delivery);
+  const { newConfig, ...content } = merged(record, event.delivery);
+  const isNew = content.delivery !== record.delivery || content.secrets !== record.secrets;
+  const kept = newConfig ? { newConfig } : {};
   switch (record.state) {
     case "active":
       if (moving) return claimedElsewhere(record);
-      if (delivery === record.delivery) return nothing(record);
-      return { kind: "go", record: { ...record, delivery }, steps: [], journal: [{ type: "tenant.config_changed" }] };
+      if (!isNew) return nothing(record);
+      return {
+        kind: "go",
+        record: { ...record, ...content },
+        steps: [],
+        journal: [{ type: "tenant.config_changed", detail: contentDetail(content) }],
+        ...kept,
+      };
     case "claiming":
     case "waking":
     case "recovering":
       if (moving) return claimedElsewhere(record);
       // The start under way may have other config in its hands: this claim is planned anew after it.
-      return joining(record, delivery.fingerprint !== record.delivery.fingerprint);
+      return joining(
+        record,
+        content.delivery.configVersion !== record.delivery.configVersion || content.secrets !== record.secrets,
+      );
     case "saving":
     case "sleeping":
       if (moving) return claimedElsewhere(record);
       return joining(record, true);
     case "release_failed":
       if (moving) return claimedElsewhere(record);
-      return resume({ ...record, delivery }, fresh, limits, now);
+      return keeping(resume({ ...record, ...content }, fresh, limits, now), kept);
     case "idle":
     case "error":
-    case "asleep": {
+    case "asleep":
+    case "destroyed": {
       if (poolId === null)
         return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", {
           errors: [{ pointer: "/poolId", detail: "required" }],
         });
-      const changes = { delivery, poolId, desired: "active" as const, hold: null };
-      return begin(
+      const changes = { ...content, poolId, desired: "active" as const, hold: null, destruction: null };
+      const planned = begin(
         { ...record, ...changes },
         record.state === "asleep" ? "wake" : "claim",
         event.allowFresh ? "if-restore-fails" : "never",
@@ -55,17 +68,26 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
         limits,
         now,
       );
+      return keeping(planned, kept);
     }
     case "releasing":
       return inProgress(record);
     case "suspended":
+      return refuse("suspended", "The tenant is suspended.");
     case "destroying":
-    case "destroyed":
       return refuse("invalid_transition", `A tenant that is ${record.state} cannot be claimed.`, {
         state: record.state,
       });
   }
 }
+
+const keeping = (planned: Plan, kept: { newConfig?: { version: number; config: unknown } }): Plan =>
+  planned.kind === "go" ? { ...planned, ...kept } : planned;
+
+export const contentDetail = ({ delivery, secrets }: Pick<TenantRecord, "delivery" | "secrets">) => ({
+  configVersion: delivery.configVersion,
+  secretsVersion: secrets?.version ?? 0,
+});
 
 export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
   if (record.state === "asleep") return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
@@ -83,7 +105,13 @@ export function lost(
   if (record.held?.containerId !== event.containerId || record.held.epoch !== event.epoch) return nothing(record);
   const bare = { ...record, held: null, lastLoss: lossOf(record, event.containerId, event.detail, now) };
   const { retiring, steps } = letGo(record, "lost");
-  if (record.state === "active") return begin({ ...bare, retiring }, "recover", "never", fresh, limits, now, steps);
+  if (record.state === "active") {
+    const { operation } = record; // a save or a restart of the running workload ends with its container
+    const detail = `The container was lost during the ${operation?.kind}: ${event.detail}`;
+    const ended = operation && end(record, operation, now, { error: { code: "container_unavailable", detail } });
+    const planned = begin({ ...bare, retiring }, "recover", "never", fresh, limits, now, steps);
+    return planned.kind === "go" && ended ? { ...planned, ended } : planned;
+  }
   if (record.state === "release_failed") {
     return move(
       { ...record, ...bare, retiring },
@@ -95,8 +123,8 @@ export function lost(
   return nothing(record); // an operation in flight will meet it
 }
 
-/** Epoch + 1 and the first step; everything durable that a start needs is in this one record. */
-function begin(
+/** Epoch + 1 and the first step of a start; everything durable that a start needs is in this one record. */
+export function begin(
   record: TenantRecord,
   kind: OperationKind & ("claim" | "wake" | "recover"),
   startsFresh: Operation["fresh"],
@@ -123,12 +151,12 @@ function begin(
     { epoch: next, operation },
     {
       steps: [...before, leaseStep(operation, record.poolId, next)],
-      detail: { operation: operation.id, poolId: record.poolId },
+      detail: { operation: operation.id, poolId: record.poolId, ...contentDetail(record) },
     },
   );
 }
 
-const leaseStep = (operation: Operation, poolId: PoolId, forEpoch: Epoch): Step => ({
+export const leaseStep = (operation: Operation, poolId: PoolId, forEpoch: Epoch): Step => ({
   do: "lease",
   operationId: operation.id,
   poolId,
@@ -157,6 +185,7 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     epoch: record.epoch,
     port: lease.workload.port,
     tier: lease.tier,
+    ...(lease.workloadVersion === undefined ? {} : { workloadVersion: lease.workloadVersion }),
     hasState,
     launch: lease.launch,
     ...(lease.reason ? { reason: lease.reason } : {}),
@@ -176,7 +205,11 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     lastActivityAt: now,
     desired: "active",
   };
-  const answer = claimAnswer({ ...next, state: "active" }, held, lease.launch);
+  const active = { ...next, state: "active" as const };
+  const answer =
+    operation.kind === "restart"
+      ? actionAnswer(active, operation.saved ?? null, event.timings)
+      : claimAnswer(active, held, lease.launch);
   return move(
     next,
     "assigned",
@@ -238,7 +271,7 @@ export function startFailed(
  * here on, whether the Instance comes to hear of it or not. What an earlier save of this release sent no longer says
  * what the container holds as soon as its workload may run again, so a save after this has a new name.
  */
-function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+export function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
   if (record.operation) return joining(record, true);
   if (!record.held) return refuse("invalid_transition", "The container is gone.", { state: record.state });
   const next = epoch(record.epoch + 1);
@@ -273,7 +306,15 @@ export function resumed(record: TenantRecord, operation: Operation, event: Resul
     };
   }
   const held = { ...record.held, since: now };
-  const next = { ...record, held, operation: null, hold: null, desired: "active" as const, lastActivityAt: now };
+  const next = {
+    ...record,
+    held,
+    operation: null,
+    hold: null,
+    suspension: null,
+    desired: "active" as const,
+    lastActivityAt: now,
+  };
   return move(
     next,
     "resume",
@@ -286,7 +327,7 @@ export function resumed(record: TenantRecord, operation: Operation, event: Resul
 }
 
 export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): ClaimAnswer {
-  const pending = record.delivery.fingerprint !== record.delivered && record.delivered !== null;
+  const pending = isOutdated(record);
   return {
     tenantId: record.tenantId,
     containerId: held.containerId,
@@ -301,12 +342,32 @@ export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): C
   };
 }
 
+export function actionAnswer(
+  record: TenantRecord,
+  saved: Committed | null,
+  timings: Record<string, number> = {},
+): ActionAnswer {
+  const { tenantId, state, epoch: at, held } = record;
+  return {
+    tenantId,
+    state,
+    ...(held ? { containerId: held.containerId } : {}),
+    epoch: at,
+    saved: bare(saved),
+    timings,
+  };
+}
+
+/** Without the timings that a save carries along. */
+const bare = (saved: Committed | null): Committed | null =>
+  saved && { generation: saved.generation, files: saved.files, bytes: saved.bytes, changed: saved.changed };
+
 export function lossOf(record: TenantRecord, containerId: ContainerId, detail: string, now: number): Loss | null {
   if (record.unsavedSince === null) return record.lastLoss;
   return { containerId, at: now, unsavedSince: record.unsavedSince, generation: record.generation, detail };
 }
 
-function joining(record: TenantRecord, again: boolean): Plan {
+export function joining(record: TenantRecord, again: boolean): Plan {
   return record.operation ? { kind: "wait", operationId: record.operation.id, again } : nothing(record);
 }
 

@@ -1,26 +1,33 @@
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
-import {
-  beginSleep,
-  promoted,
-  promoteStep,
-  quiesced,
-  quiesceStep,
-  release,
-  retrySave,
-  saved,
-  saveFailed,
-} from "./plan-save.ts";
-import { assigned, claim, leased, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
+import { act } from "./plan-act.ts";
+import { ended, erased, eraseKept, removalSteps, removed } from "./plan-destroy.ts";
+import { promoted, promoteStep, release } from "./plan-release.ts";
+import { restarted, restartStep } from "./plan-restart.ts";
+import { beginSleep, quiesced, quiesceStep, retrySave, saved, saveFailed, saveStep } from "./plan-save.ts";
+import { change } from "./plan-settings.ts";
+import { assigned, claim, leased, leaseStep, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
 import { end, letGo, move, nothing } from "./planning.ts";
-import type { Held, Operation, TenantRecord } from "./record.ts";
+import { type Held, idleTimeoutOf, type Operation, type TenantRecord } from "./record.ts";
+import { wakeAtOf } from "./schedule.ts";
 
 /** What an event means for a tenant. Pure: the same arguments give the same plan. Times in ms since 1970. */
 export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
+  const planned = decide(record, event, fresh, limits, now);
+  if (planned.kind !== "go") return planned;
+  const wakeAt = wakeAtOf(planned.record, now);
+  return wakeAt === planned.record.wakeAt ? planned : { ...planned, record: { ...planned.record, wakeAt } };
+}
+
+function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
   switch (event.type) {
     case "claim":
       return claim(record, event, fresh, limits, now);
     case "release":
       return release(record, event.request, fresh, limits, now);
+    case "act":
+      return act(record, event.action, event.by, fresh, limits, now);
+    case "change":
+      return change(record, event.change, event.ifMatch);
     case "wake":
       return wake(record, fresh, limits, now);
     case "lost":
@@ -30,7 +37,11 @@ export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, lim
     case "observed":
       return observed(record, event, fresh, limits, now);
     case "retired":
-      return retired(record, event.containerId);
+      return retired(record, event.containerId, now);
+    case "erased":
+      return erased(record, event.failure, now);
+    case "settled":
+      return ended(record, now);
   }
   // The result of a step counts only for the operation that took it: a late reply changes nothing (P-FENCE).
   const operation = record.operation;
@@ -44,11 +55,13 @@ export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, lim
       return startFailed(record, operation, event, now);
     case "resumed":
       return resumed(record, operation, event, now);
+    case "restarted":
+      return restarted(record, operation, event, now);
     case "quiesced":
-      return quiesced(record, operation, event, now);
+      return quiesced(record, operation, event, limits, now);
     case "saved":
-      if (!event.outcome.ok) return saveFailed(record, operation, event.outcome.failure, now, limits.guardHoldMs);
-      return saved(record, operation, event, now);
+      if (!event.outcome.ok) return saveFailed(record, operation, event.outcome.failure, limits, now);
+      return saved(record, operation, event.outcome.value, limits, now);
     case "promoted":
       return promoted(record, operation, event, now);
   }
@@ -57,6 +70,14 @@ export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, lim
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
 function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limits, now: number): Plan {
   const again: Step[] = record.retiring.map((slot) => ({ do: "retire", ...slot, reason: "swept" }));
+  if (record.state === "destroyed") {
+    const { destruction } = record;
+    if (destruction?.data === "delete") return { kind: "go", record, steps: removalSteps(record), journal: [] };
+    if (destruction?.dataUntil && now >= destruction.dataUntil) return eraseKept(record);
+  }
+  if (record.state === "asleep" && record.wakeAt !== null && now >= record.wakeAt) {
+    return wake({ ...record, wakeAt: null }, fresh, limits, now);
+  }
   const operation = record.operation;
   if (operation) {
     if (now >= operation.deadlineAt) return overdue(record, operation, limits, now);
@@ -85,7 +106,8 @@ function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limi
 
 /** The alarm of a claim rings soon after it (store.ts); its container was just seen, and is looked at only if it is idle already. */
 function isLookDue(record: TenantRecord, held: Held, now: number): boolean {
-  return now - held.since >= 2 * TRANSITIONAL_MS || now - (record.lastActivityAt ?? held.since) >= held.idleTimeoutMs;
+  const idleFor = now - (record.lastActivityAt ?? held.since);
+  return now - held.since >= 2 * TRANSITIONAL_MS || idleFor >= (idleTimeoutOf(record, held) ?? Infinity);
 }
 
 /** An operation whose performer is gone (the object left memory) starts over: every step is idempotent. */
@@ -98,25 +120,38 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
         const { containerId, epoch } = record.held;
         return [{ do: "resume", operationId: operation.id, containerId, epoch }];
       }
-      return record.poolId
-        ? [{ do: "lease", operationId: operation.id, poolId: record.poolId, epoch: record.epoch }]
-        : [];
+      return record.poolId ? [leaseStep(operation, record.poolId, record.epoch)] : [];
     case "release":
     case "sleep":
+    case "suspend":
       if (!record.held || record.state === "release_failed" || record.state === "idle") {
         return [promoteStep(record, operation)];
       }
       return [quiesceStep(record, operation)];
-    default:
-      return [];
+    case "restart":
+      if (operation.restart?.scope === "process") return record.held ? [restartStep(record, operation)] : [];
+      if (record.state === "saving") return [quiesceStep(record, operation)];
+      return record.poolId ? [leaseStep(operation, record.poolId, record.epoch)] : [];
+    case "sync":
+      return record.held ? [saveStep(record, operation)] : [];
+    case "destroy":
+      return operation.saveId !== undefined && record.held ? [quiesceStep(record, operation)] : removalSteps(record);
   }
 }
 
 /** Every transitional state ends (P-EXIT). */
 function overdue(record: TenantRecord, operation: Operation, limits: Limits, now: number): Plan {
   const failure = { code: "deadline_exceeded" as const, detail: `${operation.kind} took longer than its deadline.` };
-  if (record.state === "releasing" || record.state === "sleeping")
-    return saveFailed(record, operation, failure, now, limits.guardHoldMs);
+  if (record.state === "releasing" || record.state === "sleeping" || record.state === "saving") {
+    return saveFailed(record, operation, failure, limits, now);
+  }
+  if (record.state === "destroying") {
+    // What could not be saved by now is not waited for any longer; what could not be deleted is tried again.
+    const later = { ...operation, deadlineAt: now + limits.saveMs, attempts: operation.attempts + 1 };
+    return operation.saveId === undefined
+      ? { kind: "go", record: { ...record, operation: later }, steps: removalSteps(record), journal: [] }
+      : removed(record, later);
+  }
   if (record.state === "claiming" || record.state === "waking" || record.state === "recovering") {
     return startFailed(record, operation, { type: "start_failed", failure, lease: null }, now);
   }
@@ -151,17 +186,16 @@ function observed(
   if (record.state !== "active") return nothing(record);
   const lastActivityAt = Math.max(record.lastActivityAt ?? held.since, observation.lastActivityAt);
   const seen = lastActivityAt === record.lastActivityAt ? record : { ...record, lastActivityAt };
-  if (observation.openRequests === 0 && now - lastActivityAt >= held.idleTimeoutMs) {
+  const idleTimeoutMs = idleTimeoutOf(record, held);
+  if (idleTimeoutMs !== null && observation.openRequests === 0 && now - lastActivityAt >= idleTimeoutMs) {
     return beginSleep(seen, lastActivityAt, fresh, limits, now);
   }
   return { kind: "go", record: seen, steps: [], journal: [] };
 }
 
-function retired(record: TenantRecord, containerId: string): Plan {
+function retired(record: TenantRecord, containerId: string, now: number): Plan {
   const retiring = record.retiring.filter((slot) => slot.containerId !== containerId);
-  return retiring.length === record.retiring.length
-    ? nothing(record)
-    : { kind: "go", record: { ...record, retiring }, steps: [], journal: [] };
+  return retiring.length === record.retiring.length ? nothing(record) : ended({ ...record, retiring }, now);
 }
 
 /** How often an active tenant's container is looked at, and an operation's performer checked; before jitter. */
@@ -178,14 +212,20 @@ export function nextAlarm(record: TenantRecord, now: number, jitter: number): nu
   if (record.operation) due.push(Math.min(record.operation.deadlineAt, now + TRANSITIONAL_MS));
   if (record.retiring.length > 0) due.push(now + SWEEP_MS);
   if (record.hold) due.push(record.hold.kind === "retry" ? record.hold.at : record.hold.until);
+  if (record.wakeAt !== null) due.push(record.wakeAt);
+  if (record.state === "destroyed" && record.destruction?.dataUntil) due.push(record.destruction.dataUntil);
+  if (record.state === "destroyed" && record.destruction?.data === "delete") due.push(now + ACTIVE_MS);
   const { held } = record;
   // Looking at a container that is kept is also what keeps it (its dead-man switch is shorter than a guard's hold).
   if (record.state === "release_failed" && held) due.push(now + ACTIVE_MS * (1 + jitter / 5));
   if (record.state === "active" && held) {
-    const idleAt = (record.lastActivityAt ?? held.since) + held.idleTimeoutMs;
-    // Idle but with something open (a long WebSocket): look again, the less often the longer it may be idle.
-    const again = now + Math.max(1_000, held.idleTimeoutMs / 4);
-    due.push(Math.min(now + ACTIVE_MS * (1 + jitter / 5), idleAt > now ? idleAt : again));
+    due.push(now + ACTIVE_MS * (1 + jitter / 5));
+    const idleTimeoutMs = idleTimeoutOf(record, held);
+    if (idleTimeoutMs !== null) {
+      const idleAt = (record.lastActivityAt ?? held.since) + idleTimeoutMs;
+      // Idle but with something open (a long WebSocket): look again, the less often the longer it may be idle.
+      due.push(idleAt > now ? idleAt : now + Math.max(1_000, idleTimeoutMs / 4));
+    }
   }
   return due.length === 0 ? null : Math.max(Math.ceil(Math.min(...due)), now + 1);
 }

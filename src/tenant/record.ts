@@ -2,13 +2,15 @@ import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts
 import { epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
-import type { GenerationSummary } from "../vault/types.ts";
-import type { Desired, Launch, OperationKind, ReleaseRequest, TenantState } from "./types.ts";
+import type { Committed, GenerationSummary } from "../vault/types.ts";
+import type { SealedSecrets } from "./secrets.ts";
+import type { Desired, Launch, Lifecycle, OperationKind, ReleaseRequest, TenantState } from "./types.ts";
 
 /** Everything durable about a tenant but its ended operations and its journal; one document (docs/storage.md). Times are ms since 1970. */
 export interface TenantRecord {
-  version: 1;
+  version: 2;
   tenantId: TenantId;
+  createdAt: number;
   state: TenantState;
   desired: Desired;
   /** Of the latest assignment, whether it came to serve or not. */
@@ -19,10 +21,20 @@ export interface TenantRecord {
   operation: Operation | null;
   /** Containers that are to be destroyed and are not confirmed gone. */
   retiring: { containerId: ContainerId; poolId: PoolId }[];
-  /** What the next start delivers. */
+  /** What the next start delivers, beside the secrets. */
   delivery: Delivery;
-  /** Of what the held container was given. */
+  secrets: SealedSecrets | null;
+  /** Which versions of it the held container was given (`versionsOf`). */
   delivered: string | null;
+  /** The tenant's own; null: the workload's or the pool's. */
+  tier: Tier | null;
+  lifecycle: Lifecycle;
+  /** When a sleeping tenant is woken by its lifecycle. */
+  wakeAt: number | null;
+  /** Tokens and sessions of lower versions open nothing. From 1. */
+  tokenVersion: number;
+  suspension: Suspension | null;
+  destruction: Destruction | null;
   generation: number;
   lastSaveAt: number | null;
   unsavedSince: number | null;
@@ -41,6 +53,7 @@ export interface Held {
   epoch: Epoch;
   port: number;
   tier: Tier;
+  workloadVersion?: number;
   hasState: boolean;
   launch: Exclude<Launch, "existing">;
   reason?: string;
@@ -62,18 +75,42 @@ export interface Operation {
   fresh: "never" | "if-restore-fails" | "now";
   release?: ReleaseRequest;
   saveId?: string;
+  /** What a restart is of. `image`: no container of a lower version of the workload than this will do. */
+  restart?: { scope: "process" | "container" } | { scope: "image"; minWorkloadVersion: number };
+  /** What was saved on the way, for the answer at the end. */
+  saved?: Committed | null;
+  /** Goes on also when nothing could be saved: an admin said so. */
+  lossy?: true;
   /** Of a sleep: activity after this calls it off, also for one that begins again after an eviction. */
   idleSince?: number;
 }
 
 export interface Delivery {
   config?: unknown;
-  /** Encrypted under SECRETS_KEY (seal.ts). */
-  sealedSecrets?: string;
+  /** 0 before the first config. */
+  configVersion: number;
   publicUrl?: string;
-  /** SHA-256 over config and secrets, to notice that a running container has others. */
-  fingerprint: string;
 }
+
+export interface Suspension {
+  at: number;
+  actor: string;
+  reason?: string;
+  /** Where a resumption leads. */
+  from: "idle" | "asleep";
+}
+
+/** The parts that a destruction still has to delete, and until when what is kept is kept. */
+export interface Destruction {
+  data: "keep" | "delete" | "deleted";
+  /** ms since 1970; null until the rest is gone, or when nothing is kept. */
+  dataUntil: number | null;
+}
+
+/** Operations that save a container's state because they take it away. */
+export type LeavingKind = "release" | "sleep" | "restart" | "suspend";
+/** What such an operation carries beside what all have. */
+export type Leaving = Pick<Operation, "idleSince" | "restart" | "lossy">;
 
 export interface Loss {
   containerId: ContainerId;
@@ -85,15 +122,22 @@ export interface Loss {
 }
 
 export type Hold =
-  | { kind: "retry"; at: number; attempts: number; saveId: string; release: ReleaseRequest; of: "release" | "sleep" }
+  | {
+      kind: "retry";
+      at: number;
+      attempts: number;
+      saveId: string;
+      release: ReleaseRequest;
+      of: LeavingKind;
+      more?: Leaving;
+    }
   /** `generation`: where the vault keeps what was sent. Without one it keeps nothing. */
   | { kind: "guard"; until: number; generation?: Generation };
 
-export const NOTHING_DELIVERED: Delivery = { fingerprint: "" };
-
-export const newTenant = (tenantId: TenantId): TenantRecord => ({
-  version: 1,
+export const newTenant = (tenantId: TenantId, now: number): TenantRecord => ({
+  version: 2,
   tenantId,
+  createdAt: now,
   state: "idle",
   desired: "idle",
   epoch: epoch(0),
@@ -101,8 +145,15 @@ export const newTenant = (tenantId: TenantId): TenantRecord => ({
   held: null,
   operation: null,
   retiring: [],
-  delivery: NOTHING_DELIVERED,
+  delivery: { configVersion: 0 },
+  secrets: null,
   delivered: null,
+  tier: null,
+  lifecycle: { mode: "on-demand" },
+  wakeAt: null,
+  tokenVersion: 1,
+  suspension: null,
+  destruction: null,
   generation: 0,
   lastSaveAt: null,
   unsavedSince: null,
@@ -111,3 +162,26 @@ export const newTenant = (tenantId: TenantId): TenantRecord => ({
   hold: null,
   errors: [],
 });
+
+/** What an earlier version of this code stored, as this one reads it. Secrets of version 1 were sealed in another way and are gone. */
+export const upgraded = (stored: TenantRecord): TenantRecord =>
+  stored.version === 2
+    ? stored
+    : { ...newTenant((stored as TenantRecord).tenantId, 0), ...(stored as object), version: 2 };
+
+/** Names what the next start delivers. */
+export const versionsOf = ({ delivery, secrets }: TenantRecord): string =>
+  `${delivery.configVersion}.${secrets?.version ?? 0}`;
+
+/** Whether the container that serves was given something else than the next one would be. */
+export const isOutdated = (record: TenantRecord): boolean => {
+  const { held, delivered, tier } = record;
+  return (
+    held !== null && ((delivered !== null && delivered !== versionsOf(record)) || (tier ?? held.tier) !== held.tier)
+  );
+};
+
+/** How long the tenant may be idle before it sleeps, in ms; null: it never does. */
+export function idleTimeoutOf({ lifecycle }: TenantRecord, held: Held): number | null {
+  return lifecycle.mode === "always-on" ? null : (lifecycle.idleTimeoutMs ?? held.idleTimeoutMs);
+}

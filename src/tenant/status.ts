@@ -1,9 +1,10 @@
 import { view } from "./planning.ts";
-import type { TenantRecord } from "./record.ts";
-import type { TenantStatus } from "./types.ts";
+import { isOutdated, type TenantRecord } from "./record.ts";
+import { viewsOf } from "./secrets.ts";
+import type { ConfigVersion, Settings, TenantStatus } from "./types.ts";
 
 const PENDING = new Set(["claiming", "waking", "recovering"]);
-const RELEASING = new Set(["releasing", "sleeping"]);
+const RELEASING = new Set(["releasing", "sleeping", "saving", "destroying"]);
 
 /** What a status answer says of a record. Pure. */
 export function statusOf(record: TenantRecord): TenantStatus {
@@ -12,6 +13,7 @@ export function statusOf(record: TenantRecord): TenantStatus {
   return {
     tenantId: record.tenantId,
     assigned: record.state === "active",
+    health: healthOf(record),
     assignment: PENDING.has(record.state)
       ? "pending"
       : RELEASING.has(record.state)
@@ -24,7 +26,11 @@ export function statusOf(record: TenantRecord): TenantStatus {
     ...(held ? { containerId: held.containerId } : {}),
     ...(record.poolId ? { poolId: record.poolId } : {}),
     epoch: record.epoch,
-    tier: held?.tier ?? null,
+    tier: held?.tier ?? record.tier,
+    ...(held && record.tier !== null && record.tier !== held.tier ? { pendingTier: record.tier } : {}),
+    ...(held?.workloadVersion === undefined ? {} : { version: held.workloadVersion }),
+    ...(isOutdated(record) ? { pendingRestart: true as const } : {}),
+    ...(record.state === "suspended" && record.suspension ? { suspended: record.suspension } : {}),
     ...(record.operation ? { operation: view(record, record.operation) } : {}),
     ...(latest ? { lastError: latest } : {}),
     ...(record.lastLoss ? { lastLoss: record.lastLoss } : {}),
@@ -36,5 +42,27 @@ export function statusOf(record: TenantRecord): TenantStatus {
       pending: record.unsavedSince !== null,
       errors: record.errors.map(({ at, code, detail }) => ({ at, code, detail })),
     },
+  };
+}
+
+/** As far as this object knows without asking anybody: the container was seen alive at its last look. */
+function healthOf(record: TenantRecord): TenantStatus["health"] {
+  if (record.state === "active") return "healthy";
+  if (record.state === "error" || record.state === "release_failed") return "unhealthy";
+  return PENDING.has(record.state) ? "starting" : "stopped";
+}
+
+/** What is set about a tenant. Pure. */
+export function settingsOf(record: TenantRecord, config: ConfigVersion | null): Settings {
+  return {
+    tenantId: record.tenantId,
+    ...(record.poolId ? { poolId: record.poolId } : {}),
+    tier: record.tier,
+    lifecycle: record.lifecycle,
+    tokenVersion: record.tokenVersion,
+    config,
+    secrets: viewsOf(record.secrets),
+    secretsVersion: record.secrets?.version ?? 0,
+    pendingRestart: isOutdated(record),
   };
 }

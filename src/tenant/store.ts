@@ -1,19 +1,34 @@
+import { type AuditEntry, stateHash } from "../audit/entry.ts";
+import type { By } from "../auth/principal.ts";
 import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
+import { Journal } from "../durable/journal.ts";
 import type { Epoch } from "../ids.ts";
 import type { JournalEntry } from "./events.ts";
-import type { TenantRecord } from "./record.ts";
-import type { OperationView } from "./types.ts";
+import { type TenantRecord, upgraded } from "./record.ts";
+import type { ConfigVersion, OperationView } from "./types.ts";
 
 const KEPT_OPERATIONS = 20;
-const KEPT_JOURNAL = 500;
+const KEPT_CONFIGS = 50;
 /** Old rows go at every so many assignments: looking for them costs more than the claim's own writes. */
 const PRUNE_EVERY = 8;
 
-/** The Tenant's tables (docs/storage.md): its record, its ended operations, its journal. Reading creates nothing. */
+/** One durable change of a tenant: what it is after it, and the record of it. */
+export interface TenantChange {
+  record: TenantRecord;
+  now: number;
+  by: By;
+  journal: readonly JournalEntry[];
+  ended?: OperationView;
+  newConfig?: { version: number; config: unknown };
+  alarm: number | null;
+}
+
+/** The Tenant's tables (docs/storage.md): its record, ended operations, configs, and its journal. Reading creates nothing. */
 export class TenantStore {
   readonly alarm: Alarm;
+  readonly journal: Journal;
   readonly #storage: DurableObjectStorage;
   readonly #record: Document<TenantRecord>;
   /** What the row holds; this object is its only writer. `undefined` before the first read. */
@@ -24,39 +39,43 @@ export class TenantStore {
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.alarm = new Alarm(storage);
+    this.journal = new Journal(storage.sql);
     this.#record = new Document(storage.sql, "tenant");
   }
 
   load(): TenantRecord | null {
-    if (this.#cached === undefined) this.#cached = this.#record.read();
+    if (this.#cached === undefined) {
+      const stored = this.#record.read();
+      this.#cached = stored && upgraded(stored);
+    }
     return this.#cached;
   }
 
   /** One durable commit: the record, the operation that ended, the journal and the alarm. */
-  save(
-    record: TenantRecord,
-    now: number,
-    journal: readonly JournalEntry[],
-    ended: OperationView | undefined,
-    alarm: number | null,
-  ): void {
-    const { sql } = this.#storage;
-    commit(this.#storage, () => {
-      if (this.#cached === null) this.#createTables();
-      this.#record.write(record);
-      for (const entry of journal) {
-        sql.exec(
-          "INSERT INTO journal (at, type, detail) VALUES (?, ?, ?)",
-          now,
-          entry.type,
-          JSON.stringify(entry.detail ?? {}),
-        );
-      }
-      if (ended) this.#keepOperation(ended, record.epoch, now);
-      this.alarm.arm(alarm);
-    });
+  save(change: TenantChange): void {
+    const { record, now, by, ended, newConfig, alarm } = change;
+    const before = this.#cached ?? null;
+    const entries = entriesOf(before, change);
+    try {
+      commit(this.#storage, () => {
+        if (before === null) this.#createTables();
+        this.#record.write(record);
+        this.journal.append(entries);
+        if (ended) this.#keepOperation(ended, record.epoch, now);
+        if (newConfig) this.#keepConfig({ ...newConfig, at: now, actor: by.actor });
+        this.alarm.arm(alarm);
+      });
+    } catch (error) {
+      this.journal.forget();
+      throw error;
+    }
     this.#cached = record;
     if (ended) this.#ended = ended;
+  }
+
+  /** D1 has the journal up to here. */
+  confirm(seq: number): void {
+    commit(this.#storage, () => this.journal.confirm(seq));
   }
 
   operation(id: string): OperationView | null {
@@ -64,6 +83,22 @@ export class TenantStore {
     if (!hasTable(this.#storage.sql, "operations")) return null;
     const [row] = this.#storage.sql.exec<{ doc: string }>("SELECT doc FROM operations WHERE id = ?", id).toArray();
     return row ? (JSON.parse(row.doc) as OperationView) : null;
+  }
+
+  /** The newest first. */
+  configs(): ConfigVersion[] {
+    if (!hasTable(this.#storage.sql, "configs")) return [];
+    return this.#storage.sql
+      .exec<{ doc: string }>("SELECT doc FROM configs ORDER BY version DESC")
+      .toArray()
+      .map(({ doc }) => JSON.parse(doc) as ConfigVersion);
+  }
+
+  #keepConfig(config: ConfigVersion): void {
+    const { sql } = this.#storage;
+    sql.exec("CREATE TABLE IF NOT EXISTS configs (version INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT");
+    sql.exec("INSERT OR REPLACE INTO configs (version, doc) VALUES (?, ?)", config.version, JSON.stringify(config));
+    sql.exec("DELETE FROM configs WHERE version <= ?", config.version - KEPT_CONFIGS);
   }
 
   #keepOperation(ended: OperationView, epoch: Epoch, now: number): void {
@@ -79,13 +114,27 @@ export class TenantStore {
       "DELETE FROM operations WHERE id NOT IN (SELECT id FROM operations ORDER BY ended_at DESC LIMIT ?)",
       KEPT_OPERATIONS,
     );
-    sql.exec("DELETE FROM journal WHERE seq <= (SELECT MAX(seq) FROM journal) - ?", KEPT_JOURNAL);
   }
 
   #createTables(): void {
     this.#storage.sql.exec(
-      `CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT;
-       CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, detail TEXT NOT NULL) STRICT`,
+      "CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT",
     );
   }
+}
+
+/** What is recorded of a change. Hashes only where there is something to record: they cost more than the rest. */
+function entriesOf(before: TenantRecord | null, { record, now, by, journal }: TenantChange): AuditEntry[] {
+  if (journal.length === 0) return [];
+  const hashes = { before: before && stateHash(before), after: stateHash(record) };
+  return journal.map(({ type, detail = {} }) => ({
+    at: now,
+    action: type,
+    subject: `tenant:${record.tenantId}`,
+    actor: by.actor,
+    requestId: by.requestId,
+    result: typeof detail.code === "string" ? detail.code : "ok",
+    ...hashes,
+    detail,
+  }));
 }

@@ -1,3 +1,4 @@
+import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { Failure, Outcome } from "../outcome.ts";
@@ -190,6 +191,14 @@ export interface TenantStatus {
   poolId?: PoolId;
   epoch: Epoch;
   tier: Tier | null;
+  /** The tenant's own tier, where the running container has another. */
+  pendingTier?: Tier;
+  health: "healthy" | "unhealthy" | "starting" | "stopped";
+  /** Of the workload that the container runs. */
+  version?: number;
+  /** The next start would deliver something else than the container was given. */
+  pendingRestart?: true;
+  suspended?: { at: number; actor: string; reason?: string };
   operation?: OperationView;
   lastError?: Failure & { at: number };
   /** The latest container that ended with changes that no generation has. */
@@ -240,6 +249,8 @@ export interface TenantApi {
   redeem(kind: "code" | "ticket", secret: string): Promise<Admission | null>;
   /** Sends D1 what it lacks and the whole projection again. */
   project(): Promise<Outcome<null>>;
+  /** The end of its audit chain, for whoever verifies D1's copy. Reads only. */
+  chain(): Promise<OwnHead>;
   /** Wraps the tenant's data key under the current SECRETS_KEY. Idempotent. */
   rewrap(): Promise<Outcome<{ rewrapped: boolean }>>;
   /** Never wakes anything. `not_found` for a tenant never seen. */

@@ -5,6 +5,7 @@ import { log } from "../log.ts";
 import type { Outcome } from "../outcome.ts";
 import { collect } from "./collect.ts";
 import { Entries } from "./entries.ts";
+import { erase } from "./erase.ts";
 import { Garbage } from "./garbage.ts";
 import * as objects from "./objects.ts";
 import type { VaultParts } from "./parts.ts";
@@ -84,6 +85,10 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     await this.#loadAlarm();
     return saving.promote(this.#parts, epoch, generation);
   }
+  async erase(epoch: Epoch): Promise<Outcome<null>> {
+    await this.#loadAlarm();
+    return erase(this.#parts, this.env.BUCKET, epoch);
+  }
   async describe(): Promise<VaultDescription> {
     return saving.describe(this.#parts);
   }
@@ -126,6 +131,9 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   }
   async stageBundle(actor: Actor, batch: BundleBatch) {
     return objects.stageBundle(this.#parts, actor, batch);
+  }
+  async exported(generation: Generation, after: PageCursor | null) {
+    return objects.exported(this.#parts, generation, after);
   }
   async page(actor: Actor, generation: Generation, after: PageCursor | null) {
     return objects.page(this.#parts, actor, generation, after);

@@ -181,8 +181,12 @@ export function page(
   after: PageCursor | null,
 ): Outcome<GenerationPage> {
   const refused = refusal(parts.store.record(), actor);
-  if (refused !== null) return refused;
-  const row = parts.store.generation(generation);
+  return refused ?? exported(parts, generation, after);
+}
+
+/** The same for the API, which acts for no container. Reads only. */
+export function exported(parts: VaultParts, generation: Generation, after: PageCursor | null): Outcome<GenerationPage> {
+  const row = parts.store.record() && parts.store.generation(generation);
   if (row === null) return failed("not_found", `There is no generation ${generation}.`);
   return done(parts.entries.page(generation, row.status !== "kept", after));
 }

@@ -32,6 +32,11 @@ export interface VaultApi {
    * `generation` makes it safe to ask again after a lost answer: when that is the head already, the answer says so.
    */
   promote(epoch: Epoch, generation?: Generation): Promise<Outcome<Committed>>;
+  /**
+   * Deletes everything that the tenant saved, here and in R2, and shuts out every epoch below this one. Done when it
+   * answers well; what failed half-way is gone on with when it is asked for again.
+   */
+  erase(epoch: Epoch): Promise<Outcome<null>>;
   /** Reads only; a Vault that was never used stays unused. */
   describe(): Promise<VaultDescription>;
 }

@@ -24,7 +24,7 @@ const held: Held = {
   timings: {},
 };
 const active: TenantRecord = {
-  ...newTenant("alice" as TenantId),
+  ...newTenant("alice" as TenantId, 0),
   state: "active",
   desired: "active",
   epoch: epoch(1),

@@ -25,7 +25,7 @@ const lease = (n: number): Lease => ({
 
 /** Drives a tenant through events, drawing names from a counter. */
 class Driver {
-  record: TenantRecord = newTenant("alice" as TenantId);
+  record: TenantRecord = newTenant("alice" as TenantId, 0);
   steps: Step[] = [];
   now = 1_000;
   #drawn = 0;

@@ -1,0 +1,205 @@
+import { type By, SYSTEM } from "../auth/principal.ts";
+import { configOf } from "../config.ts";
+import { DeadlineError, within } from "../durable/deadline.ts";
+import type { TenantId } from "../ids.ts";
+import { done, failed, type Outcome } from "../outcome.ts";
+import { Effects } from "./effects.ts";
+import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
+import { operationId } from "./operation-id.ts";
+import { nextAlarm, plan } from "./plan.ts";
+import { leadsTo } from "./plan-act.ts";
+import { view } from "./planning.ts";
+import { newTenant, type TenantRecord } from "./record.ts";
+import type { TenantStore } from "./store.ts";
+import type { Awaited, OperationKind, OperationView } from "./types.ts";
+
+/** D1 is told soon after a change; should that be lost with this object's memory, this much later. */
+const DELIVER_AGAIN_MS = 60_000;
+
+/** What happened to an event: its plan, the names that were drawn for it, and the end of what it set going. */
+interface Taken {
+  planned: Plan;
+  fresh: Fresh | null;
+  finished: Promise<void> | null;
+}
+
+/** load → plan → commit → perform. The only place where a tenant is written or anything is called for it. */
+export class Machine {
+  readonly #ctx: DurableObjectState;
+  readonly #env: Env;
+  readonly #store: TenantStore;
+  readonly #effects: Effects;
+  readonly #onChange: () => void;
+  /** Operations that this object is performing, by id; each resolves when the operation ended. */
+  readonly #running = new Map<string, Promise<void>>();
+
+  /** `onChange` is called after every commit that left something to deliver. */
+  constructor(ctx: DurableObjectState, env: Env, store: TenantStore, onChange: () => void) {
+    this.#ctx = ctx;
+    this.#env = env;
+    this.#store = store;
+    this.#effects = new Effects(env);
+    this.#onChange = onChange;
+  }
+
+  /**
+   * Plans `event`, joins or starts the operation that it asks for, and waits for its end, at most `waitMs`.
+   * `existing` is the answer when there was nothing to do.
+   */
+  async ask<T extends object>(
+    tenantId: TenantId,
+    event: TenantEvent,
+    by: By,
+    waitMs: number,
+    existing: (record: TenantRecord) => T | null,
+  ): Promise<Outcome<Awaited<T>>> {
+    const deadline = Date.now() + waitMs;
+    for (;;) {
+      const { planned, fresh, finished } = this.take(event, tenantId, by);
+      if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
+      const record = this.#store.load() ?? newTenant(tenantId, Date.now());
+      const id = planned.kind === "wait" ? planned.operationId : begun(planned, fresh);
+      if (id === null) {
+        const value = existing(record);
+        return value ? done({ kind: "done", value, fresh: false }) : failed("internal", "There is no answer.");
+      }
+      const ended = await this.#waitFor(id, finished, deadline - Date.now());
+      if (!ended) {
+        const running = this.#store.load();
+        if (!running?.operation) return failed("internal", "The operation is gone.");
+        const operation = view(running, running.operation);
+        if (isAnswer(event, operation.kind)) return done({ kind: "pending", operation });
+        // Nothing goes on with this request after the operation that it waited for, so nobody may think so.
+        const detail = `The tenant is ${running.state}; this was not begun.`;
+        return failed("operation_in_progress", detail, { retryAfterMs: 1_000, extra: { operation: operation.id } });
+      }
+      if (planned.kind === "wait" && planned.again) continue;
+      if (ended.status === "succeeded") {
+        const value = ended.result as T;
+        return done({ kind: "done", value, fresh: !("launch" in value) || value.launch !== "existing" });
+      }
+      return {
+        ok: false,
+        failure: ended.error ?? { code: "operation_interrupted", detail: `The ${ended.kind} was called off.` },
+      };
+    }
+  }
+
+  /** `finished` resolves when everything that the event set going has ended. Null `tenantId`: only for a tenant that is known. */
+  take(event: TenantEvent, tenantId: TenantId | null, by: By): Taken {
+    const now = Date.now();
+    const before = this.#store.load() ?? (tenantId === null ? null : newTenant(tenantId, now));
+    if (!before) return { planned: { kind: "wait", operationId: "", again: false }, fresh: null, finished: null };
+    const fresh = drawn(before.tenantId);
+    const planned = plan(before, event, fresh, this.#limits(), now);
+    if (planned.kind !== "go") return { planned, fresh, finished: null };
+    const { record, steps, ended, journal, newConfig } = planned;
+    const alarm = nextAlarm(record, now, Math.random());
+    if (record !== before || journal.length > 0) {
+      const due = journal.length > 0 ? Math.min(alarm ?? Infinity, now + DELIVER_AGAIN_MS) : alarm;
+      const more = { ...(ended ? { ended } : {}), ...(newConfig ? { newConfig } : {}) };
+      this.#store.save({ record, now, by, journal, alarm: due, ...more });
+      if (journal.length > 0) this.#onChange();
+    } else if (event.type === "tick") this.#store.alarm.arm(alarm);
+    if (steps.length === 0) return { planned, fresh, finished: null };
+    const finished = this.#perform(steps);
+    const id = record.operation?.id;
+    if (id !== undefined && !this.#running.has(id)) {
+      this.#running.set(
+        id,
+        finished.finally(() => this.#running.delete(id)),
+      );
+    }
+    this.#ctx.waitUntil(finished);
+    return { planned, fresh, finished };
+  }
+
+  /** The alarm, or whoever needs an operation of this object's earlier life to go on. */
+  tick(): void {
+    const operation = this.#store.load()?.operation;
+    // Not waited for: the deadline of what this sets going is kept by the next alarm.
+    this.take({ type: "tick", running: operation != null && this.#running.has(operation.id) }, null, SYSTEM);
+  }
+
+  /** Looks at the container of an active tenant; a recovery that this starts is not waited for. */
+  async look(): Promise<void> {
+    const record = this.#store.load();
+    if (record?.state !== "active" || !record.held) return;
+    const seen = await this.#effects.perform({ do: "observe", containerId: record.held.containerId }, record);
+    if (seen) this.take(seen, null, SYSTEM);
+  }
+
+  /** A lost alarm is armed again by any request. */
+  rearm(record: TenantRecord): void {
+    const due = nextAlarm(record, Date.now(), Math.random());
+    if (due === null) return;
+    this.#ctx.waitUntil(
+      this.#ctx.storage.getAlarm().then((armed) => (armed === null ? this.#store.alarm.arm(due) : undefined)),
+    );
+  }
+
+  async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {
+    // An operation that this object's earlier life began is gone on with by whoever asks first.
+    if (!finished && !this.#running.has(id)) this.take({ type: "tick", running: false }, null, SYSTEM);
+    const deadline = Date.now() + ms;
+    for (;;) {
+      const ended = this.#store.operation(id);
+      const left = deadline - Date.now();
+      const promise = this.#running.get(id);
+      if (ended || left <= 0 || !promise) return ended;
+      try {
+        await within(left, "operation", promise);
+      } catch (error) {
+        if (!(error instanceof DeadlineError)) throw error;
+      }
+    }
+  }
+
+  /** Performs steps one after the other, each followed by what its result brings. Retiring never holds up the rest. */
+  async #perform(steps: readonly Step[]): Promise<void> {
+    const aside: Promise<void>[] = [];
+    for (const step of steps) {
+      const record = this.#store.load();
+      if (!record) return;
+      const event = this.#effects.perform(step, record);
+      if (step.do === "retire") {
+        aside.push(event.then((result) => (result ? this.#follow(result) : undefined)));
+        continue;
+      }
+      const result = await event;
+      if (result) await this.#follow(result);
+    }
+    const retired = Promise.all(aside);
+    this.#ctx.waitUntil(retired);
+    // Only a destruction ends with its containers.
+    if (this.#store.load()?.state === "destroying") await retired;
+  }
+
+  async #follow(event: TenantEvent): Promise<void> {
+    await this.take(event, null, SYSTEM).finished;
+  }
+
+  #limits(): Limits {
+    const { deadlines, guardHoldMs } = configOf(this.#env);
+    return { startMs: deadlines.startMs + deadlines.restoreMs, saveMs: deadlines.saveMs, guardHoldMs };
+  }
+}
+
+/** The operation that a plan began or ended at once; null when there was nothing to do. */
+function begun(planned: Extract<Plan, { kind: "go" }>, fresh: Fresh | null): string | null {
+  const { operation } = planned.record;
+  if (operation && operation.id === fresh?.operationId) return operation.id;
+  return planned.ended && planned.ended.id === fresh?.operationId ? planned.ended.id : null;
+}
+
+/** Whether an operation brings about what was asked for, so that to wait for it is an answer. */
+function isAnswer(asked: TenantEvent, kind: OperationKind): boolean {
+  if (asked.type === "wake") return true;
+  if (asked.type === "act") return leadsTo(asked.action.kind, kind);
+  return kind === "release" || kind === "sleep" ? asked.type === kind : asked.type === "claim";
+}
+
+function drawn(tenantId: TenantId): Fresh {
+  const random = crypto.randomUUID().replaceAll("-", "");
+  return { operationId: operationId(tenantId, random), saveId: `save-${random}` };
+}

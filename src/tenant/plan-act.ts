@@ -1,0 +1,128 @@
+import type { By } from "../auth/principal.ts";
+import type { Fresh, Limits, Plan, PlannedAction } from "./events.ts";
+import { destroy } from "./plan-destroy.ts";
+import { restart, sync } from "./plan-restart.ts";
+import { beginSave } from "./plan-save.ts";
+import { claim, inProgress, joining } from "./plan-start.ts";
+import { move, nothing, refuse } from "./planning.ts";
+import type { Leaving, TenantRecord } from "./record.ts";
+import type { OperationKind, TenantState } from "./types.ts";
+
+/** What an operator's or a tenant's wish means in each state. A wish that is granted already changes nothing. */
+export function act(
+  record: TenantRecord,
+  action: PlannedAction,
+  by: By,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
+  if (action.kind === "destroy") return destroy(record, action, fresh, limits, now);
+  if (record.operation) {
+    const joins = JOINS[action.kind]?.includes(record.operation.kind) && !record.operation.lossy;
+    return joins ? joining(record, false) : inProgress(record);
+  }
+  switch (action.kind) {
+    case "stop":
+      return stop(record, action.force === true ? forced : {}, fresh, limits, now);
+    case "start":
+      return start(record, fresh, limits, now);
+    case "restart":
+      if (record.held) return restart(record, action, fresh, limits, now);
+      return HAS_NOTHING[record.state] ? withoutContainer(record, "restarted") : start(record, fresh, limits, now);
+    case "sync":
+      return save(record, action, fresh, limits, now);
+    case "suspend":
+      return suspend(record, action.reason, by, fresh, limits, now);
+    case "resume":
+      return resume(record);
+  }
+}
+
+type Kind = PlannedAction["kind"];
+
+/** Operations that lead to what is asked for. */
+const JOINS: { readonly [K in Kind]?: readonly OperationKind[] } = {
+  stop: ["sleep"],
+  start: ["claim", "wake", "recover"],
+  restart: ["restart"],
+  sync: ["sync"],
+  suspend: ["suspend"],
+};
+
+/** Whether to wait for an operation of this kind is an answer to that wish. Total. */
+export const leadsTo = (kind: Kind, operation: OperationKind): boolean =>
+  kind === operation || JOINS[kind]?.includes(operation) === true;
+
+const HAS_NOTHING: { readonly [S in TenantState]?: true } = { idle: true, suspended: true, destroyed: true };
+const forced: Leaving = { lossy: true };
+
+function stop(record: TenantRecord, more: Leaving, fresh: Fresh, limits: Limits, now: number): Plan {
+  switch (record.state) {
+    case "active":
+    case "release_failed":
+      return beginSave(record, "sleep", more.lossy ? { force: true } : {}, fresh, limits, now, more);
+    case "asleep":
+    case "idle":
+    case "suspended":
+      return nothing(record);
+    default:
+      return withoutContainer(record, "stopped");
+  }
+}
+
+/** As a claim that brings nothing. */
+function start(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+  if (record.state === "destroyed") return withoutContainer(record, "started");
+  const plain = { type: "claim", poolId: null, delivery: null, allowFresh: false } as const;
+  return claim(record, plain, fresh, limits, now);
+}
+
+function save(
+  record: TenantRecord,
+  action: Extract<PlannedAction, { kind: "sync" }>,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
+  if (record.state === "release_failed" || record.state === "error") return withoutContainer(record, "synchronised");
+  if (!record.held?.hasState) return nothing(record); // what is saved is all there is
+  if (action.direction === "inward") {
+    return restart(record, { kind: "restart", scope: "container" }, fresh, limits, now);
+  }
+  return sync(record, fresh, limits, now);
+}
+
+function suspend(
+  record: TenantRecord,
+  reason: string | undefined,
+  by: By,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
+  if (record.state === "suspended") return nothing(record);
+  const from = record.state === "idle" || record.state === "error" ? ("idle" as const) : ("asleep" as const);
+  const suspension = { at: now, actor: by.actor, ...(reason === undefined ? {} : { reason }), from };
+  const noted = { ...record, suspension };
+  switch (record.state) {
+    case "active":
+    case "release_failed":
+      return beginSave(noted, "suspend", {}, fresh, limits, now);
+    case "idle":
+    case "asleep":
+    case "error":
+      return move(noted, "suspended", {}, { detail: { reason: reason ?? null } });
+    default:
+      return withoutContainer(record, "suspended");
+  }
+}
+
+function resume(record: TenantRecord): Plan {
+  if (record.state !== "suspended") return nothing(record);
+  const from = record.suspension?.from ?? "idle";
+  return move(record, from === "asleep" ? "resumed_asleep" : "resumed_idle", { suspension: null, desired: from });
+}
+
+const withoutContainer = (record: TenantRecord, what: string): Plan =>
+  refuse("invalid_transition", `A tenant that is ${record.state} cannot be ${what}.`, { state: record.state });

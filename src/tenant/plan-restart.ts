@@ -1,0 +1,147 @@
+import { epoch } from "../ids.ts";
+import type { Failure } from "../outcome.ts";
+import type { Committed } from "../vault/types.ts";
+import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
+import { beginSave, saveStep } from "./plan-save.ts";
+import { actionAnswer, contentDetail, leaseStep } from "./plan-start.ts";
+import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import type { Operation, TenantRecord } from "./record.ts";
+
+/** Decisions about a running workload that goes on running: restarts, and saves in between. */
+
+type Restart = Extract<PlannedAction, { kind: "restart" }>;
+type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
+
+/** Of a tenant that holds a container. */
+export function restart(record: TenantRecord, action: Restart, fresh: Fresh, limits: Limits, now: number): Plan {
+  const { scope, minWorkloadVersion = 0 } = action;
+  if (scope === "process") return restartProcess(record, fresh, limits, now);
+  const lossy = action.force ? { lossy: true as const } : {};
+  const request = action.force ? { force: true } : {};
+  const more = { restart: scope === "image" ? { scope, minWorkloadVersion } : { scope }, ...lossy };
+  return beginSave(record, "restart", request, fresh, limits, now, more);
+}
+
+/** The workload alone: the tenant stays active, and so does what its container holds. */
+function restartProcess(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+  const { held } = record;
+  if (record.state !== "active" || !held) {
+    return refuse("invalid_transition", `A tenant that is ${record.state} has no running workload.`, {
+      state: record.state,
+    });
+  }
+  const operation: Operation = {
+    ...plain(record, fresh, limits.startMs, now),
+    kind: "restart",
+    restart: { scope: "process" },
+  };
+  return {
+    kind: "go",
+    record: { ...record, operation },
+    steps: [restartStep(record, operation)],
+    journal: [{ type: "tenant.restart", detail: { operation: operation.id, scope: "process", epoch: record.epoch } }],
+  };
+}
+
+export function restartStep(record: TenantRecord, operation: Operation): Step {
+  if (!record.held) throw new Error("a restart without a container");
+  return { do: "restart", operationId: operation.id, containerId: record.held.containerId, epoch: record.held.epoch };
+}
+
+export function restarted(record: TenantRecord, operation: Operation, event: Result<"restarted">, now: number): Plan {
+  const timings = { total: now - operation.startedAt };
+  if (!event.failure) {
+    const next = { ...record, operation: null, lastActivityAt: now };
+    return {
+      kind: "go",
+      record: next,
+      steps: [],
+      ended: end(record, operation, now, { result: actionAnswer(next, null, timings) }),
+      journal: [{ type: "tenant.restarted", detail: { scope: "process", epoch: record.epoch } }],
+    };
+  }
+  return {
+    kind: "go",
+    record: { ...record, operation: null, errors: withError(record, event.failure, now) },
+    steps: record.held ? [{ do: "observe", containerId: record.held.containerId }] : [],
+    ended: end(record, operation, now, { error: event.failure }),
+    journal: [{ type: "tenant.restart_failed", detail: { code: event.failure.code } }],
+  };
+}
+
+/** The second half of a restart: what there was is saved (or given up), and a fresh container restores it under a new epoch. */
+export function restartedFrom(
+  record: TenantRecord,
+  operation: Operation,
+  committed: Committed | null,
+  limits: Limits,
+  now: number,
+): Plan {
+  if (record.poolId === null) return nothing(record);
+  const { retiring, steps } = letGo(record, "restart");
+  const next = epoch(record.epoch + 1);
+  const goingOn: Operation = {
+    ...operation,
+    deadlineAt: now + limits.startMs,
+    saved: committed,
+    attempts: 1,
+    from: "asleep",
+  };
+  const bare = { ...record, operation: goingOn, held: null, retiring, epoch: next, hold: null };
+  return move(
+    bare,
+    "saved",
+    {},
+    {
+      steps: [...steps, leaseStep(goingOn, record.poolId, next)],
+      detail: { operation: operation.id, generation: record.generation, ...contentDetail(record) },
+    },
+  );
+}
+
+/** A save while the workload runs on. */
+export function sync(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+  const operation: Operation = { ...plain(record, fresh, limits.saveMs, now), kind: "sync", saveId: fresh.saveId };
+  return {
+    kind: "go",
+    record: { ...record, operation },
+    steps: [saveStep(record, operation)],
+    journal: [{ type: "tenant.sync", detail: { operation: operation.id, epoch: record.epoch } }],
+  };
+}
+
+/** How it ended. What changed since it began is unsaved still. */
+export function synced(
+  record: TenantRecord,
+  operation: Operation,
+  outcome: Committed | Failure | null,
+  now: number,
+): Plan {
+  if (outcome !== null && "code" in outcome) {
+    return {
+      kind: "go",
+      record: { ...record, operation: null },
+      steps: [],
+      ended: end(record, operation, now, { error: outcome }),
+      journal: [{ type: "tenant.sync_failed", detail: { code: outcome.code } }],
+    };
+  }
+  const next = { ...record, operation: null, unsavedSince: record.unsavedSince === null ? null : operation.startedAt };
+  const timings = { total: now - operation.startedAt };
+  return {
+    kind: "go",
+    record: next,
+    steps: [],
+    ended: end(record, operation, now, { result: actionAnswer(next, outcome, timings) }),
+    journal: [{ type: "tenant.synced", detail: { generation: next.generation, changed: outcome?.changed ?? null } }],
+  };
+}
+
+const plain = (record: TenantRecord, fresh: Fresh, ms: number, now: number) => ({
+  id: fresh.operationId,
+  startedAt: now,
+  deadlineAt: now + ms,
+  attempts: 1,
+  from: record.state,
+  fresh: "never" as const,
+});

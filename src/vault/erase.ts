@@ -1,0 +1,31 @@
+import { type Epoch, generation } from "../ids.ts";
+import { done, failed, type Outcome } from "../outcome.ts";
+import type { VaultParts } from "./parts.ts";
+import { transact } from "./parts.ts";
+import { TABLES } from "./schema.ts";
+
+/** What R2 lists and deletes in one call (platform limit). */
+const R2_BATCH = 1000;
+
+/**
+ * Deletes everything that a tenant saved. The index goes first, in one transaction that also raises the epoch, so that
+ * nothing can be read or added from then on; then every object under the tenant's prefix, until a listing is empty.
+ */
+export async function erase(parts: VaultParts, bucket: R2Bucket, epoch: Epoch): Promise<Outcome<null>> {
+  const record = parts.store.record();
+  if (record !== null) {
+    if (epoch < record.epoch) return failed("stale_epoch", `The vault is at epoch ${record.epoch}.`);
+    const emptied = transact(parts, () => {
+      for (const table of Object.keys(TABLES)) if (table !== "vault") parts.storage.sql.exec(`DELETE FROM ${table}`);
+      // Numbers of generations are never given out again.
+      parts.store.writeRecord({ ...record, epoch, incarnation: null, base: generation(0), head: generation(0) });
+    });
+    if (!emptied.ok) return emptied;
+  }
+  const prefix = `tenants/${parts.tenantId()}/`;
+  for (;;) {
+    const { objects } = await bucket.list({ prefix, limit: R2_BATCH });
+    if (objects.length === 0) return done(null);
+    await bucket.delete(objects.map(({ key }) => key));
+  }
+}
