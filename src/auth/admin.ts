@@ -4,15 +4,23 @@ import type { Config } from "../config.ts";
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 const keys = new WeakMap<Config, Buffer>();
 
-/** Whether an `Authorization` header carries the admin key. Compares digests, so that neither length nor content shows in time. */
+/** Whether an `Authorization` header carries the admin key. */
 export function isAdmin(config: Config, authorization: string | null): boolean {
-  if (config.adminKey === null || authorization === null) return false;
-  const presented = /^Bearer +([^\s]+) *$/i.exec(authorization)?.[1];
-  if (presented === undefined) return false;
+  const token = bearerOf(authorization);
+  return token !== null && isAdminKey(config, token);
+}
+
+/** Whether a token is the admin key. Compares digests, so that neither length nor content shows in time. */
+export function isAdminKey(config: Config, token: string): boolean {
+  if (config.adminKey === null) return false;
   let expected = keys.get(config);
   if (!expected) {
     expected = digest(config.adminKey.reveal());
     keys.set(config, expected);
   }
-  return timingSafeEqual(digest(presented), expected);
+  return timingSafeEqual(digest(token), expected);
 }
+
+/** The credential of an `Authorization: Bearer` header (RFC 6750); null for every other header. Pure. */
+export const bearerOf = (authorization: string | null): string | null =>
+  authorization === null ? null : (/^Bearer +([^\s]+) *$/i.exec(authorization)?.[1] ?? null);

@@ -19,6 +19,13 @@ const catalogue = {
     retry: false,
     suggestion: "Send `Authorization: Bearer <key>`.",
   },
+  authentication_unavailable: {
+    status: 503,
+    title: "Cannot authenticate now",
+    meaning: "The credential could not be checked: the registry, the tenant or the issuer of tokens did not answer.",
+    retry: true,
+    suggestion: "Send the same request again after `Retry-After`.",
+  },
   forbidden: {
     status: 403,
     title: "Not allowed",
