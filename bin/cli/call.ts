@@ -6,7 +6,7 @@ import { durationOf, wholeNumberOf } from "./parse.ts";
 /** The answer to a route command. */
 export interface Answered {
   readonly status: number;
-  /** Of a `raw` command the text as it came; undefined for an answer without a body. */
+  /** Of a `raw` command the stream as it comes; undefined for an answer without a body. */
   readonly value: unknown;
   /** A 202 that was not followed to its end: where to look. */
   readonly location: string | null;
@@ -16,7 +16,7 @@ interface Init {
   readonly params: { path: Record<string, string>; query: Record<string, string> };
   readonly headers: Record<string, string>;
   readonly body?: unknown;
-  readonly parseAs?: "text";
+  readonly parseAs?: "stream";
 }
 
 /** The longest `?wait` that the API takes, in ms. */
@@ -52,7 +52,7 @@ async function initOf(command: RouteCommand, input: Input): Promise<Init> {
     params: { path: { ...input.args }, query },
     headers: version === undefined ? {} : { "if-match": version === "*" ? "*" : `"${version.replaceAll('"', "")}"` },
     ...(body === undefined ? {} : { body }),
-    ...(command.raw ? { parseAs: "text" } : {}),
+    ...(command.raw ? { parseAs: "stream" } : {}),
   };
 }
 
@@ -64,7 +64,8 @@ async function list(client: Boilerhouse, command: RouteCommand, input: Input, in
   const size = limit === undefined ? null : wholeNumberOf(limit, "--limit");
   if (size !== null && (size < 1 || size > MAX_PAGE)) throw new UsageError(`--limit is from 1 to ${MAX_PAGE}.`);
   if (size !== null) init.params.query.limit = String(size);
-  if (cursor !== undefined) init.params.query.cursor = cursor;
+  const goOn = command.cursor ?? "cursor";
+  if (cursor !== undefined) init.params.query[goOn] = cursor;
   const first = await request(client, command, init);
   if (!input.is("all")) return first;
   const items: unknown[] = [];
@@ -72,7 +73,7 @@ async function list(client: Boilerhouse, command: RouteCommand, input: Input, in
   for (;;) {
     items.push(...page.items);
     if (page.nextCursor === null) return { ...first, value: { items, nextCursor: null } };
-    init.params.query.cursor = page.nextCursor;
+    init.params.query[goOn] = page.nextCursor;
     page = pageOf((await request(client, command, init)).value);
   }
 }

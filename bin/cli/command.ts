@@ -53,9 +53,11 @@ export interface RouteCommand {
   readonly body?: (input: Input) => Promise<unknown> | unknown;
   /** A list, and what people see of it. */
   readonly columns?: readonly Column[];
+  /** The query parameter by which a list goes on; `cursor` when left out. */
+  readonly cursor?: string;
   /** It may answer 202, and `--wait` follows the operation to its end. */
   readonly waits?: true;
-  /** The answer is a file, written as it comes. */
+  /** The answer is a file, passed on as it comes. */
   readonly raw?: true;
   /** What `--yes` has to confirm. */
   readonly confirm?: string;
@@ -98,8 +100,11 @@ export const OPTIONS = {
   action: { takes: "value", about: "of one action" },
   actor: { takes: "value", about: "by one actor" },
   request: { takes: "value", about: "of one request id" },
-  since: { takes: "value", about: "from this time on" },
-  until: { takes: "value", about: "before this time" },
+  result: { takes: "value", about: "that came to this: ok, or a problem's code" },
+  from: { takes: "value", about: "from this time on, as 2027-01-31T00:00:00Z" },
+  to: { takes: "value", about: "before this time" },
+  since: { takes: "value", about: "after the event with this id" },
+  format: { takes: "value", about: "of the file", values: ["ndjson", "csv"] },
   type: { takes: "value", about: "of one type" },
 } as const satisfies Readonly<Record<string, Option>>;
 
@@ -107,8 +112,8 @@ export type OptionName = keyof typeof OPTIONS;
 
 /** Every command has these. */
 export const COMMON: readonly OptionName[] = ["url", "key-file", "json", "help"];
-export const PAGE: readonly OptionName[] = ["limit", "cursor", "all"];
-export const WAIT: readonly OptionName[] = ["wait", "timeout"];
+const PAGE: readonly OptionName[] = ["limit", "cursor", "all"];
+const WAIT: readonly OptionName[] = ["wait", "timeout"];
 
 export const optionOf = (name: OptionName): Option => OPTIONS[name];
 

@@ -18,8 +18,9 @@ export interface OwnCommand {
 export const OWN: readonly OwnCommand[] = [
   {
     words: "audit verify",
-    about: "whether the record of a subject is whole",
-    options: ["subject", "tenant", ...COMMON],
+    about: "whether the record of a subject is whole, from its first entry to the last",
+    args: [{ name: "subject", kind: "word" }],
+    options: COMMON,
   },
   { words: "doctor", about: "whether the API, the key and the pools are well", options: COMMON },
   {

@@ -1,4 +1,4 @@
-import { type Boilerhouse, createBoilerhouse } from "../../src/client/index.ts";
+import { type Boilerhouse, createBoilerhouse, type Sending } from "../../src/client/index.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 
@@ -57,7 +57,7 @@ export async function readable(io: Io, path: string): Promise<string> {
 }
 
 /** @throws UsageError without a key */
-export function clientOf({ url, key }: Connection, io: Io): Boilerhouse {
-  if (key !== null) return createBoilerhouse({ baseUrl: url, key, fetch: (request) => io.fetch(request) });
+export function clientOf({ url, key }: Connection, io: Io, sending: Omit<Sending, "fetch"> = {}): Boilerhouse {
+  if (key !== null) return createBoilerhouse({ ...sending, baseUrl: url, key, fetch: (request) => io.fetch(request) });
   throw new UsageError(`There is no key for ${url}: set BOILERHOUSE_KEY, or name a file that holds it by --key-file.`);
 }

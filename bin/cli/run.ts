@@ -44,15 +44,15 @@ async function runParsed(parsed: Parsed, io: Io): Promise<number> {
   const connection = () => connectionOf({ url: parsed.values.url, keyFile: parsed.values["key-file"] }, io);
   const report = parsed.flags.has("json") ? "json" : "text";
   if (isRoute(command)) {
-    const client = clientOf(await connection(), io);
-    show(command, await call(client, command, inputOf(command, rest, parsed, io)), report, io);
+    const client = clientOf(await connection(), io, command.raw ? { timeoutMs: FILE_TIMEOUT_MS } : {});
+    await show(command, await call(client, command, inputOf(command, rest, parsed, io)), report, io);
     return EXIT.ok;
   }
   switch (command.words) {
     case "doctor":
       return doctor(await connection(), report, io);
     case "audit verify":
-      return verifyAudit(clientOf(await connection(), io), parsed.values, report, io);
+      return verifyAudit(clientOf(await connection(), io), subjectOf(rest[0] ?? ""), report, io);
     case "completion":
       io.stdout(scriptOf(rest[0] === "zsh" ? "zsh" : "bash"));
       return EXIT.ok;
@@ -109,9 +109,21 @@ function inputOf(command: RouteCommand, rest: readonly string[], { values, flags
   };
 }
 
+/** A tenant, unless it says what else it is about: `alice` is `tenant:alice`. */
+const subjectOf = (text: string): string =>
+  /^(?:tenant|pool|workload|key|sync-spec|domain):/.test(text) ? text : `tenant:${text}`;
+
+/** How long a file may take to come. */
+const FILE_TIMEOUT_MS = 15 * 60_000;
+
 /** The answer on standard output; what is said about it on standard error. */
-function show(command: RouteCommand, { status, value, location }: Answered, report: "json" | "text", io: Io): void {
-  if (command.raw) io.stdout(String(value).endsWith("\n") ? String(value) : `${value}\n`);
+async function show(
+  command: RouteCommand,
+  { status, value, location }: Answered,
+  report: "json" | "text",
+  io: Io,
+): Promise<void> {
+  if (command.raw) await pass(value as ReadableStream<Uint8Array>, io);
   else if (report === "json") io.stdout(`${JSON.stringify(value ?? null)}\n`);
   else if (value === undefined) io.stderr("Done.\n");
   else if (command.columns) {
@@ -120,6 +132,11 @@ function show(command: RouteCommand, { status, value, location }: Answered, repo
     if (nextCursor !== null) io.stderr(`There is more: --all, or --cursor ${nextCursor}\n`);
   } else io.stdout(recordOf(value));
   if (status === 202) io.stderr(`It goes on${location === null ? "" : `: ${location}`}. --wait waits for its end.\n`);
+}
+
+async function pass(stream: ReadableStream<Uint8Array>, io: Io): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const piece of stream) io.stdout(decoder.decode(piece, { stream: true }));
 }
 
 /** Failures go to standard error: as text, or with `--json` as one problem document. */

@@ -5,6 +5,8 @@ import { COMMANDS, isRoute, ROUTES } from "../../bin/cli/commands.ts";
 import { candidates } from "../../bin/cli/complete.ts";
 import type { Io } from "../../bin/cli/io.ts";
 import { run } from "../../bin/cli/run.ts";
+import { audited, CHAIN_START, type ChainedEntry, chained } from "../../src/audit/entry.ts";
+import { SYSTEM } from "../../src/auth/principal.ts";
 import type { ErrorCode } from "../../src/errors/codes.ts";
 import { problemResponse } from "../../src/errors/problem.ts";
 
@@ -53,15 +55,18 @@ const refusing = (code: ErrorCode, extra = {}) => ({
 });
 
 describe("a command", () => {
-  it.each(ROUTES)("is a route of the contract: $words", ({ method, path, query, args = [], columns }) => {
-    const { paths } = JSON.parse(readFileSync("docs/openapi.json", "utf8"));
-    const route = paths[path]?.[method.toLowerCase()];
-    expect(route, `${method} ${path}`).toBeDefined();
-    const known = (route.parameters ?? []).map(({ name }: { name: string }) => name);
-    for (const name of Object.values(query ?? {})) expect(known, `?${name} of ${path}`).toContain(name);
-    if (columns && !path.includes("/secrets")) expect(known).toEqual(expect.arrayContaining(["limit", "cursor"]));
-    for (const [, name] of path.matchAll(/\{(\w+)\}/g)) expect(args.map((one) => one.name)).toContain(name);
-  });
+  it.each(ROUTES)(
+    "is a route of the contract: $words",
+    ({ method, path, query, args = [], columns, cursor = "cursor" }) => {
+      const { paths } = JSON.parse(readFileSync("docs/openapi.json", "utf8"));
+      const route = paths[path]?.[method.toLowerCase()];
+      expect(route, `${method} ${path}`).toBeDefined();
+      const known = (route.parameters ?? []).map(({ name }: { name: string }) => name);
+      for (const name of Object.values(query ?? {})) expect(known, `?${name} of ${path}`).toContain(name);
+      if (columns && !path.includes("/secrets")) expect(known).toEqual(expect.arrayContaining(["limit", cursor]));
+      for (const [, name] of path.matchAll(/\{(\w+)\}/g)) expect(args.map((one) => one.name)).toContain(name);
+    },
+  );
 
   it("prints its answer as JSON and nothing else where a program asked", async () => {
     const answer = () => Response.json({ id: "demo", warm: 2 });
@@ -198,6 +203,51 @@ describe("the exit code", () => {
     const { code, stdout, stderr, sent } = await cli(line, { files: { "bad.json": "{" } });
     expect([code, stdout, sent.length]).toEqual([2, "", 0]);
     expect(stderr.length).toBeGreaterThan(20);
+  });
+});
+
+describe("audit verify", () => {
+  const at = Date.parse("2026-11-01T00:00:00Z");
+  const first = chained(
+    audited({ actor: "key:k", requestId: "r" }, at, "tenant.claim", "tenant:alice"),
+    1,
+    CHAIN_START,
+  );
+  const second = chained(audited(SYSTEM, at + 1, "tenant.active", "tenant:alice"), 2, first.hash);
+  const exported = (rows: object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+  const view = (entry: ChainedEntry, id: number) => ({ id, ...entry, at: new Date(entry.at).toISOString() });
+  const whole = [view(first, 1), { ...view(first, 2), seq: null, prev: null, hash: null }, view(second, 3)];
+  const verdict = { subject: "tenant:alice", entries: 2, valid: true, head: { seq: 2, hash: second.hash } };
+  const answering = (rows: object[], over: object = {}) => ({
+    answer: (request: Request) =>
+      request.url.includes("/verify") ? Response.json({ ...verdict, ...over }) : new Response(exported(rows)),
+  });
+
+  it("is content with a chain that holds, and names its end", async () => {
+    const { code, stdout, sent } = await cli("audit verify alice", answering(whole));
+    expect([code, stdout]).toEqual([0, expect.stringContaining(second.hash)]);
+    expect(sent.map(({ url }) => url.searchParams.get("subject"))).toEqual(["tenant:alice", "tenant:alice"]);
+  });
+
+  it.each([
+    ["was altered", [{ ...whole[0], actor: "someone else" }, whole[2] ?? {}]],
+    ["lacks one", [whole[2] ?? {}]],
+    ["is shorter than the API says", [whole[0] ?? {}]],
+  ])("ends with 1 for a chain that %s, also when the API calls it valid", async (_, rows) => {
+    expect((await cli("audit verify alice --json", answering(rows))).code).toBe(1);
+  });
+
+  it("ends with 1 when the API itself says so", async () => {
+    const broken = { valid: false, brokenAt: 3, reason: "missing at the end" };
+    const { code, stdout } = await cli("audit verify pool:p", answering(whole, broken));
+    expect([code, stdout]).toEqual([1, expect.stringContaining("missing at the end")]);
+  });
+});
+
+describe("a file", () => {
+  it("is passed on as it comes", async () => {
+    const { code, stdout } = await cli("audit export --format csv", { answer: () => new Response("id,at\r\n1,é\r\n") });
+    expect([code, stdout]).toEqual([0, "id,at\r\n1,é\r\n"]);
   });
 });
 

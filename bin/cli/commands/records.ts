@@ -2,14 +2,25 @@ import type { OptionName, RouteCommand } from "../command.ts";
 
 /** What happened: operations, events, and the audit. */
 
-const AUDIT_FILTERS: readonly OptionName[] = ["subject", "action", "actor", "request", "since", "until"];
+const AUDIT_FILTERS: readonly OptionName[] = [
+  "subject",
+  "tenant",
+  "action",
+  "actor",
+  "request",
+  "result",
+  "from",
+  "to",
+];
 const AUDIT_QUERY = {
   subject: "subject",
+  tenant: "tenantId",
   action: "action",
   actor: "actor",
   request: "requestId",
-  since: "since",
-  until: "until",
+  result: "result",
+  from: "from",
+  to: "to",
 } as const;
 
 export const recordCommands: readonly RouteCommand[] = [
@@ -22,16 +33,17 @@ export const recordCommands: readonly RouteCommand[] = [
   },
   {
     words: "events",
-    about: "what happened, the newest first",
+    about: "what happened, in its order: the latest, or everything since an event",
     method: "GET",
     path: "/api/v1/events",
-    options: ["tenant", "type"],
-    query: { tenant: "tenantId", type: "type" },
+    options: ["tenant", "pool", "type", "since"],
+    query: { tenant: "tenantId", pool: "poolId", type: "type", since: "since" },
+    cursor: "since",
     columns: [
-      { head: "AT", path: "at" },
+      { head: "ID", path: "id" },
+      { head: "AT", path: "timestamp" },
       { head: "TYPE", path: "type" },
-      { head: "SUBJECT", path: "subject" },
-      { head: "RESULT", path: "result" },
+      { head: "WHAT", path: "payload" },
     ],
   },
   {
@@ -52,11 +64,11 @@ export const recordCommands: readonly RouteCommand[] = [
   },
   {
     words: "audit export",
-    about: "the same as one file",
+    about: "the same as one file, the oldest first",
     method: "GET",
     path: "/api/v1/audit/export",
-    options: AUDIT_FILTERS,
-    query: AUDIT_QUERY,
+    options: [...AUDIT_FILTERS, "format"],
+    query: { ...AUDIT_QUERY, format: "format" },
     raw: true,
   },
 ];
