@@ -18,6 +18,7 @@ CREATE TABLE sync_specs (
   version INTEGER NOT NULL,
   spec TEXT NOT NULL, -- JSON of src/sync/spec.ts, defaults applied, without the sink's secret
   secret TEXT, -- the sink's secretAccessKey, sealed under SECRETS_KEY
+  secret_masked TEXT, -- what is shown of it
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) STRICT;

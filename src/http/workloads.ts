@@ -30,9 +30,9 @@ import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";
 import { by, guarded } from "./guarded.ts";
-import { changedSince, known, nothing } from "./known.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
+import { changedSince, known, nothing } from "./registered.ts";
 
 /** A workload with every default. The image may be one that is not there any more. */
 const specView = workloadInput
