@@ -2,6 +2,7 @@ import { HTTPException } from "hono/http-exception";
 import { authenticate } from "./auth/authenticate.ts";
 import { configOf } from "./config.ts";
 import { failureOf, notConfigured, Problem, problemResponse } from "./errors/problem.ts";
+import { admin } from "./http/admin.ts";
 import { audit } from "./http/audit.ts";
 import { containers } from "./http/containers.ts";
 import { resource } from "./http/context.ts";
@@ -52,6 +53,7 @@ app.route("/", operations);
 app.route("/", containers);
 app.route("/", audit);
 app.route("/", events);
+app.route("/", admin);
 
 app.notFound((c) => {
   const allowed = allowedMethods(app.routes, c.req.path);

@@ -10,17 +10,13 @@ const COLUMNS = "subject, seq, at, action, actor, request_id, result, before, af
 export const recordIfChanged = (db: D1Database, entry: AuditEntry): D1PreparedStatement =>
   db
     .prepare(`INSERT INTO audit (${COLUMNS}) SELECT ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL WHERE changes() = 1`)
-    .bind(
-      entry.subject,
-      entry.at,
-      entry.action,
-      entry.actor,
-      entry.requestId,
-      entry.result,
-      entry.before,
-      entry.after,
-      JSON.stringify(entry.detail),
-    );
+    .bind(...valuesOf(entry));
+
+/** The record of an action that changed no row of D1. */
+export const record = (db: D1Database, entry: AuditEntry): D1PreparedStatement =>
+  db
+    .prepare(`INSERT INTO audit (${COLUMNS}) VALUES (?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`)
+    .bind(...valuesOf(entry));
 
 /** The records of a Durable Object on their way from its journal; one that came already changes nothing. */
 export const recordDelivered = (db: D1Database, entry: ChainedEntry): D1PreparedStatement =>
@@ -40,3 +36,15 @@ export const recordDelivered = (db: D1Database, entry: ChainedEntry): D1Prepared
       entry.prev,
       entry.hash,
     );
+
+const valuesOf = (entry: AuditEntry) => [
+  entry.subject,
+  entry.at,
+  entry.action,
+  entry.actor,
+  entry.requestId,
+  entry.result,
+  entry.before,
+  entry.after,
+  JSON.stringify(entry.detail),
+];
