@@ -1,7 +1,7 @@
-import { z } from "zod";
-import { type PoolId, parsePoolId, SLUG } from "./ids.ts";
-import { LOG_LEVELS, type LogLevel, setLogLevel } from "./log.ts";
-import { TIERS, type Tier } from "./runtime/port.ts";
+import { type Environment, environmentSchema, VARIABLES, type VariableName } from "./environment.ts";
+import { type PoolId, parsePoolId } from "./ids.ts";
+import { type LogLevel, setLogLevel } from "./log.ts";
+import type { Tier } from "./runtime/port.ts";
 import { forbid } from "./secrets/redact.ts";
 import { Secret } from "./secrets/secret.ts";
 
@@ -73,104 +73,9 @@ export interface Deadlines {
   readonly maxExecMs: number;
 }
 
-const DEFAULT_TIER_CAPS: Record<Tier, number> = {
-  lite: 200,
-  basic: 100,
-  "standard-1": 50,
-  "standard-2": 25,
-  "standard-3": 12,
-  "standard-4": 6,
-};
-
-const integer = (min: number, max: number, fallback: number) =>
-  z
-    .union([
-      z
-        .string()
-        .regex(/^\d{1,12}$/)
-        .transform(Number),
-      z.number(),
-    ])
-    .pipe(z.int().min(min).max(max))
-    .default(fallback);
-
-const json = z.string().transform((text, context): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    context.addIssue({ code: "custom", message: "must be JSON" });
-    return z.NEVER;
-  }
-});
-
-const base64Key = z.base64().transform((text, context) => {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  if (bytes.length === 32) return bytes;
-  context.addIssue({ code: "custom", message: "must be 32 bytes in base64" });
-  return z.NEVER;
-});
-
-const tierCaps = z
-  .partialRecord(z.enum(TIERS), z.int().min(0).max(100_000))
-  .transform((caps) => ({ ...DEFAULT_TIER_CAPS, ...caps }));
-
-const host = z
-  .string()
-  .max(253)
-  .regex(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
-
-const accessRoles = z.record(z.union([z.email(), z.literal("*")]), z.enum(["admin", "operator", "viewer"]));
-const origin = z.url({ protocol: /^https?$/ }).refine((text) => new URL(text).origin === text, "must be an origin");
-const origins = z
-  .string()
-  .transform((text) => text.split(",").map((part) => part.trim()))
-  .pipe(z.array(origin).max(100));
-
-/** Every variable that the Worker reads; `.dev.vars.example` lists the same names. */
-export const environmentSchema = z.object({
-  ADMIN_KEY: z.string().min(16).max(1024).optional(),
-  SECRETS_KEY: base64Key.optional(),
-  SECRETS_KEY_PREVIOUS: base64Key.optional(),
-  ENVIRONMENT: z.enum(["production", "development"]).default("production"),
-  PUBLIC_URL: origin.optional(),
-  CORS_ORIGINS: origins.default([]),
-  JWT_SECRET: z.string().min(32).max(1024).optional(),
-  JWT_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
-  JWT_ISSUER: z.string().min(1).max(512).optional(),
-  JWT_AUDIENCE: z.string().min(1).max(512).optional(),
-  ACCESS_TEAM_DOMAIN: host.optional(),
-  ACCESS_AUDIENCE: z.string().min(1).max(512).optional(),
-  ACCESS_ROLES: z.union([json.pipe(accessRoles), accessRoles]).default({}),
-  GATEWAY_TOKEN_SECRET: z.string().min(32).max(1024).optional(),
-  GATEWAY_TOKEN_SECRET_PREVIOUS: z.string().min(32).max(1024).optional(),
-  RATE_LIMIT_PER_MINUTE: integer(1, 1_000_000, 6_000),
-  TENANT_DOMAIN: host.default("localhost"),
-  RUNTIME: z.enum(["platform", "simulated"]).default("platform"),
-  DEMO_POOL: z.string().regex(SLUG).optional(),
-  TIER_CAPS: z.union([json.pipe(tierCaps), tierCaps]).default(DEFAULT_TIER_CAPS),
-  SANDBOX_WAKE_TIMEOUT_MS: integer(10_000, 600_000, 120_000),
-  STARTUP_TIMEOUT_MS: integer(10_000, 900_000, 180_000),
-  SAVE_TIMEOUT_MS: integer(1_000, 900_000, 120_000),
-  RESTORE_TIMEOUT_MS: integer(1_000, 900_000, 300_000),
-  DEFAULT_EXEC_TIMEOUT_MS: integer(100, 900_000, 60_000),
-  MAX_EXEC_TIMEOUT_MS: integer(1_000, 900_000, 300_000),
-  RETRY_ATTEMPTS: integer(1, 10, 3),
-  RETRY_BASE_DELAY_MS: integer(10, 60_000, 1_000),
-  GUARD_HOLD_MS: integer(1_000, 604_800_000, 3_600_000),
-  LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
-});
-
 /** Without these the system has no door and no safe. */
-const REQUIRED = ["ADMIN_KEY", "SECRETS_KEY"] as const;
-
-const SECRETS = new Set<string>([
-  "ADMIN_KEY",
-  "SECRETS_KEY",
-  "SECRETS_KEY_PREVIOUS",
-  "JWT_SECRET",
-  "GATEWAY_TOKEN_SECRET",
-  "GATEWAY_TOKEN_SECRET_PREVIOUS",
-] satisfies (keyof typeof environmentSchema.shape)[]);
+const REQUIRED = VARIABLES.filter(({ required }) => required).map(({ name }) => name);
+const SECRETS = new Set<string>(VARIABLES.filter(({ secret }) => secret).map(({ name }) => name));
 
 const configs = new WeakMap<object, Config>();
 
@@ -203,7 +108,7 @@ export function parseConfig(env: object): Config {
   // What is wrong falls back to its default for the objects that run on, and is listed, which closes the door.
   const parsed = environmentSchema.parse(Object.fromEntries(right));
   if (parsed.DEFAULT_EXEC_TIMEOUT_MS > parsed.MAX_EXEC_TIMEOUT_MS) wrong.add("DEFAULT_EXEC_TIMEOUT_MS");
-  for (const name of incomplete(parsed)) wrong.add(name);
+  for (const name of [...incomplete(parsed), ...unfit(parsed)]) wrong.add(name);
   for (const name of REQUIRED) if (parsed[name] === undefined) wrong.add(name);
   return {
     adminKey: secret(parsed.ADMIN_KEY),
@@ -239,17 +144,26 @@ export function parseConfig(env: object): Config {
 const secret = <T extends string | Uint8Array>(value: T | undefined): Secret<T> | null =>
   value === undefined ? null : new Secret(value);
 
-type Environment = z.output<typeof environmentSchema>;
-
 /** What belongs together and is there in part only: half a configuration of a door is no door. */
-function incomplete(parsed: Environment): string[] {
+function incomplete(parsed: Environment): VariableName[] {
   const { JWT_SECRET, JWT_JWKS_URL, JWT_ISSUER, JWT_AUDIENCE, ACCESS_TEAM_DOMAIN, ACCESS_AUDIENCE } = parsed;
-  const names: string[] = [];
+  const names: VariableName[] = [];
   if (JWT_SECRET && JWT_JWKS_URL) names.push("JWT_JWKS_URL");
   const keys = JWT_SECRET ?? JWT_JWKS_URL;
   if (keys && !JWT_ISSUER) names.push("JWT_ISSUER");
   if (keys && !JWT_AUDIENCE) names.push("JWT_AUDIENCE");
   if (ACCESS_TEAM_DOMAIN && !ACCESS_AUDIENCE) names.push("ACCESS_AUDIENCE");
+  return names;
+}
+
+/** What a machine of one's own may do and production never: there is no way past a door there, and nothing is simulated. */
+function unfit(parsed: Environment): VariableName[] {
+  if (parsed.ENVIRONMENT !== "production") return [];
+  const names: VariableName[] = (["DEV_MODE", "E2E_TEST_MODE", "DEBUG_ROUTES"] as const).filter(
+    (name) => parsed[name] !== undefined,
+  );
+  if (parsed.RUNTIME !== "platform") names.push("RUNTIME");
+  if (parsed.JWT_JWKS_URL?.startsWith("http:")) names.push("JWT_JWKS_URL");
   return names;
 }
 

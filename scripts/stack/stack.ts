@@ -169,7 +169,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   if (!options.simulated) await untagBuilds(logFile); // of a run that was killed
   const log = openSync(logFile, "w");
   const worker = workerName(options.stateDir);
-  const vars = Object.entries({ ...options.vars, ...(options.simulated ? { RUNTIME: "simulated" } : {}) });
+  const vars = Object.entries({
+    ENVIRONMENT: "development",
+    ...options.vars,
+    ...(options.simulated ? { RUNTIME: "simulated" } : {}),
+  });
   const child = spawn(
     process.execPath,
     [
