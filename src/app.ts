@@ -6,16 +6,24 @@ import { admin } from "./http/admin.ts";
 import { audit } from "./http/audit.ts";
 import { containers } from "./http/containers.ts";
 import { resource } from "./http/context.ts";
+import { cors } from "./http/cors.ts";
 import { docs } from "./http/docs.ts";
 import { events } from "./http/events.ts";
 import { healthRoutes } from "./http/health.ts";
 import { allowedMethods } from "./http/methods.ts";
+import { completed, INFO, SECURITY_SCHEMES } from "./http/openapi.ts";
 import { operations } from "./http/operations.ts";
 import { pools } from "./http/pools.ts";
 import { requestIdOf } from "./http/request-id.ts";
 import { secure } from "./http/security-headers.ts";
+import { syncSpecs } from "./http/sync-specs.ts";
+import { tenantActions } from "./http/tenant-actions.ts";
+import { tenantList } from "./http/tenant-list.ts";
+import { tenantSettings } from "./http/tenant-settings.ts";
+import { tenantState } from "./http/tenant-state.ts";
 import { tenants } from "./http/tenants.ts";
 import { workloads } from "./http/workloads.ts";
+import { spend } from "./limits/limit.ts";
 import { log } from "./log.ts";
 
 /** The API as one Hono app: open routes, the two doors (configured? authenticated?), and the resources behind them. */
@@ -28,6 +36,8 @@ app.use(async (c, next) => {
   c.res.headers.set("x-request-id", requestId);
   secure(c.res.headers, c.req.url);
 });
+
+app.use(cors);
 
 app.route("/", healthRoutes);
 
@@ -42,13 +52,22 @@ app.get("/openapi.json", (c) => c.json(openApiDocument()));
 app.route("/", docs);
 
 app.use(async (c, next) => {
-  c.set("principal", await authenticate(c.req.raw, c.env, (work) => c.executionCtx.waitUntil(work)));
+  const principal = await authenticate(c.req.raw, c.env, (work) => c.executionCtx.waitUntil(work));
+  c.set("principal", principal);
+  const { refusal, headers } = await spend(principal, c.env);
+  if (refusal) return problemResponse(refusal, c.get("requestId"), headers);
   await next();
+  for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
 });
 
 app.route("/", workloads);
 app.route("/", pools);
+app.route("/", syncSpecs);
+app.route("/", tenantList);
 app.route("/", tenants);
+app.route("/", tenantActions);
+app.route("/", tenantSettings);
+app.route("/", tenantState);
 app.route("/", operations);
 app.route("/", containers);
 app.route("/", audit);
@@ -74,12 +93,14 @@ app.onError((error, c) => {
   return problemResponse(failure, requestId);
 });
 
-app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
+  app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
+}
 
-/** What `docs/openapi.json` holds; `npm run check` compares the two. */
-export const openApiDocument = () =>
-  app.getOpenAPI31Document({
-    openapi: "3.1.0",
-    info: { title: "Boilerhouse", version: "1", description: "A container for every tenant, on Cloudflare." },
-    security: [{ bearer: [] }],
-  });
+let document: ReturnType<typeof completed> | undefined;
+
+/** What `docs/openapi.json` holds; `npm run check` compares the two. Made once, when it is first asked for. */
+export function openApiDocument() {
+  document ??= completed(app.getOpenAPI31Document(INFO));
+  return document;
+}

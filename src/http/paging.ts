@@ -20,10 +20,10 @@ export const pageQuery = z.object({
     .string()
     .regex(/^\d{1,4}$/, "must be a number")
     .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= 200, "must be from 1 to 200")
+    .refine((limit) => limit >= 1 && limit <= 1000, "must be from 1 to 1000")
     .optional()
     .transform((limit) => limit ?? 50)
-    .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50 }),
+    .openapi({ type: "integer", minimum: 1, maximum: 1000, default: 50 }),
   cursor: cursorOf(SLUG),
 });
 

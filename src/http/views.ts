@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { Failure } from "../outcome.ts";
 import { TIERS } from "../runtime/port.ts";
 import type {
+  ActionAnswer,
   ClaimAnswer,
   OperationKind,
   OperationView,
@@ -33,13 +34,17 @@ export const claimView = z
   })
   .openapi("Claim");
 
+/** The end of whatever a tenant was asked to do; which of the fields there are depends on what that was. */
 export const actionView = z
   .object({
     tenantId: z.string(),
     state: stateView,
     containerId: z.string().optional(),
-    epoch: z.int(),
-    saved: generationView.extend({ changed: z.int() }).nullable(),
+    poolId: z.string().optional(),
+    launch: z.enum(["existing", "warm", "cold"]).optional(),
+    epoch: z.int().optional(),
+    restored: generationView.nullable().optional(),
+    saved: generationView.extend({ changed: z.int() }).nullable().optional(),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Action");
@@ -92,6 +97,11 @@ export const statusView = z
     poolId: z.string().optional(),
     epoch: z.int(),
     tier: z.enum(TIERS).nullable(),
+    pendingTier: z.enum(TIERS).optional().openapi({ description: "Applies at the next start." }),
+    health: z.enum(["healthy", "unhealthy", "starting", "stopped"]),
+    version: z.int().optional().openapi({ description: "Of the workload that the container runs." }),
+    pendingRestart: z.literal(true).optional(),
+    suspended: z.object({ at: time, actor: z.string(), reason: z.string().optional() }).optional(),
     operation: operationView.optional(),
     lastError: failureView.extend({ at: time }).optional(),
     lastLoss: z
@@ -116,6 +126,11 @@ export const claimed = (answer: ClaimAnswer, endpoints: Endpoints): z.output<typ
   endpoints,
 });
 
+export function acted(answer: ActionAnswer | ClaimAnswer | ReleaseAnswer): z.output<typeof actionView> {
+  const { reason: _, pendingRestart: __, ...shown } = answer as ClaimAnswer;
+  return shown;
+}
+
 export const released = (answer: ReleaseAnswer): z.output<typeof releaseView> => ({ ...answer });
 
 export function operation(view: OperationView, endpoints: Endpoints): z.output<typeof operationView> {
@@ -125,7 +140,12 @@ export function operation(view: OperationView, endpoints: Endpoints): z.output<t
     startedAt: iso(startedAt),
     deadlineAt: iso(deadlineAt),
     ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }),
-    ...(result === undefined ? {} : { result: "launch" in result ? claimed(result, endpoints) : released(result) }),
+    ...(result === undefined
+      ? {}
+      : {
+          result:
+            "launch" in result ? claimed(result, endpoints) : "epoch" in result ? acted(result) : released(result),
+        }),
     ...(error === undefined ? {} : { error: failure(error) }),
   };
 }
@@ -150,10 +170,20 @@ export const pending = (view: OperationView, endpoints: Endpoints): z.output<typ
 });
 
 export function status(view: TenantStatus, host: string, endpoints: Endpoints): z.output<typeof statusView> {
-  const { operation: running, lastError, lastLoss, unsavedSince, lastActivityAt, syncStatus, ...rest } = view;
+  const {
+    operation: running,
+    lastError,
+    lastLoss,
+    unsavedSince,
+    lastActivityAt,
+    syncStatus,
+    suspended,
+    ...rest
+  } = view;
   return {
     ...rest,
     host,
+    ...(suspended === undefined ? {} : { suspended: suspension(suspended) }),
     ...(running === undefined ? {} : { operation: operation(running, endpoints) }),
     ...(lastError === undefined ? {} : { lastError: { ...failure(lastError), at: iso(lastError.at) } }),
     ...(lastLoss === undefined
@@ -174,4 +204,10 @@ const failure = ({ code, detail, retryAfterMs, extra }: Failure) => ({
   code,
   detail,
   ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+});
+
+const suspension = ({ at, actor, reason }: NonNullable<TenantStatus["suspended"]>) => ({
+  at: iso(at),
+  actor,
+  ...(reason === undefined ? {} : { reason }),
 });

@@ -6,12 +6,17 @@ import { type PoolId, SLUG } from "../ids.ts";
 const MAX_SECRETS = 100;
 
 /** A secret becomes a file of this name, delivered in a tar with 100 bytes for `secrets/` and the name (instance/claim-tar.ts). */
-const secretName = z
+export const secretName = z
   .string()
   .regex(
     /^[A-Za-z0-9_][A-Za-z0-9._-]{0,90}$/,
     "must be 1–91 characters of A–Z, a–z, 0–9 and ._-, not starting with . or -",
   );
+
+/** The whole set of a tenant's secrets. */
+export const secretsSchema = z
+  .record(secretName, z.string().max(65_536))
+  .refine((secrets) => Object.keys(secrets).length <= MAX_SECRETS, `at most ${MAX_SECRETS} secrets`);
 
 export const claimSchema = z
   .strictObject({
@@ -25,10 +30,7 @@ export const claimSchema = z
       .record(z.string(), z.unknown())
       .optional()
       .openapi({ description: "Checked against the workload's configSchema." }),
-    secrets: z
-      .record(secretName, z.string().max(65_536))
-      .refine((secrets) => Object.keys(secrets).length <= MAX_SECRETS, `at most ${MAX_SECRETS} secrets`)
-      .optional(),
+    secrets: secretsSchema.optional(),
     allowFresh: z
       .boolean()
       .optional()

@@ -49,6 +49,8 @@ export interface VaultStorage {
 
   /** Entries of a generation in key order after `after`, with inline contents, as many as fit in `PAGE_LIMIT` bytes. `not_found` for an unknown generation. */
   page(actor: Actor, generation: Generation, after: PageCursor | null): Promise<Outcome<GenerationPage>>;
+  /** The same for the API, which acts for no container. */
+  exported(generation: Generation, after: PageCursor | null): Promise<Outcome<GenerationPage>>;
 }
 
 export interface ListQuery {

@@ -1,7 +1,7 @@
 import type { Generation } from "../../ids.ts";
 import { log } from "../../log.ts";
 import { encodeName } from "../../vault/names.ts";
-import type { GenerationPage, PageCursor, PageEntry } from "../../vault/storage.ts";
+import type { GenerationPage, PageCursor, PageEntry, VaultStorage } from "../../vault/storage.ts";
 import { ask, type Gateway } from "./context.ts";
 import { BLOCK, padded } from "./tar/header.ts";
 import { END, headerOf } from "./tar/write.ts";
@@ -15,10 +15,29 @@ const AHEAD = 4;
  */
 export async function restoreBundle(gateway: Gateway, generation: number): Promise<Response> {
   const page = (after: PageCursor | null) => ask(gateway.vault.page(gateway.actor, generation as Generation, after));
+  return stream(gateway.bucket, generation, page, gateway.waitUntil);
+}
+
+/** The same for the API, which acts for no container. @throws S3Error for an unknown generation, before the first byte */
+export async function exportBundle(
+  vault: Pick<VaultStorage, "exported">,
+  bucket: R2Bucket,
+  generation: Generation,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Response> {
+  return stream(bucket, generation, (after) => ask(vault.exported(generation, after)), waitUntil);
+}
+
+async function stream(
+  bucket: R2Bucket,
+  generation: number,
+  page: (after: PageCursor | null) => Promise<GenerationPage>,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Response> {
   const first = await page(null);
   const { readable, writable } = new IdentityTransformStream();
-  gateway.waitUntil(
-    write(gateway.bucket, writable, first, page).catch(async (error) => {
+  waitUntil(
+    write(bucket, writable, first, page).catch(async (error) => {
       log.error("storage: a restore broke off", { generation, error: String(error) });
       await writable.abort(error).catch(() => {}); // the reader went away first
     }),
