@@ -1,3 +1,4 @@
+import { api } from "./api.ts";
 import { claim } from "./claim.ts";
 import type { Counts } from "./harness/counts.ts";
 import type { Result } from "./harness/result.ts";
@@ -6,4 +7,10 @@ import type { Group } from "./promises.ts";
 import { proxy } from "./proxy.ts";
 import { state } from "./state.ts";
 
-export const benches: Readonly<Record<Group, (counts: Counts) => Promise<Result[]>>> = { claim, proxy, state, image };
+export const benches: Readonly<Record<Group, (counts: Counts) => Promise<Result[]>>> = {
+  claim,
+  proxy,
+  state,
+  api,
+  image,
+};

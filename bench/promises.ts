@@ -11,10 +11,10 @@ export interface Promised {
   readonly samples: number;
 }
 
-export type Group = "claim" | "proxy" | "state" | "image";
-export type Unit = "ms" | "×" | "per s" | "MB" | "MiB" | "requests";
+export type Group = "claim" | "proxy" | "state" | "api" | "image";
+export type Unit = "ms" | "×" | "per s" | "kB" | "MB" | "MiB" | "requests";
 
-export const GROUPS: readonly Group[] = ["claim", "proxy", "state", "image"];
+export const GROUPS: readonly Group[] = ["claim", "proxy", "state", "api", "image"];
 
 const atMost = (group: Group, limit: number, unit: Unit, samples: number, text: string): Promised => ({
   text,
@@ -44,6 +44,17 @@ export const PROMISES = {
   "state.unchanged": atMost("state", 200, "ms", 50, "release, small tree, unchanged"),
   "state.requests": atMost("state", 5, "requests", 50, "storage requests of an unchanged release (most)"),
   "state.restore": atMost("state", 150, "ms", 50, "restore of the small tree"),
+  "api.crud": atMost(
+    "api",
+    15,
+    "ms",
+    50,
+    "create, read, replace, delete, status: the slowest, 8 callers, above GET /health",
+  ),
+  "api.p99": atMost("api", 100, "ms", 200, "p99 of those: the slowest, above GET /health"),
+  "api.list": atMost("api", 5, "ms", 50, "list of 1,000 rows: the slowest, above GET /health"),
+  "api.tenants": atMost("api", 50, "ms", 50, "first page of 10,000 tenants"),
+  "api.bundle": atMost("api", 1_000, "kB", 1, "the Worker, compressed"),
   "image.size": atMost("image", 200, "MB", 1, "base image"),
   "image.idle": atMost("image", 80, "MB", 5, "memory of a container's own parts, idle"),
   "image.peak": atMost("image", 100, "MiB", 5, "memory of a container's own parts, peak of saves"),

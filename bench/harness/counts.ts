@@ -11,6 +11,9 @@ export interface Counts {
   /** Runs of what we are compared with, where it takes seconds. */
   readonly compared: number;
   readonly memory: number;
+  /** Rounds of every caller of the API, and requests of every list. */
+  readonly rounds: number;
+  readonly lists: number;
 }
 
 export const FULL: Counts = {
@@ -22,6 +25,8 @@ export const FULL: Counts = {
   perPool: 50,
   compared: 10,
   memory: 5,
+  rounds: 50,
+  lists: 100,
 };
 
 export const QUICK: Counts = {
@@ -33,4 +38,6 @@ export const QUICK: Counts = {
   perPool: 10,
   compared: 2,
   memory: 1,
+  rounds: 5,
+  lists: 10,
 };

@@ -5,6 +5,7 @@ const DIGITS: Record<Unit, (value: number) => string> = {
   ms: (value) => value.toFixed(value < 20 ? 2 : value < 100 ? 1 : 0),
   "×": (value) => value.toFixed(2),
   "per s": (value) => value.toFixed(0),
+  kB: (value) => value.toFixed(0),
   MB: (value) => value.toFixed(0),
   MiB: (value) => value.toFixed(0),
   requests: (value) => value.toFixed(0),

@@ -1,10 +1,11 @@
 import type { Admission } from "../../src/fleet/types.ts";
 import product, { Fleet as ProductFleet, StorageGateway as ProductGateway } from "../../src/index.ts";
 import { type Drive, drive } from "./drive.ts";
+import { type Multiply, multiply } from "./multiply.ts";
 
 /**
- * The product as it ships, with two things that only benches need: it counts what reaches the storage gateway, and it
- * drives claims from inside workerd, where no HTTP connection is measured with them.
+ * The product as it ships, with what only benches need: it counts what reaches the storage gateway, drives claims from
+ * inside workerd, where no HTTP connection is measured with them, and fills the registry with thousands of rows at once.
  */
 export * from "../../src/index.ts";
 
@@ -28,6 +29,7 @@ export default {
   async fetch(request, env, ctx): Promise<Response> {
     const { pathname } = new URL(request.url);
     if (pathname === "/bench/storage-requests") return Response.json({ storageRequests });
+    if (pathname === "/bench/multiply") return multiply(env.DB, (await request.json()) as Multiply);
     if (pathname === "/bench/drive") {
       const call = (inner: Request) => product.fetch(inner as typeof request, env, ctx);
       return Response.json(await drive((await request.json()) as Drive, request.headers, call));
