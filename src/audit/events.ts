@@ -5,19 +5,15 @@ import type { AuditFilter, AuditRow } from "./read.ts";
  * only place where the two meet (docs/adr/0003-events-are-read-from-the-audit.md).
  */
 const NAMES: Readonly<Record<string, string>> = {
-  "pool.slot_started": "container.created",
   "tenant.assigned": "container.claimed",
   "tenant.released": "container.released",
   "tenant.slept": "container.released",
-  "pool.slot_gone": "container.destroyed",
   "tenant.lost": "container.unhealthy",
-  "pool.slot_failed": "container.unhealthy",
   "tenant.sync": "sync.started",
   "tenant.synced": "sync.completed",
   "tenant.saved": "sync.completed",
   "tenant.sync_failed": "sync.failed",
   "tenant.save_failed": "sync.failed",
-  "pool.start_failed": "pool.warning",
   "pool.breaker_opened": "pool.warning",
 };
 

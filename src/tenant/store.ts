@@ -1,4 +1,4 @@
-import { type AuditEntry, stateHash } from "../audit/entry.ts";
+import { type AuditEntry, audited, stateHash } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
 import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
@@ -127,14 +127,18 @@ export class TenantStore {
 function entriesOf(before: TenantRecord | null, { record, now, by, journal }: TenantChange): AuditEntry[] {
   if (journal.length === 0) return [];
   const hashes = { before: before && stateHash(before), after: stateHash(record) };
-  return journal.map(({ type, detail = {} }) => ({
-    at: now,
-    action: type,
-    subject: `tenant:${record.tenantId}`,
-    actor: by.actor,
-    requestId: by.requestId,
-    result: typeof detail.code === "string" ? detail.code : "ok",
-    ...hashes,
-    detail,
-  }));
+  const place = placeOf(before, record);
+  return journal.map(({ type, detail = {} }) =>
+    audited(by, now, type, `tenant:${record.tenantId}`, {
+      result: typeof detail.code === "string" ? detail.code : "ok",
+      ...hashes,
+      detail: { ...place, ...detail },
+    }),
+  );
+}
+
+/** Where it happened: events are found by it. Of a container that was left, the one that was. */
+function placeOf(before: TenantRecord | null, after: TenantRecord): Record<string, string> {
+  const containerId = (after.held ?? before?.held)?.containerId;
+  return { ...(after.poolId === null ? {} : { poolId: after.poolId }), ...(containerId ? { containerId } : {}) };
 }
