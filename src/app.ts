@@ -10,12 +10,15 @@ import { cors } from "./http/cors.ts";
 import { docs } from "./http/docs.ts";
 import { events } from "./http/events.ts";
 import { healthRoutes } from "./http/health.ts";
+import { keys } from "./http/keys.ts";
 import { allowedMethods } from "./http/methods.ts";
 import { completed, INFO, SECURITY_SCHEMES } from "./http/openapi.ts";
 import { operations } from "./http/operations.ts";
+import { poolActions } from "./http/pool-actions.ts";
 import { pools } from "./http/pools.ts";
 import { requestIdOf } from "./http/request-id.ts";
 import { secure } from "./http/security-headers.ts";
+import { self } from "./http/self.ts";
 import { syncSpecs } from "./http/sync-specs.ts";
 import { tenantActions } from "./http/tenant-actions.ts";
 import { tenantList } from "./http/tenant-list.ts";
@@ -60,8 +63,11 @@ app.use(async (c, next) => {
   for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
 });
 
+app.route("/", self);
+app.route("/", keys);
 app.route("/", workloads);
 app.route("/", pools);
+app.route("/", poolActions);
 app.route("/", syncSpecs);
 app.route("/", tenantList);
 app.route("/", tenants);

@@ -6,6 +6,7 @@ import { targetOf } from "./proxy/target.ts";
 export { Fleet } from "./fleet/object.ts";
 export { StorageGateway } from "./gateway/storage/entrypoint.ts";
 export { Instance } from "./instance/object.ts";
+export { Limiter } from "./limits/object.ts";
 export { Pool } from "./pool/object.ts";
 export { Tenant } from "./tenant/object.ts";
 export { Vault } from "./vault/object.ts";

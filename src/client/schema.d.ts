@@ -12,29 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /** Whether the Worker answers */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description It does */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @enum {string} */
-                            status: "ok";
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getHealth"];
         put?: never;
         post?: never;
         delete?: never;
@@ -51,46 +29,79 @@ export interface paths {
             cookie?: never;
         };
         /** Whether it can do its job, and what is missing */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Ready */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Readiness"];
-                    };
-                };
-                /** @description Not yet */
-                503: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Readiness"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        get: operations["getReady"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks, and what they may do */
+        get: operations["getWhoami"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List keys, revoked ones too */
+        get: operations["listKeys"];
+        put?: never;
+        /** Create a key */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One key */
+        get: operations["getKey"];
+        put?: never;
+        post?: never;
+        /** Revoke a key for good; it stays in the list */
+        delete: operations["deleteKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Replace a key; its id, role and limits stay */
+        post: operations["rotateKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -105,76 +116,10 @@ export interface paths {
             cookie?: never;
         };
         /** List workloads */
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description By id */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Workload"][];
-                            nextCursor: string | null;
-                        };
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        get: operations["listWorkloads"];
         put?: never;
         /** Register a workload */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["WorkloadSpec"];
-                };
-            };
-            responses: {
-                /** @description Registered */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Workload"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        post: operations["createWorkload"];
         delete?: never;
         options?: never;
         head?: never;
@@ -189,37 +134,26 @@ export interface paths {
             cookie?: never;
         };
         /** One workload */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Found */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Workload"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        get: operations["getWorkload"];
+        /** Make a new version of a workload; its pools start their next containers with it */
+        put: operations["updateWorkload"];
+        post?: never;
+        /** Delete a workload that no pool runs */
+        delete: operations["deleteWorkload"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workloads/{id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** Every version of a workload, the newest first */
+        get: operations["listWorkloadVersions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -236,76 +170,10 @@ export interface paths {
             cookie?: never;
         };
         /** List pools */
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description By id */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Pool"][];
-                            nextCursor: string | null;
-                        };
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        get: operations["listPools"];
         put?: never;
         /** Create a pool and start its warm slots */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["PoolSpec"];
-                };
-            };
-            responses: {
-                /** @description Created */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pool"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        post: operations["createPool"];
         delete?: never;
         options?: never;
         head?: never;
@@ -320,40 +188,12 @@ export interface paths {
             cookie?: never;
         };
         /** One pool */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Found */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pool"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
+        get: operations["getPool"];
+        /** Change a pool's sizes, idle timeout, tier or network; what is left out stays as it is */
+        put: operations["updatePool"];
         post?: never;
-        delete?: never;
+        /** Delete a pool: it gives out no more containers and ends those that it has */
+        delete: operations["deletePool"];
         options?: never;
         head?: never;
         patch?: never;
@@ -369,37 +209,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stop refilling and shrinking a pool; claims go on */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Done */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pool"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        post: operations["pausePool"];
         delete?: never;
         options?: never;
         head?: never;
@@ -416,37 +226,135 @@ export interface paths {
         get?: never;
         put?: never;
         /** Refill and shrink a pool again */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Done */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pool"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        post: operations["resumePool"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{id}/breaker/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        get?: never;
+        put?: never;
+        /** Close a pool's breaker: its refill goes on at once */
+        post: operations["resetPoolBreaker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{id}/scale": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep so many slots warm, until minSize or maxSize change */
+        post: operations["scalePool"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List sync specs */
+        get: operations["listSyncSpecs"];
+        put?: never;
+        /** Say what of a pool's tenants is synchronised, and where */
+        post: operations["createSyncSpec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One sync spec */
+        get: operations["getSyncSpec"];
+        /** Change a sync spec; it holds from the next sync on */
+        put: operations["updateSyncSpec"];
+        post?: never;
+        /** Delete a sync spec; what was synchronised stays where it is */
+        delete: operations["deleteSyncSpec"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs/{id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the syncs of a spec are; wakes nothing
+         * @description What the pool's tenants say of their syncs, the first 50 by id. Specs with an S3 sink have none yet.
+         */
+        get: operations["getSyncSpecStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs/{id}/trigger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Synchronise one tenant, or every active one of the pool, now
+         * @description At most 100 tenants in one call; `nextCursor` leads to the others.
+         */
+        post: operations["triggerSyncSpec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List tenants, of the role tenant its own */
+        get: operations["listTenants"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -463,63 +371,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Give a tenant its container */
-        post: {
-            parameters: {
-                query?: {
-                    /** @description How long to wait for the end. */
-                    wait?: string;
-                };
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: {
-                content: {
-                    "application/json": components["schemas"]["ClaimRequest"];
-                };
-            };
-            responses: {
-                /** @description It has one already */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Claim"];
-                    };
-                };
-                /** @description Claimed */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Claim"];
-                    };
-                };
-                /** @description Still running; `Location` is the operation. */
-                202: {
-                    headers: {
-                        location: string;
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pending"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        post: operations["claimTenant"];
         delete?: never;
         options?: never;
         head?: never;
@@ -536,54 +388,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Save the tenant's state and take its container away */
-        post: {
-            parameters: {
-                query?: {
-                    /** @description How long to wait for the end. */
-                    wait?: string;
-                };
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: {
-                content: {
-                    "application/json": components["schemas"]["ReleaseRequest"];
-                };
-            };
-            responses: {
-                /** @description Released */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Release"];
-                    };
-                };
-                /** @description Still running; `Location` is the operation. */
-                202: {
-                    headers: {
-                        location: string;
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Pending"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        post: operations["releaseTenant"];
         delete?: never;
         options?: never;
         head?: never;
@@ -598,37 +403,317 @@ export interface paths {
             cookie?: never;
         };
         /** What is known of a tenant; never wakes anything */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Known */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["TenantStatus"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        get: operations["getTenantStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        get?: never;
+        put?: never;
+        /** Wake a sleeping tenant, or claim again */
+        post: operations["startTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Save and put the container away; the next request wakes it */
+        post: operations["stopTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restart the workload, or move the tenant to a fresh container */
+        post: operations["restartTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Save now (outward), or go back to what is saved (inward) */
+        post: operations["syncTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Save, stop, and let nothing start it */
+        post: operations["suspendTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a suspension; nothing is started */
+        post: operations["resumeTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/destroy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete the tenant: its container, secrets and config, and if asked its data */
+        post: operations["destroyTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is set about a tenant */
+        get: operations["getTenant"];
+        put?: never;
+        post?: never;
+        /** The same as destroy */
+        delete: operations["deleteTenant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/tier": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set the tenant's own instance size, from its next start on; its data stays */
+        put: operations["setTier"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/lifecycle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set when the tenant sleeps and wakes */
+        put: operations["setLifecycle"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest config, with its version as ETag */
+        get: operations["getConfig"];
+        /** Set the config, as a new version; the body is the config itself */
+        put: operations["setConfig"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/config/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest fifty versions, the newest first */
+        get: operations["listConfigVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/config/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an earlier config the latest, as a new version */
+        post: operations["rollbackConfig"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Names and masked tails; values never come back */
+        get: operations["listSecrets"];
+        /** Replace all secrets; the body is name → value */
+        put: operations["setSecrets"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/secrets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set one secret */
+        put: operations["setSecret"];
+        post?: never;
+        /** Delete one secret */
+        delete: operations["deleteSecret"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/revoke-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End every token and session of the tenant at once */
+        post: operations["revokeTokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/generations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The saves that are kept, the newest first */
+        get: operations["listGenerations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One saved generation as a tar, the head by default: `tree/…`, then `sums` and `parts` to verify it by */
+        get: operations["exportTenant"];
         put?: never;
         post?: never;
         delete?: never;
@@ -645,37 +730,7 @@ export interface paths {
             cookie?: never;
         };
         /** A long action: where it is, or how it ended */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Known */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Operation"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        get: operations["getOperation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -692,39 +747,117 @@ export interface paths {
             cookie?: never;
         };
         /** One container */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Found */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Container"];
-                    };
-                };
-                /** @description A problem document (RFC 9457); `code` names it. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        get: operations["getContainer"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was changed, by whom, and what it came to; the newest first */
+        get: operations["getAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same records as a file, the oldest first */
+        get: operations["getAuditExport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a subject's hash chain holds from its first record to the last */
+        get: operations["getAuditVerify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened, in its order: the latest, or everything since an event */
+        get: operations["listEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/rotate-secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Wrap the next tenants' data keys under the current SECRETS_KEY
+         * @description After SECRETS_KEY was replaced and the former value set as SECRETS_KEY_PREVIOUS: call with each answer's `cursor` until `done`. When nothing failed, SECRETS_KEY_PREVIOUS is needed for kept answers of idempotent requests only, for one more day.
+         */
+        post: operations["rotateSecrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the next projections in D1 anew from the objects that own them
+         * @description Call with each answer's `cursor` until `done`: pools and their containers first, then tenants.
+         */
+        post: operations["rebuild"];
         delete?: never;
         options?: never;
         head?: never;
@@ -756,12 +889,75 @@ export interface components {
                 detail: string;
             }[];
         };
-        Workload: {
+        Self: {
+            /** @enum {string} */
+            role: "admin" | "operator" | "viewer" | "tenant";
+            /** @description As audit rows name it. */
+            actor: string;
+            tenantId?: string;
+            /** Format: date-time */
+            expiresAt?: string;
+            permissions: string[];
+        };
+        KeyWithSecret: components["schemas"]["Key"] & {
+            /** @description Shown this once. */
+            key: string;
+        };
+        Key: {
             id: string;
-            name?: string;
+            name: string;
+            /** @enum {string} */
+            role: "admin" | "operator" | "viewer" | "tenant";
+            tenantId: string | null;
+            /** @description How the key begins. */
+            prefix: string;
+            /** @description Null: as the configuration says. */
+            requestsPerMinute: number | null;
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            /** Format: date-time */
+            expiresAt: string | null;
+            /**
+             * Format: date-time
+             * @description To a minute.
+             */
+            lastUsedAt: string | null;
+            /** Format: date-time */
+            revokedAt: string | null;
+            /**
+             * Format: date-time
+             * @description Until when the key before the last rotation opens.
+             */
+            previousUntil: string | null;
+        };
+        NewKey: {
+            name: string;
+            /** @enum {string} */
+            role: "admin" | "operator" | "viewer" | "tenant";
+            /** @description Of the role `tenant`, and of no other. */
+            tenantId?: string;
+            /** Format: date-time */
+            expiresAt?: string;
+            requestsPerMinute?: number;
+        };
+        KeyRotation: {
+            /**
+             * @description How long the key before this one still opens.
+             * @default 0
+             */
+            overlapMs?: number;
+        };
+        CompletedWorkloadSpec: {
+            id: string;
+            name: string;
             image: string;
-            /** @default 8080 */
-            port?: number;
+            port: number;
+            ports: {
+                port: number;
+                name?: string;
+                protocol: string;
+            }[];
             /** @default {} */
             volumes?: {
                 state?: {
@@ -774,42 +970,137 @@ export interface components {
                     /** @enum {string} */
                     mode?: "ro";
                 };
+                /** @description Not persisted. The image has to have the directory. */
                 comm?: {
                     containerPath: string;
                     /** @enum {string} */
                     mode?: "rw";
                 };
-                /** @description Refused: Cloudflare has no volumes beside a container's own disk. */
+                /** @description Refused: Cloudflare has no volumes beside a container's own disk, and nothing that starts the container makes directories on it; have the image make them. */
                 custom?: null;
             };
-            /** @default {} */
+            /**
+             * @description ${…} knows tenantId, poolId, workloadId, containerId, publicUrl and config.*.
+             * @default {}
+             */
             environment?: {
                 [key: string]: string;
             };
             /** @enum {string} */
-            start?: "on-boot" | "on-claim";
+            start: "on-boot" | "on-claim";
             /** @enum {string} */
             stateReads?: "per-request";
             command?: string[];
             user?: string;
             readiness?: {
                 path: string;
+                /** @description Members that the answer, a JSON object, has to have. */
+                expectJson?: {
+                    [key: string]: unknown;
+                };
             };
+            /**
+             * @description With neither `command` nor `http`: any HTTP answer on the port.
+             * @default {
+             *       "intervalMs": 30000,
+             *       "timeoutMs": 5000,
+             *       "retries": 3
+             *     }
+             */
+            healthCheck?: {
+                command?: string[];
+                http?: {
+                    path: string;
+                    /** @description Members that the answer, a JSON object, has to have. */
+                    expectJson?: {
+                        [key: string]: unknown;
+                    };
+                };
+                /** @default 30000 */
+                intervalMs?: number;
+                /** @default 5000 */
+                timeoutMs?: number;
+                /** @default 3 */
+                retries?: number;
+            };
+            /** @description Run in the container before its state is saved. */
+            preSave?: string[];
+            /**
+             * @description What of the state volume is not saved.
+             * @default []
+             */
+            exclude?: string[];
+            /** @description JSON Schema (draft 2020-12) of a tenant's config. */
             configSchema?: {
                 [key: string]: unknown;
             };
+            /** @enum {string} */
+            network: "none" | "restricted" | "open";
             /**
-             * @default restricted
-             * @enum {string}
+             * @description What a restricted network lets through.
+             * @default []
              */
-            network?: "none" | "restricted" | "open";
+            egress?: {
+                host: string;
+                /** @default true */
+                allow?: boolean;
+            }[];
+            /** @description Refused: Cloudflare resolves names itself. */
+            dns?: null;
+            /** @description Refused: Cloudflare resolves names itself. */
+            dnsServers?: null;
             resources?: {
                 /** @enum {string} */
                 tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                cpu?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                cpus?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                memory?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                memoryMb?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                disk?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                diskMb?: null;
+                /** @description Refused: Cloudflare's containers have no GPUs. */
+                gpu?: null;
             };
-            /** @description Refused: Cloudflare sets a container's root file system, capabilities and network itself; see `user` and `network`. */
-            security?: null;
+            security?: {
+                /** @description The same as `user`. */
+                runAsUser?: number;
+                /** @enum {boolean} */
+                readOnlyRootFilesystem?: false;
+                /**
+                 * @description The same as `network` none or open.
+                 * @enum {string}
+                 */
+                networkMode?: "none" | "bridge";
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                privileged?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capabilities?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capAdd?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capDrop?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                dropCapabilities?: null;
+            };
+            /**
+             * @description Whether a tenant may itself claim, release, start, stop, restart and sync.
+             * @default false
+             */
+            selfService?: boolean;
+            lifecycle?: {
+                idleTimeoutMs?: number;
+            };
+        };
+        Workload: components["schemas"]["CompletedWorkloadSpec"] & {
             version: number;
+            /** @description How many run it. */
+            pools: number;
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
@@ -818,9 +1109,20 @@ export interface components {
         WorkloadSpec: {
             id: string;
             name?: string;
-            image: string;
-            /** @default 8080 */
+            /**
+             * @description A key of `containers[].images` in wrangler.jsonc.
+             * @enum {string}
+             */
+            image: "sandbox";
+            /** @description Default 8080. */
             port?: number;
+            /** @description The proxy uses the first. */
+            ports?: {
+                port: number;
+                name?: string;
+                /** @enum {string} */
+                protocol?: "http";
+            }[];
             /** @default {} */
             volumes?: {
                 state?: {
@@ -833,15 +1135,19 @@ export interface components {
                     /** @enum {string} */
                     mode?: "ro";
                 };
+                /** @description Not persisted. The image has to have the directory. */
                 comm?: {
                     containerPath: string;
                     /** @enum {string} */
                     mode?: "rw";
                 };
-                /** @description Refused: Cloudflare has no volumes beside a container's own disk. */
+                /** @description Refused: Cloudflare has no volumes beside a container's own disk, and nothing that starts the container makes directories on it; have the image make them. */
                 custom?: null;
             };
-            /** @default {} */
+            /**
+             * @description ${…} knows tenantId, poolId, workloadId, containerId, publicUrl and config.*.
+             * @default {}
+             */
             environment?: {
                 [key: string]: string;
             };
@@ -853,40 +1159,350 @@ export interface components {
             user?: string;
             readiness?: {
                 path: string;
+                /** @description Members that the answer, a JSON object, has to have. */
+                expectJson?: {
+                    [key: string]: unknown;
+                };
             };
+            /**
+             * @description With neither `command` nor `http`: any HTTP answer on the port.
+             * @default {
+             *       "intervalMs": 30000,
+             *       "timeoutMs": 5000,
+             *       "retries": 3
+             *     }
+             */
+            healthCheck?: {
+                command?: string[];
+                http?: {
+                    path: string;
+                    /** @description Members that the answer, a JSON object, has to have. */
+                    expectJson?: {
+                        [key: string]: unknown;
+                    };
+                };
+                /** @default 30000 */
+                intervalMs?: number;
+                /** @default 5000 */
+                timeoutMs?: number;
+                /** @default 3 */
+                retries?: number;
+            };
+            /** @description Run in the container before its state is saved. */
+            preSave?: string[];
+            /**
+             * @description What of the state volume is not saved.
+             * @default []
+             */
+            exclude?: string[];
+            /** @description JSON Schema (draft 2020-12) of a tenant's config. */
             configSchema?: {
                 [key: string]: unknown;
             };
             /**
-             * @default restricted
+             * @description Default restricted.
              * @enum {string}
              */
             network?: "none" | "restricted" | "open";
+            /**
+             * @description What a restricted network lets through.
+             * @default []
+             */
+            egress?: {
+                host: string;
+                /** @default true */
+                allow?: boolean;
+            }[];
+            /** @description Refused: Cloudflare resolves names itself. */
+            dns?: null;
+            /** @description Refused: Cloudflare resolves names itself. */
+            dnsServers?: null;
             resources?: {
                 /** @enum {string} */
                 tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                cpu?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                cpus?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                memory?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                memoryMb?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                disk?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                diskMb?: null;
+                /** @description Refused: Cloudflare's containers have no GPUs. */
+                gpu?: null;
             };
-            /** @description Refused: Cloudflare sets a container's root file system, capabilities and network itself; see `user` and `network`. */
-            security?: null;
+            security?: {
+                /** @description The same as `user`. */
+                runAsUser?: number;
+                /** @enum {boolean} */
+                readOnlyRootFilesystem?: false;
+                /**
+                 * @description The same as `network` none or open.
+                 * @enum {string}
+                 */
+                networkMode?: "none" | "bridge";
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                privileged?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capabilities?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capAdd?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capDrop?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                dropCapabilities?: null;
+            };
+            /**
+             * @description Whether a tenant may itself claim, release, start, stop, restart and sync.
+             * @default false
+             */
+            selfService?: boolean;
+            lifecycle?: {
+                idleTimeoutMs?: number;
+            };
+        };
+        WorkloadVersion: {
+            version: number;
+            spec: components["schemas"]["CompletedWorkloadSpec"];
+            /** Format: date-time */
+            at: string;
+            /** @description Null for one from before actors were recorded. */
+            actor: string | null;
+        };
+        WorkloadReplacement: {
+            id?: string;
+            name?: string;
+            /**
+             * @description A key of `containers[].images` in wrangler.jsonc.
+             * @enum {string}
+             */
+            image: "sandbox";
+            /** @description Default 8080. */
+            port?: number;
+            /** @description The proxy uses the first. */
+            ports?: {
+                port: number;
+                name?: string;
+                /** @enum {string} */
+                protocol?: "http";
+            }[];
+            /** @default {} */
+            volumes?: {
+                state?: {
+                    containerPath: string;
+                    /** @enum {string} */
+                    mode?: "rw";
+                };
+                secrets?: {
+                    containerPath: string;
+                    /** @enum {string} */
+                    mode?: "ro";
+                };
+                /** @description Not persisted. The image has to have the directory. */
+                comm?: {
+                    containerPath: string;
+                    /** @enum {string} */
+                    mode?: "rw";
+                };
+                /** @description Refused: Cloudflare has no volumes beside a container's own disk, and nothing that starts the container makes directories on it; have the image make them. */
+                custom?: null;
+            };
+            /**
+             * @description ${…} knows tenantId, poolId, workloadId, containerId, publicUrl and config.*.
+             * @default {}
+             */
+            environment?: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            start?: "on-boot" | "on-claim";
+            /** @enum {string} */
+            stateReads?: "per-request";
+            command?: string[];
+            user?: string;
+            readiness?: {
+                path: string;
+                /** @description Members that the answer, a JSON object, has to have. */
+                expectJson?: {
+                    [key: string]: unknown;
+                };
+            };
+            /**
+             * @description With neither `command` nor `http`: any HTTP answer on the port.
+             * @default {
+             *       "intervalMs": 30000,
+             *       "timeoutMs": 5000,
+             *       "retries": 3
+             *     }
+             */
+            healthCheck?: {
+                command?: string[];
+                http?: {
+                    path: string;
+                    /** @description Members that the answer, a JSON object, has to have. */
+                    expectJson?: {
+                        [key: string]: unknown;
+                    };
+                };
+                /** @default 30000 */
+                intervalMs?: number;
+                /** @default 5000 */
+                timeoutMs?: number;
+                /** @default 3 */
+                retries?: number;
+            };
+            /** @description Run in the container before its state is saved. */
+            preSave?: string[];
+            /**
+             * @description What of the state volume is not saved.
+             * @default []
+             */
+            exclude?: string[];
+            /** @description JSON Schema (draft 2020-12) of a tenant's config. */
+            configSchema?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description Default restricted.
+             * @enum {string}
+             */
+            network?: "none" | "restricted" | "open";
+            /**
+             * @description What a restricted network lets through.
+             * @default []
+             */
+            egress?: {
+                host: string;
+                /** @default true */
+                allow?: boolean;
+            }[];
+            /** @description Refused: Cloudflare resolves names itself. */
+            dns?: null;
+            /** @description Refused: Cloudflare resolves names itself. */
+            dnsServers?: null;
+            resources?: {
+                /** @enum {string} */
+                tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                cpu?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                cpus?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                memory?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                memoryMb?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                disk?: null;
+                /** @description Refused: Cloudflare has sizes by name only; choose a `tier`. */
+                diskMb?: null;
+                /** @description Refused: Cloudflare's containers have no GPUs. */
+                gpu?: null;
+            };
+            security?: {
+                /** @description The same as `user`. */
+                runAsUser?: number;
+                /** @enum {boolean} */
+                readOnlyRootFilesystem?: false;
+                /**
+                 * @description The same as `network` none or open.
+                 * @enum {string}
+                 */
+                networkMode?: "none" | "bridge";
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                privileged?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capabilities?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capAdd?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                capDrop?: null;
+                /** @description Refused: Cloudflare sets a container's capabilities and privileges itself. */
+                dropCapabilities?: null;
+            };
+            /**
+             * @description Whether a tenant may itself claim, release, start, stop, restart and sync.
+             * @default false
+             */
+            selfService?: boolean;
+            lifecycle?: {
+                idleTimeoutMs?: number;
+            };
         };
         Pool: {
             id: string;
             workloadId: string;
+            /** @description What is started from now on; containers may run an earlier one. */
+            workloadVersion: number;
             minSize: number;
             maxSize: number;
+            /** @description Slots kept warm: minSize, or what was asked for with `scale`. */
+            target: number;
             idleTimeoutMs: number;
             /** @enum {string} */
             tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+            network?: {
+                /** @enum {string} */
+                name: "none" | "restricted" | "open";
+            };
+            /** @description No refill and no shrinking; claims go on. */
             paused: boolean;
+            /** @description Warm, starting and claimed. */
             size: number;
             warm: number;
             claimed: number;
             starting: number;
             unhealthy: number;
-            /** @enum {string} */
-            status: "healthy" | "degraded" | "error";
+            draining: number;
+            /**
+             * @description healthy: warm slots as many as the target. error: the breaker is open, or the pool does not answer.
+             * @enum {string}
+             */
+            status: "healthy" | "degraded" | "error" | "draining";
+            claims: number;
+            /** @description Claims that found a warm slot. */
+            hits: number;
+            misses: number;
+            /** @description Null before the first claim. */
             hitRate: number | null;
+            /** @description What claims of warm slots did not wait for. */
+            secondsSaved: number;
+            /** @description From the claims that come and what starts take. */
+            recommendedSize: {
+                warm: number;
+                because: string;
+            };
+            /** @description Of the target, at list prices for memory and disk; CPU is billed as it is used. */
+            monthlyCostUsd: number;
+            breaker: {
+                /** @enum {string} */
+                state: "closed" | "open" | "half-open";
+                /** @description Starts that failed one after the other. */
+                failures: number;
+                /** Format: date-time */
+                openedAt: string | null;
+                /**
+                 * Format: date-time
+                 * @description From then on one start is tried.
+                 */
+                retryAt: string | null;
+                lastError: string | null;
+            };
             lastError: string | null;
+            /** @description While the pool is being deleted; `failed`: whose release failed. */
+            deletion?: {
+                operationId: string;
+                /** Format: date-time */
+                since: string;
+                failed: {
+                    tenantId: string;
+                    code: string;
+                    detail: string;
+                }[];
+            };
             version: number;
             /** Format: date-time */
             createdAt: string;
@@ -903,6 +1519,341 @@ export interface components {
             idleTimeoutMs?: number;
             /** @enum {string} */
             tier?: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+            network?: {
+                /** @enum {string} */
+                name: "none" | "restricted" | "open";
+                /** @description Refused: Cloudflare resolves names itself. */
+                dns?: null;
+            };
+        };
+        PoolReplacement: {
+            id?: string;
+            workloadId?: string;
+            minSize?: number;
+            maxSize?: number;
+            idleTimeoutMs?: number;
+            /** @enum {string|null} */
+            tier?: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4" | null;
+            network?: {
+                /** @enum {string} */
+                name: "none" | "restricted" | "open";
+                /** @description Refused: Cloudflare resolves names itself. */
+                dns?: null;
+            } | null;
+        };
+        PoolDeletion: {
+            id: string;
+            /** @enum {string} */
+            state: "draining" | "deleted";
+            operationId: string;
+            /** @description Containers that are not gone yet. */
+            left: number;
+            failed: {
+                tenantId: string;
+                code: string;
+                detail: string;
+            }[];
+        };
+        ScaleRequest: {
+            /** @description From minSize to maxSize without what is claimed. */
+            target: number;
+        };
+        SyncSpec: {
+            id: string;
+            poolId: string;
+            mappings: {
+                containerPath: string;
+                pattern?: string;
+                sinkPath: string;
+                /** @enum {string} */
+                direction: "upload" | "download" | "bidirectional";
+                /** @enum {string} */
+                mode: "sync" | "copy";
+                exclude: string[];
+            }[];
+            sink: {
+                /** @enum {string} */
+                type: "r2";
+                prefix?: string;
+            } | {
+                /** @enum {string} */
+                type: "s3";
+                bucket: string;
+                region: string;
+                endpoint?: string;
+                prefix: string;
+                accessKeyId?: string;
+                /** @description The end of the secret that is kept. */
+                secretAccessKeyMasked?: string;
+                rcloneFlags: string[];
+            };
+            policy: {
+                onClaim: boolean;
+                onRelease: boolean;
+                intervalMs?: number;
+                allowManualTrigger: boolean;
+                realtime?: boolean;
+            };
+            version: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        SyncSpecInput: {
+            id: string;
+            poolId: string;
+            mappings: {
+                containerPath: string;
+                /**
+                 * @description A glob of rclone.
+                 * @example **\/*.log
+                 */
+                pattern?: string;
+                /**
+                 * @description ${tenantId} stands for the tenant's id.
+                 * @example sessions/
+                 */
+                sinkPath: string;
+                /**
+                 * @description outward, inward and both are older words for upload, download and bidirectional.
+                 * @enum {string}
+                 */
+                direction: "upload" | "download" | "bidirectional" | "outward" | "inward" | "both";
+                /**
+                 * @description `sync` also deletes what is gone; `copy` never deletes.
+                 * @enum {string}
+                 */
+                mode: "sync" | "copy";
+                /** @default [] */
+                exclude?: string[];
+            }[];
+            sink: {
+                /** @enum {string} */
+                type: "r2";
+                /**
+                 * @description ${tenantId} stands for the tenant's id.
+                 * @example sessions/
+                 */
+                prefix?: string;
+            } | {
+                /** @enum {string} */
+                type: "s3";
+                bucket: string;
+                region: string;
+                /** Format: uri */
+                endpoint?: string;
+                /**
+                 * @description ${tenantId} stands for the tenant's id.
+                 * @example sessions/
+                 */
+                prefix: string;
+                accessKeyId?: string;
+                /** @description Kept sealed; never comes back. Left out in a PUT, the one that is there stays. */
+                secretAccessKey?: string;
+                /** @default [] */
+                rcloneFlags?: string[];
+            } | ({
+                /** @enum {string} */
+                type: "gcs" | "azure-blob" | "http" | "local";
+            } & {
+                [key: string]: unknown;
+            });
+            /**
+             * @default {
+             *       "onClaim": false,
+             *       "onRelease": false,
+             *       "allowManualTrigger": false
+             *     }
+             */
+            policy?: {
+                /** @default false */
+                onClaim?: boolean;
+                /** @default false */
+                onRelease?: boolean;
+                intervalMs?: number;
+                /** @default false */
+                allowManualTrigger?: boolean;
+                /** @enum {boolean} */
+                realtime?: false;
+            };
+        };
+        SyncSpecReplacement: {
+            id?: string;
+            poolId: string;
+            mappings: {
+                containerPath: string;
+                /**
+                 * @description A glob of rclone.
+                 * @example **\/*.log
+                 */
+                pattern?: string;
+                /**
+                 * @description ${tenantId} stands for the tenant's id.
+                 * @example sessions/
+                 */
+                sinkPath: string;
+                /**
+                 * @description outward, inward and both are older words for upload, download and bidirectional.
+                 * @enum {string}
+                 */
+                direction: "upload" | "download" | "bidirectional" | "outward" | "inward" | "both";
+                /**
+                 * @description `sync` also deletes what is gone; `copy` never deletes.
+                 * @enum {string}
+                 */
+                mode: "sync" | "copy";
+                /** @default [] */
+                exclude?: string[];
+            }[];
+            sink: {
+                /** @enum {string} */
+                type: "r2";
+                /**
+                 * @description ${tenantId} stands for the tenant's id.
+                 * @example sessions/
+                 */
+                prefix?: string;
+            } | {
+                /** @enum {string} */
+                type: "s3";
+                bucket: string;
+                region: string;
+                /** Format: uri */
+                endpoint?: string;
+                /**
+                 * @description ${tenantId} stands for the tenant's id.
+                 * @example sessions/
+                 */
+                prefix: string;
+                accessKeyId?: string;
+                /** @description Kept sealed; never comes back. Left out in a PUT, the one that is there stays. */
+                secretAccessKey?: string;
+                /** @default [] */
+                rcloneFlags?: string[];
+            } | ({
+                /** @enum {string} */
+                type: "gcs" | "azure-blob" | "http" | "local";
+            } & {
+                [key: string]: unknown;
+            });
+            /**
+             * @default {
+             *       "onClaim": false,
+             *       "onRelease": false,
+             *       "allowManualTrigger": false
+             *     }
+             */
+            policy?: {
+                /** @default false */
+                onClaim?: boolean;
+                /** @default false */
+                onRelease?: boolean;
+                intervalMs?: number;
+                /** @default false */
+                allowManualTrigger?: boolean;
+                /** @enum {boolean} */
+                realtime?: false;
+            };
+        };
+        SyncStatus: {
+            /** @enum {string} */
+            state: "idle" | "syncing" | "error";
+            /** Format: date-time */
+            lastSync: string | null;
+            /** @description Whether a container may hold what was not synchronised. */
+            pending: boolean;
+            /** @description Those since each tenant's last sync, the newest first; at most 10. */
+            errors: {
+                tenantId: string;
+                /** Format: date-time */
+                at: string;
+                code: string;
+                detail: string;
+            }[];
+            /** @description What is kept of these tenants. */
+            bytes: number;
+            files: number;
+            /** @description Of the longest sync that is under way. */
+            durationMs: number | null;
+            progress: {
+                syncing: number;
+                tenants: number;
+            } | null;
+            /** @description How many of the pool's tenants answered, at most 50, and how many there are. */
+            covers: {
+                tenants: number;
+                of: number;
+            };
+        };
+        SyncTriggered: {
+            items: {
+                tenantId: string;
+                /** @description It runs. */
+                operation?: {
+                    id: string;
+                    location: string;
+                };
+                result?: components["schemas"]["Action"];
+                error?: {
+                    code: string;
+                    detail: string;
+                };
+            }[];
+            /** @description Send it as `?cursor` for the tenants that come next. */
+            nextCursor: string | null;
+        };
+        /** @description It ended. */
+        Action: {
+            tenantId: string;
+            /**
+             * @description contract: States
+             * @example active
+             */
+            state: string;
+            containerId?: string;
+            poolId?: string;
+            /** @enum {string} */
+            launch?: "existing" | "warm" | "cold";
+            epoch?: number;
+            restored?: {
+                generation: number;
+                files: number;
+                bytes: number;
+            } | null;
+            saved?: {
+                generation: number;
+                files: number;
+                bytes: number;
+                changed: number;
+            } | null;
+            /** @description Milliseconds by step. */
+            timings: {
+                [key: string]: number;
+            };
+        };
+        SyncTrigger: {
+            /** @description Left out: every active tenant of the pool. */
+            tenantId?: string;
+        };
+        TenantLine: {
+            tenantId: string;
+            state: string;
+            desired: string;
+            poolId: string | null;
+            containerId: string | null;
+            tier: string | null;
+            epoch: number;
+            generation: number;
+            /** Format: date-time */
+            unsavedSince: string | null;
+            /** Format: date-time */
+            lastActivityAt: string | null;
+            lastError: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
         };
         Claim: {
             tenantId: string;
@@ -974,26 +1925,6 @@ export interface components {
                 [key: string]: unknown;
             };
         };
-        Action: {
-            tenantId: string;
-            /**
-             * @description contract: States
-             * @example active
-             */
-            state: string;
-            containerId?: string;
-            epoch: number;
-            saved: {
-                generation: number;
-                files: number;
-                bytes: number;
-                changed: number;
-            } | null;
-            /** @description Milliseconds by step. */
-            timings: {
-                [key: string]: number;
-            };
-        };
         Release: {
             tenantId: string;
             /**
@@ -1049,6 +1980,23 @@ export interface components {
             epoch: number;
             /** @enum {string|null} */
             tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4" | null;
+            /**
+             * @description Applies at the next start.
+             * @enum {string}
+             */
+            pendingTier?: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+            /** @enum {string} */
+            health: "healthy" | "unhealthy" | "starting" | "stopped";
+            /** @description Of the workload that the container runs. */
+            version?: number;
+            /** @enum {boolean} */
+            pendingRestart?: true;
+            suspended?: {
+                /** Format: date-time */
+                at: string;
+                actor: string;
+                reason?: string;
+            };
             operation?: components["schemas"]["Operation"];
             lastError?: {
                 code: string;
@@ -1085,12 +2033,68 @@ export interface components {
                 }[];
             };
         };
+        NoFields: Record<string, never>;
+        TenantSettings: {
+            tenantId: string;
+            poolId?: string;
+            /** @enum {string|null} */
+            tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4" | null;
+            lifecycle: components["schemas"]["Lifecycle"];
+            tokenVersion: number;
+            configVersion: number;
+            secretsVersion: number;
+            pendingRestart: boolean;
+        };
+        Lifecycle: {
+            /** @enum {string} */
+            mode: "on-demand" | "always-on" | "scheduled";
+            /** @description The pool's when left out. */
+            idleTimeoutMs?: number;
+            /** @description Times of day in UTC, `HH:MM`, of the mode scheduled. */
+            wakeTimes?: string[];
+        };
+        Config: components["schemas"]["ConfigVersion"] & {
+            pendingRestart: boolean;
+        };
+        ConfigVersion: {
+            version: number;
+            config?: unknown;
+            /** Format: date-time */
+            at: string;
+            actor: string;
+        };
+        TenantConfig: {
+            [key: string]: unknown;
+        };
+        Secrets: {
+            items: {
+                name: string;
+                masked: string;
+                /** Format: date-time */
+                updatedAt: string;
+            }[];
+            version: number;
+            pendingRestart: boolean;
+        };
+        Generation: {
+            generation: number;
+            /** @enum {string} */
+            status: "head" | "kept" | "quarantined" | "detached";
+            /** Format: date-time */
+            at: string;
+            files: number;
+            bytes: number;
+            changed: number;
+            pinned: boolean;
+            epoch: number;
+        };
         Container: {
             id: string;
             /** @description Locally a part of the container's name in Docker. */
             durableObjectId: string;
             poolId: string;
             workloadId: string;
+            workloadVersion: number;
             tenantId?: string;
             epoch?: number;
             /** @enum {string} */
@@ -1101,12 +2105,3143 @@ export interface components {
             /** Format: date-time */
             startedAt: string;
         };
+        AuditRecord: {
+            id: number;
+            /** Format: date-time */
+            at: string;
+            subject: string;
+            action: string;
+            actor: string;
+            requestId: string | null;
+            result: string;
+            /** @description SHA-256 of the subject's state before. */
+            before: string | null;
+            after: string | null;
+            detail: {
+                [key: string]: unknown;
+            };
+            /** @description Place in the subject's hash chain; null for what D1 owns. */
+            seq: number | null;
+            prev: string | null;
+            hash: string | null;
+        };
+        AuditVerification: {
+            subject: string;
+            /** @description Links of its chain. */
+            entries: number;
+            /** @description Further records, of what D1 itself owns, which have no chain. */
+            unchained: number;
+            valid: boolean;
+            /** @description The first place that is not what it was. */
+            brokenAt?: number;
+            /** @enum {string} */
+            reason?: "altered or missing" | "not the owner's" | "missing at the end";
+            /** @description The last link that holds. */
+            head: {
+                seq: number;
+                hash: string;
+            } | null;
+            /** @description What the owner of the chain says itself; null when it could not be asked. */
+            owner: {
+                seq: number;
+                hash: string;
+                delivered: number;
+            } | null;
+        };
+        Event: {
+            /** @description Grows with every event; `since` takes it. */
+            id: number;
+            /** @enum {number} */
+            version: 1;
+            /** @example container.claimed */
+            type: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            timestamp: string;
+        };
+        SecretsRotation: {
+            /** @description Looked at. */
+            tenants: number;
+            /** @description Of these, those that were under another key. */
+            rewrapped: number;
+            /** @description Rows of the registry that were sealed anew. */
+            rows: number;
+            /** @description What could not be done; it stays as it was. Begin anew once the cause is gone. */
+            failed: {
+                id: string;
+                detail: string;
+            }[];
+            /** @description Where the next call goes on. */
+            cursor: string | null;
+            done: boolean;
+        };
+        Rebuild: {
+            /** @description Pools whose containers were projected. */
+            pools: number;
+            /** @description Tenants that were projected. */
+            tenants: number;
+            /** @description Rows of what does not exist. */
+            removed: number;
+            /** @description What could not be done; it stays as it was. Begin anew once the cause is gone. */
+            failed: {
+                id: string;
+                detail: string;
+            }[];
+            /** @description Where the next call goes on. */
+            cursor: string | null;
+            done: boolean;
+        };
     };
-    responses: never;
-    parameters: never;
+    responses: {
+        /** @description `malformed_json`: Malformed JSON. */
+        Problem400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unauthenticated`: Authentication required. */
+        Problem401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `forbidden`: Not allowed. `suspended`: Suspended. */
+        Problem403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `not_found`: Not found. */
+        Problem404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `in_use`: In use. `idempotency_in_flight`: The first request is still in flight. `already_exists`: Already exists. `claimed_elsewhere`: Claimed in another pool. `operation_in_progress`: Another operation is in progress. `invalid_transition`: Not possible in this state. `stale_epoch`: Superseded. `guard_blocked`: Save refused by a guard. `conflict`: The state moved while it was saved. `save_failed`: Save failed. `operation_interrupted`: Interrupted, result unknown. */
+        Problem409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `payload_too_large`: Body too large. */
+        Problem413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unsupported_media_type`: Unsupported media type. */
+        Problem415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `invalid`: Invalid request. `unsupported`: Not supported on Cloudflare. `idempotency_mismatch`: Another request under this key. */
+        Problem422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `rate_limited`: Too many requests. */
+        Problem429: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `authentication_unavailable`: Cannot authenticate now. `not_configured`: Not configured. `database_unavailable`: Database unavailable. `restore_failed`: Restore failed. `container_unavailable`: Container unavailable. `starting`: Starting. `start_failed`: Start failed. `capacity_exhausted`: No capacity. */
+        Problem503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
+    parameters: {
+        /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+        IdempotencyKey: string;
+    };
     requestBodies: never;
     headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {string} */
+                        status: "ok";
+                    };
+                };
+            };
+        };
+    };
+    getReady: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ready */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description Not yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getWhoami: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whoever this credential stands for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Self"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listKeys: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order of creation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Key"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKey"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyWithSecret"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotateKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["KeyRotation"];
+            };
+        };
+        responses: {
+            /** @description Rotated */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyWithSecret"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listWorkloads: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Workload"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createWorkload: {
+        parameters: {
+            query?: {
+                /** @description Only say whether it could be registered. */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkloadSpec"];
+            };
+        };
+        responses: {
+            /** @description It could be; nothing was registered */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {boolean} */
+                        valid: true;
+                        spec: components["schemas"]["CompletedWorkloadSpec"];
+                    };
+                };
+            };
+            /** @description Registered */
+            201: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workload"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getWorkload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workload"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateWorkload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkloadReplacement"];
+            };
+        };
+        responses: {
+            /** @description As it is now; the same spec again is no new version */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workload"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteWorkload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listWorkloadVersions: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["WorkloadVersion"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listPools: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Pool"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createPool: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PoolSpec"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getPool: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updatePool: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PoolReplacement"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deletePool: {
+        parameters: {
+            query?: {
+                /** @description Release the tenants that hold containers, with a save; for admins. */
+                force?: "true" | "false";
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PoolDeletion"];
+                };
+            };
+            /** @description It is being emptied */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PoolDeletion"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pausePool: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resumePool: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resetPoolBreaker: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    scalePool: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScaleRequest"];
+            };
+        };
+        responses: {
+            /** @description Done; the slots follow */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listSyncSpecs: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+                poolId?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["SyncSpec"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSyncSpec: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SyncSpecInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncSpec"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSyncSpec: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncSpec"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateSyncSpec: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SyncSpecReplacement"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncSpec"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteSyncSpec: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSyncSpecStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncStatus"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    triggerSyncSpec: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+                cursor?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SyncTrigger"];
+            };
+        };
+        responses: {
+            /** @description Every one has ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncTriggered"];
+                };
+            };
+            /** @description Some still run */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncTriggered"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTenants: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+                /** @description A part of the id. */
+                q?: string;
+                state?: string;
+                poolId?: string;
+                sort?: "tenantId" | "updatedAt";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["TenantLine"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    claimTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ClaimRequest"];
+            };
+        };
+        responses: {
+            /** @description It has one already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Claim"];
+                };
+            };
+            /** @description Claimed */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Claim"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    releaseTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description Released */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTenantStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Known */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantStatus"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    startTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NoFields"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stopTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Go on also when the state cannot be saved; for admins. */
+                    force?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restartTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /**
+                     * @default container
+                     * @enum {string}
+                     */
+                    scope?: "process" | "container" | "image";
+                    /** @description Go on also when the state cannot be saved; for admins. */
+                    force?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    syncTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    direction: "outward" | "inward" | "both" | "upload" | "download" | "bidirectional";
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suspendTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resumeTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NoFields"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    destroyTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Default false: what is saved is kept for 30 days. */
+                    deleteData?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Known */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSettings"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+                deleteData?: "true" | "false";
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Destroyed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setTier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string|null} */
+                    tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4" | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSettings"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setLifecycle: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Lifecycle"];
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSettings"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The latest */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Config"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setConfig: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantConfig"];
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Config"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listConfigVersions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Versions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["ConfigVersion"][];
+                        nextCursor: null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollbackConfig: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    version: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Config"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listSecrets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Names */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Secrets"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setSecrets: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Secrets"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    value: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Secrets"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Secrets"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revokeTokens: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSettings"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listGenerations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Generations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Generation"][];
+                        nextCursor: null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportTenant: {
+        parameters: {
+            query?: {
+                generation?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tar */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOperation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Known */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getContainer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Container"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAudit: {
+        parameters: {
+            query?: {
+                subject?: string;
+                tenantId?: string;
+                actor?: string;
+                /** @description How it begins. */
+                action?: string;
+                requestId?: string;
+                /** @description `ok`, or a problem's code. */
+                result?: string;
+                from?: string;
+                to?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["AuditRecord"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAuditExport: {
+        parameters: {
+            query?: {
+                subject?: string;
+                tenantId?: string;
+                actor?: string;
+                /** @description How it begins. */
+                action?: string;
+                requestId?: string;
+                /** @description `ok`, or a problem's code. */
+                result?: string;
+                from?: string;
+                to?: string;
+                format?: "ndjson" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One record a line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAuditVerify: {
+        parameters: {
+            query: {
+                subject: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditVerification"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listEvents: {
+        parameters: {
+            query?: {
+                tenantId?: string;
+                poolId?: string;
+                type?: string;
+                /** @description The id of the last event that is known. */
+                since?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In their order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Event"][];
+                        /** @description `since` of the next page; null: this is the end. */
+                        nextCursor: string | null;
+                        /** @description `since` of whoever asks again later. */
+                        lastId: number;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotateSecrets: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This page is done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretsRotation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rebuild: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This page is done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rebuild"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+}

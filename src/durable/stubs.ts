@@ -1,6 +1,7 @@
 import { FLEET, type FleetApi } from "../fleet/types.ts";
 import type { ContainerId, PoolId, TenantId } from "../ids.ts";
 import type { InstanceApi } from "../instance/types.ts";
+import type { LimiterApi } from "../limits/types.ts";
 import type { PoolApi } from "../pool/types.ts";
 import type { TenantApi } from "../tenant/types.ts";
 import type { VaultApi } from "../vault/types.ts";
@@ -23,3 +24,5 @@ export const instanceOf = (env: Env, id: ContainerId): Stub<InstanceApi> =>
 export const vaultOf = (env: Env, id: TenantId): Stub<VaultApi> =>
   stub(env.VAULT as unknown as DurableObjectNamespace<never>, id);
 export const fleetOf = (env: Env): Stub<FleetApi> => stub(env.FLEET as unknown as DurableObjectNamespace<never>, FLEET);
+export const limiterOf = (env: Env, name: string): Stub<LimiterApi> =>
+  stub(env.LIMITER as unknown as DurableObjectNamespace<never>, name);

@@ -13,6 +13,7 @@ function createdTables(): string[] {
     "src/pool/store.ts",
     "src/instance/object.ts",
     "src/fleet/store.ts",
+    "src/limits/store.ts",
   ];
   const migrations = readdirSync("migrations").map((name) => `migrations/${name}`);
   return [...files, ...migrations].flatMap((file) => {
