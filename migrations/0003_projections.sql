@@ -24,10 +24,12 @@ CREATE TABLE containers (
   pool_id TEXT NOT NULL,
   workload_id TEXT NOT NULL,
   workload_version INTEGER NOT NULL,
+  image TEXT NOT NULL,
   state TEXT NOT NULL,
   tier TEXT NOT NULL,
   tenant_id TEXT,
   epoch INTEGER,
+  started_at INTEGER NOT NULL,
   since INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) STRICT;

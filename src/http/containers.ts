@@ -13,6 +13,7 @@ const containerView = z
     durableObjectId: z.string().openapi({ description: "Locally a part of the container's name in Docker." }),
     poolId: z.string(),
     workloadId: z.string(),
+    workloadVersion: z.int(),
     tenantId: z.string().optional(),
     epoch: z.int().optional(),
     state: z.enum(["starting", "warm", "assigning", "assigned", "saving", "draining", "gone", "failed"]),

@@ -193,12 +193,13 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   async describe(): Promise<Outcome<ContainerView>> {
     const boot = this.#boot;
     if (!boot || !this.#runtime.running) return failed("not_found", "There is no such container.");
-    const { containerId, poolId, workload, tier } = boot.plan;
+    const { containerId, poolId, workload, workloadVersion = 1, tier } = boot.plan;
     return done({
       id: containerId,
       durableObjectId: this.ctx.id.toString(),
       poolId,
       workloadId: workload.id,
+      workloadVersion,
       ...(this.#holder ? { tenantId: this.#holder.tenantId, epoch: this.#holder.epoch } : {}),
       state: this.#state,
       tier,

@@ -10,6 +10,8 @@ export interface BootPlan {
   containerId: ContainerId;
   poolId: PoolId;
   workload: Workload;
+  /** Of a container that was started before versions were: absent. */
+  workloadVersion?: number;
   tier: Tier;
   /** How long the start may take, in ms. */
   startTimeoutMs: number;
@@ -96,6 +98,7 @@ export interface ContainerView {
   durableObjectId: string;
   poolId: PoolId;
   workloadId: string;
+  workloadVersion: number;
   tenantId?: TenantId;
   epoch?: Epoch;
   state: InstanceState;

@@ -1,13 +1,18 @@
+import type { By } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { fleetOf, instanceOf, tenantOf } from "../durable/stubs.ts";
-import type { ContainerId } from "../ids.ts";
+import type { ContainerId, PoolId, TenantId } from "../ids.ts";
+import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import type { PoolSpec, Workload } from "../registry/specs.ts";
+import { findPool, findWorkload } from "../registry/store.ts";
 import type { Tier } from "../runtime/port.ts";
-import type { PoolRecord, Slot, SlotLease } from "./record.ts";
+import { type PoolRecord, type Slot, type SlotLease, workloadOf } from "./record.ts";
 
 const OBSERVE_MS = 5_000;
 const RETIRE_MS = 20_000;
+const REGISTRY_MS = 5_000;
 /** How often a start waits for its turn in the fleet's token bucket before it gives up. */
 const ADMISSION_ATTEMPTS = 20;
 /** What an RPC may take beyond the deadline that the callee keeps itself. */
@@ -22,9 +27,10 @@ export class Effects {
 
   /** Admission by the fleet, then the container. */
   async start(record: PoolRecord, slot: Slot): Promise<Outcome<null>> {
-    const { containerId, tier } = slot;
+    const { containerId, tier, workloadVersion } = slot;
     const { startMs } = configOf(this.#env).deadlines;
-    const plan = { containerId, poolId: record.id, workload: record.workload, tier, startTimeoutMs: startMs };
+    const workload = workloadOf(record, workloadVersion);
+    const plan = { containerId, poolId: record.id, workload, workloadVersion, tier, startTimeoutMs: startMs };
     try {
       const admitted = await this.#admit(containerId, record, tier);
       if (!admitted.ok) return admitted;
@@ -61,6 +67,43 @@ export class Effects {
       return gone;
     } catch (error) {
       return failed("operation_interrupted", messageOf(error));
+    }
+  }
+
+  /** A release with a save. `released`: it ended; `pending`: it goes on by itself. */
+  async release(id: TenantId, by: By): Promise<Outcome<"released" | "pending">> {
+    const waitMs = configOf(this.#env).deadlines.saveMs;
+    try {
+      const release = tenantOf(this.#env, id).release(id, {}, waitMs, by);
+      const released = await within(waitMs + GRACE_MS, "release", release);
+      return released.ok ? done(released.value.kind === "done" ? "released" : "pending") : released;
+    } catch (error) {
+      return failed("operation_interrupted", messageOf(error));
+    }
+  }
+
+  /** The registration as it is; null for one that is not there, or when D1 does not answer. */
+  async registered(id: PoolId): Promise<{ spec: PoolSpec; workload: Workload; workloadVersion: number } | null> {
+    try {
+      const pool = await within(REGISTRY_MS, "registry", findPool(this.#env.DB, id));
+      const workload =
+        pool && (await within(REGISTRY_MS, "registry", findWorkload(this.#env.DB, pool.spec.workloadId)));
+      return workload && { spec: pool.spec, workload: workload.spec, workloadVersion: workload.version };
+    } catch (error) {
+      log.warn("a pool could not read its registration", { pool: id, error: messageOf(error) });
+      return null;
+    }
+  }
+
+  /** Takes the pool out of the registry; false when that is not certain. */
+  async unregister(id: PoolId): Promise<boolean> {
+    try {
+      const removal = this.#env.DB.prepare("DELETE FROM pools WHERE id = ?").bind(id).run();
+      await within(REGISTRY_MS, "registry", removal);
+      return true;
+    } catch (error) {
+      log.warn("a pool could not be taken out of the registry", { pool: id, error: messageOf(error) });
+      return false;
     }
   }
 

@@ -1,33 +1,66 @@
+import type { AuditEntry } from "../audit/entry.ts";
 import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
-import type { ContainerId } from "../ids.ts";
-import type { PoolRecord, Slot } from "./record.ts";
+import { Journal } from "../durable/journal.ts";
+import type { ContainerId, TenantId } from "../ids.ts";
+import { type LegacyRecord, type PoolRecord, readRecord, readSlot, type Slot } from "./record.ts";
+import { NO_STATISTICS, type PoolStatistics } from "./statistics.ts";
 
-/** The Pool's tables (docs/storage.md): its record, and one row for every slot. Kept in memory too: this object is the only writer. */
+export interface PoolChange {
+  record?: PoolRecord;
+  statistics?: PoolStatistics;
+  put?: readonly Slot[];
+  remove?: readonly ContainerId[];
+  /** Whom a lease is given to. */
+  tenant?: TenantId;
+  entries?: readonly AuditEntry[];
+  alarm?: number | null;
+}
+
+/**
+ * The Pool's tables (docs/storage.md): its record, its statistics, one row for every slot, one for every tenant that ever
+ * leased, and the journal. All but the tenants are kept in memory too: this object is the only writer.
+ */
 export class PoolStore {
   readonly alarm: Alarm;
+  readonly journal: Journal;
   readonly #storage: DurableObjectStorage;
-  readonly #document: Document<PoolRecord>;
+  readonly #document: Document<PoolRecord | LegacyRecord>;
+  readonly #figures: Document<PoolStatistics>;
   readonly #slots = new Map<ContainerId, Slot>();
+  readonly #onChange: () => void;
   #record: PoolRecord | null;
+  #statistics: PoolStatistics;
   #created: boolean;
+  /** Slots that D1 has not heard of as they are. Everything, until this life of the object has sent everything once. */
+  #unsent: Set<ContainerId> | "everything" = "everything";
 
-  constructor(storage: DurableObjectStorage) {
+  /** `onChange` is called after every commit of which D1 has to hear. */
+  constructor(storage: DurableObjectStorage, onChange: () => void) {
     this.#storage = storage;
+    this.#onChange = onChange;
     this.alarm = new Alarm(storage);
+    this.journal = new Journal(storage.sql);
     this.#document = new Document(storage.sql, "pool");
-    this.#record = this.#document.read();
-    this.#created = hasTable(storage.sql, "slots");
-    if (!this.#created) return;
+    this.#figures = new Document(storage.sql, "statistics");
+    const stored = this.#document.read();
+    this.#record = stored && readRecord(stored);
+    this.#statistics = this.#figures.read() ?? inherited(stored);
+    this.#created = hasTable(storage.sql, "tenants");
+    if (!hasTable(storage.sql, "slots")) return;
     for (const { doc } of storage.sql.exec<{ doc: string }>("SELECT doc FROM slots")) {
-      const slot = JSON.parse(doc) as Slot;
+      const slot = readSlot(JSON.parse(doc) as Slot);
       this.#slots.set(slot.containerId, slot);
     }
   }
 
   get record(): PoolRecord | null {
     return this.#record;
+  }
+
+  get statistics(): PoolStatistics {
+    return this.#statistics;
   }
 
   get slots(): readonly Slot[] {
@@ -39,31 +72,95 @@ export class PoolStore {
   }
 
   /** One durable commit. */
-  save(change: { record?: PoolRecord; put?: readonly Slot[]; remove?: readonly ContainerId[]; alarm?: number }): void {
-    const { sql } = this.#storage;
+  save(change: PoolChange): void {
+    const { record, statistics, put = [], remove = [], entries = [] } = change;
+    try {
+      commit(this.#storage, () => this.#write(change));
+    } catch (error) {
+      this.journal.forget();
+      throw error;
+    }
+    if (record) this.#record = record;
+    if (statistics) this.#statistics = statistics;
+    for (const slot of put) this.#slots.set(slot.containerId, slot);
+    for (const containerId of remove) this.#slots.delete(containerId);
+    for (const id of [...put.map((slot) => slot.containerId), ...remove]) this.#mark(id);
+    if (put.length + remove.length + entries.length > 0) this.#onChange();
+  }
+
+  /** What D1 has not heard of; counted as sent from now on. */
+  takeUnsent(): readonly ContainerId[] | "everything" {
+    const unsent = this.#unsent === "everything" ? this.#unsent : [...this.#unsent];
+    this.#unsent = new Set();
+    return unsent;
+  }
+
+  /** What was taken did not arrive, or nobody knows: everything is sent again. */
+  resendEverything(): void {
+    this.#unsent = "everything";
+  }
+
+  get hasUnsent(): boolean {
+    const { seq, delivered } = this.journal.head();
+    return seq > delivered || this.#unsent === "everything" || this.#unsent.size > 0;
+  }
+
+  /** Tenants that ever leased, by id. */
+  tenants(after: string, limit: number): TenantId[] {
+    if (!this.#created) return [];
+    return this.#storage.sql
+      .exec<{ tenant_id: string }>(
+        "SELECT tenant_id FROM tenants WHERE tenant_id > ? ORDER BY tenant_id LIMIT ?",
+        after,
+        limit,
+      )
+      .toArray()
+      .map(({ tenant_id }) => tenant_id as TenantId);
+  }
+
+  forget(tenantId: TenantId): void {
+    if (!this.#created) return;
     commit(this.#storage, () => {
-      this.#create();
-      if (change.record) this.#document.write(change.record);
-      for (const slot of change.put ?? []) {
-        sql.exec(
-          "INSERT OR REPLACE INTO slots (container_id, doc) VALUES (?, ?)",
-          slot.containerId,
-          JSON.stringify(slot),
-        );
-      }
-      for (const containerId of change.remove ?? []) sql.exec("DELETE FROM slots WHERE container_id = ?", containerId);
-      this.alarm.arm(change.alarm ?? null);
+      this.#storage.sql.exec("DELETE FROM tenants WHERE tenant_id = ?", tenantId);
     });
-    if (change.record) this.#record = change.record;
-    for (const slot of change.put ?? []) this.#slots.set(slot.containerId, slot);
-    for (const containerId of change.remove ?? []) this.#slots.delete(containerId);
+  }
+
+  /** D1 has the journal up to `seq`. */
+  confirm(seq: number): void {
+    commit(this.#storage, () => this.journal.confirm(seq));
+  }
+
+  #write({ record, statistics, put = [], remove = [], tenant, entries = [], alarm }: PoolChange): void {
+    const { sql } = this.#storage;
+    this.#create();
+    if (record) this.#document.write(record);
+    if (statistics) this.#figures.write(statistics);
+    for (const slot of put) {
+      const doc = JSON.stringify(slot);
+      sql.exec("INSERT OR REPLACE INTO slots (container_id, doc) VALUES (?, ?)", slot.containerId, doc);
+    }
+    for (const containerId of remove) sql.exec("DELETE FROM slots WHERE container_id = ?", containerId);
+    if (tenant !== undefined) sql.exec("INSERT OR IGNORE INTO tenants (tenant_id) VALUES (?)", tenant);
+    this.journal.append(entries);
+    this.alarm.arm(alarm ?? null);
+  }
+
+  #mark(id: ContainerId): void {
+    if (this.#unsent !== "everything") this.#unsent.add(id);
   }
 
   #create(): void {
     if (this.#created) return;
     this.#storage.sql.exec(
-      "CREATE TABLE IF NOT EXISTS slots (container_id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT",
+      `CREATE TABLE IF NOT EXISTS slots (container_id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT;
+       CREATE TABLE IF NOT EXISTS tenants (tenant_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`,
     );
     this.#created = true;
   }
+}
+
+/** A record of the first version kept its counts itself. */
+function inherited(stored: PoolRecord | LegacyRecord | null): PoolStatistics {
+  if (stored?.version !== 1) return NO_STATISTICS;
+  return { ...NO_STATISTICS, claims: stored.claims, hits: stored.hits };
 }

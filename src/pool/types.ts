@@ -1,7 +1,12 @@
+import type { OwnHead } from "../audit/verify.ts";
+import type { By } from "../auth/principal.ts";
+import type { ErrorCode } from "../errors/codes.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { BreakerState } from "./breaker.ts";
+import type { RecommendedSize } from "./recommend.ts";
 
 export type SlotState = "starting" | "warm" | "assigned" | "draining" | "gone" | "failed";
 
@@ -10,7 +15,7 @@ export interface LeaseRequest {
   epoch: Epoch;
   /** The tenant's own tier, if it has one. */
   tier?: Tier;
-  /** Only a container that was started on this version of the workload, or a later one, will do. */
+  /** Slots that were started with an earlier version of the workload are passed over. */
   minWorkloadVersion?: number;
 }
 
@@ -29,10 +34,15 @@ export interface Lease {
 export interface PoolDescription {
   id: PoolId;
   workloadId: string;
+  /** What is started from now on; slots may run an earlier one. */
+  workloadVersion: number;
   minSize: number;
   maxSize: number;
+  /** How many slots are kept warm: minSize, or what `scale` asked for. */
+  target: number;
   idleTimeoutMs: number;
   tier: Tier;
+  network?: { name: Workload["network"] };
   /** No refill and no shrinking. */
   paused: boolean;
   size: number;
@@ -40,22 +50,106 @@ export interface PoolDescription {
   claimed: number;
   starting: number;
   unhealthy: number;
-  status: "healthy" | "degraded" | "error";
+  draining: number;
+  status: "healthy" | "degraded" | "error" | "draining";
+  claims: number;
+  hits: number;
+  misses: number;
   /** Of all claims since the pool exists, the share that found a warm slot; null before the first. */
   hitRate: number | null;
+  /** What claims of warm slots did not wait for. */
+  secondsSaved: number;
+  recommendedSize: RecommendedSize;
+  /** Of the slots that are kept warm. */
+  monthlyCostUsd: number;
+  breaker: {
+    state: BreakerState;
+    failures: number;
+    openedAt: number | null;
+    retryAt: number | null;
+    lastError: string | null;
+  };
   lastError: string | null;
+  /** Set while the pool is being deleted. */
+  deletion?: { operationId: string; since: number; failed: ReleaseFailure[] };
+}
+
+export interface ReleaseFailure {
+  tenantId: TenantId;
+  code: ErrorCode;
+  detail: string;
+}
+
+/** A container as lists show it; times in ms since 1970. */
+export interface SlotView {
+  containerId: ContainerId;
+  poolId: PoolId;
+  workloadId: string;
+  workloadVersion: number;
+  image: string;
+  state: SlotState;
+  tier: Tier;
+  tenantId: TenantId | null;
+  epoch: Epoch | null;
+  startedAt: number;
+  since: number;
+}
+
+/** How the deletion of a pool goes. `failed`: those whose release failed, which keep it from ending. */
+export interface DeletionView {
+  operationId: string;
+  poolId: PoolId;
+  status: "running" | "succeeded" | "failed";
+  startedAt: number;
+  endedAt: number | null;
+  /** Slots that are left. */
+  left: number;
+  failed: ReleaseFailure[];
+}
+
+/** A command that somebody ran in a container, without its arguments. */
+export interface ExecNote {
+  containerId: ContainerId;
+  program: string;
+  /** SHA-256 over the whole command, in hex. */
+  commandHash: string;
+  timeoutMs: number;
 }
 
 /** What the RPC surface of the Pool object looks like to Tenant, Instance and the API. */
 export interface PoolApi {
-  configure(spec: PoolSpec, workload: Workload): Promise<Outcome<PoolDescription>>;
+  /** Creates or changes the pool; the same again changes nothing. Refused while it is being deleted. */
+  configure(spec: PoolSpec, workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>>;
   describe(): Promise<Outcome<PoolDescription>>;
+  containers(): Promise<Outcome<SlotView[]>>;
   /** Stops or resumes refill and shrinking; claims are not affected. */
-  pause(refill: "paused" | "running"): Promise<Outcome<PoolDescription>>;
+  pause(refill: "paused" | "running", by: By): Promise<Outcome<PoolDescription>>;
+  /** Keeps so many slots warm, until minSize or maxSize change. `invalid` outside [minSize, maxSize − claimed]. */
+  scale(target: number, by: By): Promise<Outcome<PoolDescription>>;
+  /** Closes the breaker and forgets the failures; the refill goes on at once. */
+  resetBreaker(by: By): Promise<Outcome<PoolDescription>>;
+  /**
+   * Begins the deletion, or joins it, and waits at most `waitMs` for its end. With `claimed: "refuse"` nothing is done while
+   * tenants hold containers (`in_use`); with `release` they are released, with a save.
+   */
+  drain(claimed: "refuse" | "release", waitMs: number, by: By): Promise<Outcome<DeletionView>>;
+  deletion(operationId: string): Promise<Outcome<DeletionView>>;
   /** Gives the tenant a slot for this epoch; idempotent. A higher epoch retires the tenant's older slot. Failure: `capacity_exhausted`, `start_failed`. */
   lease(request: LeaseRequest): Promise<Outcome<Lease>>;
   /** Whom a container serves: the durable record behind the Instance's copy. */
   holder(containerId: ContainerId): Promise<{ tenantId: TenantId; epoch: Epoch } | null>;
   /** Destroys the container and removes the slot; legal for unknown containers. Resolves when it is gone or will be swept. */
   retire(containerId: ContainerId, reason: string): Promise<Outcome<null>>;
+  /** The same at somebody's wish, recorded. With `claimed: "refuse"` a container that serves a tenant stays (`in_use`). */
+  remove(containerId: ContainerId, claimed: "refuse" | "give-up", by: By): Promise<Outcome<{ gone: boolean }>>;
+  /** Records a command before it runs. `not_found` for a container that is not this pool's. */
+  noteExec(note: ExecNote, by: By): Promise<Outcome<null>>;
+  /** Every tenant that ever leased from here, by id, after `after`; also of a pool that was deleted. */
+  tenants(after: string, limit: number): Promise<TenantId[]>;
+  /** The tenant is erased. */
+  forget(tenantId: TenantId): Promise<void>;
+  /** The end of its audit chain, for whoever verifies D1's copy. Reads only. */
+  chain(): Promise<OwnHead>;
+  /** Sends D1 what it lacks and the whole projection of the pool's containers again. */
+  project(): Promise<Outcome<null>>;
 }

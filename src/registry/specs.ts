@@ -115,6 +115,14 @@ export function storedWorkload(json: string): Workload {
   return completed({ selfService: false, ...stored, volumes, environment, healthCheck, exclude, egress }, stored.id);
 }
 
+/** What the pool's containers may reach, instead of what their workload says. */
+const poolNetwork = z.strictObject({
+  name: z.enum(["none", "restricted", "open"], {
+    error: "must be none, restricted or open: Cloudflare has no networks by other names",
+  }),
+  dns: noDns,
+});
+
 export const poolSchema = z
   .strictObject({
     id: slug,
@@ -124,9 +132,23 @@ export const poolSchema = z
     /** How long a tenant without activity keeps its container, and a surplus warm slot stays. */
     idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).default(900_000),
     tier: z.enum(TIERS).optional(),
+    network: poolNetwork.optional(),
   })
   .refine((pool) => pool.minSize <= pool.maxSize, { path: ["minSize"], message: "must not exceed maxSize" })
   .openapi("PoolSpec");
+
+/** As `PUT` takes it: what is left out stays as it is, null takes an optional field away. The id and the workload may only be repeated. */
+export const poolReplacement = z
+  .strictObject({
+    id: slug.optional(),
+    workloadId: slug.optional(),
+    minSize: z.int().min(0).max(1000).optional(),
+    maxSize: z.int().min(1).max(10_000).optional(),
+    idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).optional(),
+    tier: z.enum(TIERS).nullable().optional(),
+    network: poolNetwork.nullable().optional(),
+  })
+  .openapi("PoolReplacement");
 
 export type Workload = z.output<typeof workloadSchema>;
 export type PoolSpec = z.output<typeof poolSchema>;

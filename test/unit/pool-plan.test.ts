@@ -1,24 +1,26 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ContainerId, epoch, type PoolId, type TenantId } from "../../src/ids.ts";
-import { FILL_CONCURRENCY, occupied, planLease, planRefill, planShrink } from "../../src/pool/plan.ts";
-import type { PoolRecord, Slot } from "../../src/pool/record.ts";
+import { type ContainerId, epoch, type TenantId } from "../../src/ids.ts";
+import { occupied, planLease } from "../../src/pool/plan-lease.ts";
+import { FILL_CONCURRENCY, nextAlarm, planRefill, planReplace, planShrink } from "../../src/pool/plan-size.ts";
+import { newPool, type PoolRecord, type Slot } from "../../src/pool/record.ts";
 import { poolSchema, workloadSchema } from "../../src/registry/specs.ts";
 
-const aPool = (spec: { minSize?: number; maxSize?: number } = {}): PoolRecord => ({
-  version: 1,
-  id: "demo" as PoolId,
-  spec: poolSchema.parse({ id: "demo", workloadId: "sandbox", minSize: 2, maxSize: 5, ...spec }),
-  workload: workloadSchema.parse({ id: "sandbox", image: "sandbox" }),
-  paused: false,
-  claims: 0,
-  hits: 0,
-  failures: null,
+const aPool = (spec: { minSize?: number; maxSize?: number } = {}, more: Partial<PoolRecord> = {}): PoolRecord => ({
+  ...newPool(
+    poolSchema.parse({ id: "demo", workloadId: "sandbox", minSize: 2, maxSize: 5, ...spec }),
+    workloadSchema.parse({ id: "sandbox", image: "sandbox" }),
+    1,
+  ),
+  ...more,
 });
 const aSlot = (n: number, slot: Partial<Slot> = {}): Slot => ({
   containerId: `c-${n}` as ContainerId,
   state: "warm",
   tier: "lite",
+  workloadVersion: 1,
+  startedAt: n,
+  startMs: 500,
   since: n,
   lease: null,
   ...slot,
@@ -85,14 +87,6 @@ describe("refill", () => {
     expect(planRefill(aPool(), [aSlot(1, { state: "starting" })], 1, 0)).toBe(1);
     expect(planRefill(aPool({ minSize: 5 }), [], 0, 0)).toBe(FILL_CONCURRENCY);
     expect(planRefill({ ...aPool(), paused: true }, [], 0, 0)).toBe(0);
-  });
-
-  it("waits longer after each start that failed", () => {
-    const failing = (count: number) => ({ ...aPool(), failures: { count, at: 10_000, detail: "" } });
-    expect(planRefill(failing(1), [], 0, 10_999)).toBe(0);
-    expect(planRefill(failing(1), [], 0, 11_000)).toBe(2);
-    expect(planRefill(failing(3), [], 0, 13_999)).toBe(0);
-    expect(planRefill(failing(3), [], 0, 14_000)).toBe(2);
   });
 
   it("lets a surplus warm slot go only after the idle timeout", () => {

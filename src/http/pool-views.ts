@@ -1,0 +1,116 @@
+import { z } from "@hono/zod-openapi";
+import type { DeletionView, PoolDescription } from "../pool/types.ts";
+import type { RegisteredPool } from "../registry/store.ts";
+import { TIERS } from "../runtime/port.ts";
+
+/** What pools look like from outside (contract: Pool). Times are ISO 8601. */
+
+const time = z.iso.datetime();
+
+export const poolView = z
+  .object({
+    id: z.string(),
+    workloadId: z.string(),
+    workloadVersion: z
+      .int()
+      .openapi({ description: "What is started from now on; containers may run an earlier one." }),
+    minSize: z.int(),
+    maxSize: z.int(),
+    target: z.int().openapi({ description: "Slots kept warm: minSize, or what was asked for with `scale`." }),
+    idleTimeoutMs: z.int(),
+    tier: z.enum(TIERS),
+    network: z.object({ name: z.enum(["none", "restricted", "open"]) }).optional(),
+    paused: z.boolean().openapi({ description: "No refill and no shrinking; claims go on." }),
+    size: z.int().openapi({ description: "Warm, starting and claimed." }),
+    warm: z.int(),
+    claimed: z.int(),
+    starting: z.int(),
+    unhealthy: z.int(),
+    draining: z.int(),
+    status: z.enum(["healthy", "degraded", "error", "draining"]).openapi({
+      description:
+        "healthy: warm slots as many as the target. error: the breaker is open, or the pool does not answer.",
+    }),
+    claims: z.int(),
+    hits: z.int().openapi({ description: "Claims that found a warm slot." }),
+    misses: z.int(),
+    hitRate: z.number().nullable().openapi({ description: "Null before the first claim." }),
+    secondsSaved: z.number().openapi({ description: "What claims of warm slots did not wait for." }),
+    recommendedSize: z
+      .object({ warm: z.int(), because: z.string() })
+      .openapi({ description: "From the claims that come and what starts take." }),
+    monthlyCostUsd: z.number().openapi({
+      description: "Of the target, at list prices for memory and disk; CPU is billed as it is used.",
+    }),
+    breaker: z.object({
+      state: z.enum(["closed", "open", "half-open"]),
+      failures: z.int().openapi({ description: "Starts that failed one after the other." }),
+      openedAt: time.nullable(),
+      retryAt: time.nullable().openapi({ description: "From then on one start is tried." }),
+      lastError: z.string().nullable(),
+    }),
+    lastError: z.string().nullable(),
+    deletion: z
+      .object({
+        operationId: z.string(),
+        since: time,
+        failed: z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() })),
+      })
+      .optional()
+      .openapi({ description: "While the pool is being deleted; `failed`: whose release failed." }),
+    version: z.int(),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi("Pool");
+export type PoolView = z.output<typeof poolView>;
+
+export const deletionView = z
+  .object({
+    id: z.string(),
+    state: z.enum(["draining", "deleted"]),
+    operationId: z.string(),
+    left: z.int().openapi({ description: "Containers that are not gone yet." }),
+    failed: z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() })),
+  })
+  .openapi("PoolDeletion");
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
+
+export function viewOf(registered: RegisteredPool, description: PoolDescription): PoolView {
+  const { breaker, deletion, ...rest } = description;
+  return {
+    ...rest,
+    breaker: { ...breaker, openedAt: isoOrNull(breaker.openedAt), retryAt: isoOrNull(breaker.retryAt) },
+    ...(deletion ? { deletion: { ...deletion, since: iso(deletion.since) } } : {}),
+    version: registered.version,
+    createdAt: iso(registered.createdAt),
+    updatedAt: iso(registered.updatedAt),
+  };
+}
+
+/** A pool of which nothing is known but what is registered. */
+export function unknownView(registered: RegisteredPool, why: string): PoolView {
+  const { id, workloadId, minSize, maxSize, idleTimeoutMs, tier = "lite", network } = registered.spec;
+  return {
+    ...{ id, workloadId, workloadVersion: 0, minSize, maxSize, target: minSize, idleTimeoutMs, tier },
+    ...(network ? { network: { name: network.name } } : {}),
+    ...{ paused: false, size: 0, warm: 0, claimed: 0, starting: 0, unhealthy: 0, draining: 0, status: "error" },
+    ...{ claims: 0, hits: 0, misses: 0, hitRate: null, secondsSaved: 0, monthlyCostUsd: 0 },
+    recommendedSize: { warm: 0, because: why },
+    breaker: { state: "closed", failures: 0, openedAt: null, retryAt: null, lastError: null },
+    lastError: why,
+    version: registered.version,
+    createdAt: iso(registered.createdAt),
+    updatedAt: iso(registered.updatedAt),
+  };
+}
+
+export const deletionOf = (view: DeletionView): z.output<typeof deletionView> => ({
+  id: view.poolId,
+  state: view.status === "succeeded" ? "deleted" : "draining",
+  operationId: view.operationId,
+  left: view.left,
+  failed: view.failed,
+});

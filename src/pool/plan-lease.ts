@@ -1,0 +1,97 @@
+import type { ContainerId } from "../ids.ts";
+import { type PoolRecord, type Slot, type SlotLease, tierOf } from "./record.ts";
+import type { LeaseRequest } from "./types.ts";
+
+/** Which slot a tenant gets. Pure; times in ms since 1970. */
+
+export type LeasePlan =
+  | { kind: "again"; slot: Slot }
+  | { kind: "warm"; slot: Slot }
+  /** Nothing is warm, but this one is being started and nobody has it yet. */
+  | { kind: "reserve"; slot: Slot; reason: string }
+  | { kind: "start"; reason: string }
+  | { kind: "full" }
+  /** The tenant has asked for a later epoch since. */
+  | { kind: "stale" }
+  /** The pool is being deleted, and gives nothing out. */
+  | { kind: "draining" };
+
+/** Equal requests get equal slots; older leases of the same tenant are in `superseded`. */
+export function planLease(
+  record: PoolRecord,
+  slots: readonly Slot[],
+  request: LeaseRequest,
+): { plan: LeasePlan; superseded: Slot[] } {
+  const own = slots.filter((slot) => slot.lease?.tenantId === request.tenantId && slot.state !== "draining");
+  const again = own.find((slot) => slot.lease?.epoch === request.epoch);
+  if (again) return { plan: { kind: "again", slot: again }, superseded: [] };
+  if (own.some((slot) => slot.lease !== null && slot.lease.epoch > request.epoch)) {
+    return { plan: { kind: "stale" }, superseded: [] };
+  }
+  if (record.drain) return { plan: { kind: "draining" }, superseded: [] };
+  const superseded = own.filter((slot) => slot.lease !== null && slot.lease.epoch < request.epoch);
+  return { plan: pick(record, slots, request, superseded.length), superseded };
+}
+
+function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest, leaving: number): LeasePlan {
+  const tier = request.tier ?? tierOf(record);
+  const lowest = request.minWorkloadVersion ?? 0;
+  const free = slots
+    .filter((slot) => (slot.state === "warm" || slot.state === "starting") && slot.lease === null)
+    .sort((a, b) => b.workloadVersion - a.workloadVersion || a.since - b.since);
+  const fitting = free.filter((slot) => slot.tier === tier && slot.workloadVersion >= lowest);
+  const warm = fitting.find((slot) => slot.state === "warm");
+  if (warm) return { kind: "warm", slot: warm };
+  const [coming] = fitting;
+  const reason = whyNotWarm(free, tier, record);
+  if (coming) return { kind: "reserve", slot: coming, reason };
+  return occupied(slots) - leaving >= record.spec.maxSize ? { kind: "full" } : { kind: "start", reason };
+}
+
+function whyNotWarm(free: readonly Slot[], tier: Slot["tier"], record: PoolRecord): string {
+  if (tier !== tierOf(record)) return "other_tier";
+  // Of this tier, but none that fits: they run an older version than is wanted.
+  return free.some((slot) => slot.state === "warm" && slot.tier === tier) ? "other_version" : "no_warm_slot";
+}
+
+/** A lease that its tenant did not confirm by then is asked about (design §3). */
+export const CONFIRM_MS = 60_000;
+
+/** The slot as its lease makes it; `freshId` names a container that is to be started. */
+export function leaseSlot(
+  record: PoolRecord,
+  plan: Extract<LeasePlan, { kind: "warm" | "reserve" | "start" }>,
+  request: LeaseRequest,
+  freshId: ContainerId,
+  now: number,
+): Slot {
+  const lease: SlotLease = {
+    tenantId: request.tenantId,
+    epoch: request.epoch,
+    launch: plan.kind === "warm" ? "warm" : "cold",
+    ...(plan.kind === "warm" ? {} : { reason: plan.reason }),
+    confirmBy: now + CONFIRM_MS,
+  };
+  if (plan.kind === "start") return { ...newSlot(record, freshId, now), tier: request.tier ?? tierOf(record), lease };
+  return { ...plan.slot, state: plan.kind === "warm" ? "assigned" : "starting", since: now, lease };
+}
+
+/** A container that is to be started as the pool is now. */
+export const newSlot = (record: PoolRecord, containerId: ContainerId, now: number): Slot => ({
+  containerId,
+  state: "starting",
+  tier: tierOf(record),
+  workloadVersion: record.workloadVersion,
+  startedAt: now,
+  startMs: null,
+  since: now,
+  lease: null,
+});
+
+/** Slots that count towards maxSize: warm, starting and claimed. */
+export const occupied = (slots: readonly Slot[]): number =>
+  slots.filter((slot) => slot.state !== "draining" && slot.state !== "failed").length;
+
+/** Whose containers a pool holds. */
+export const leased = (slots: readonly Slot[]): Slot[] =>
+  slots.filter((slot) => slot.lease !== null && slot.state !== "draining");
