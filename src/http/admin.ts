@@ -9,7 +9,7 @@ import { json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
 
 /** Every call does one page: `cursor` of its answer goes on, until `done`. Each can be repeated, and begun anew, at any time. */
-const pageQuery = z.object({
+const pageQuery = z.strictObject({
   limit: limitUpTo(500, 100),
   cursor: z.string().max(512).transform(decoded).optional().openapi({ type: "string" }),
 });

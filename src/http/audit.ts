@@ -31,7 +31,7 @@ const list = guarded("audit:read", {
   path: "/api/v1/audit",
   summary: "What was changed, by whom, and what it came to; the newest first",
   tags: ["audit"],
-  request: { query: z.object({ ...auditFilters, limit: limitUpTo(1_000, 50), cursor: placeCursor.optional() }) },
+  request: { query: z.strictObject({ ...auditFilters, limit: limitUpTo(1_000, 50), cursor: placeCursor.optional() }) },
   responses: {
     200: json(z.object({ items: z.array(record), nextCursor: z.string().nullable() }), "The newest first"),
     ...refusals,
@@ -43,7 +43,7 @@ const exportAll = guarded("audit:read", {
   path: "/api/v1/audit/export",
   summary: "The same records as a file, the oldest first",
   tags: ["audit"],
-  request: { query: z.object({ ...auditFilters, format: z.enum(["ndjson", "csv"]).default("ndjson") }) },
+  request: { query: z.strictObject({ ...auditFilters, format: z.enum(["ndjson", "csv"]).default("ndjson") }) },
   responses: {
     200: {
       description: "One record a line",
@@ -74,7 +74,7 @@ const verify = guarded("audit:read", {
   path: "/api/v1/audit/verify",
   summary: "Whether a subject's hash chain holds from its first record to the last",
   tags: ["audit"],
-  request: { query: z.object({ subject: z.string().min(1).max(256).openapi({ example: "tenant:alice" }) }) },
+  request: { query: z.strictObject({ subject: z.string().min(1).max(256).openapi({ example: "tenant:alice" }) }) },
   responses: { 200: json(verification, "What was found"), ...refusals },
 });
 

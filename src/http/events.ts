@@ -23,7 +23,7 @@ const list = guarded("events:read", {
   summary: "What happened, in its order: the latest, or everything since an event",
   tags: ["events"],
   request: {
-    query: z.object({
+    query: z.strictObject({
       tenantId: tenantIdQuery.optional(),
       poolId: poolIdQuery.optional(),
       type: z.string().min(1).max(128).optional(),

@@ -60,7 +60,7 @@ describe("an event", () => {
   });
 
   test("is found by the name under which it is shown, and by no other", () => {
-    expect(actionsOf("container.claimed").actions).toEqual(["tenant.assigned"]);
+    expect(actionsOf("container.claimed").actions).toEqual(["container.claimed", "tenant.assigned"]);
     expect(actionsOf("tenant.assigned").actions).toEqual([]);
     expect(actionsOf("tenant.suspended").actions).toEqual(["tenant.suspended"]);
   });
