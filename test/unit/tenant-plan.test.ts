@@ -1,68 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ContainerId, epoch, generation, type PoolId, type TenantId } from "../../src/ids.ts";
-import type { Lease } from "../../src/pool/types.ts";
-import { workloadSchema } from "../../src/registry/specs.ts";
-import type { Fresh, Limits, Plan, Step, TenantEvent } from "../../src/tenant/events.ts";
+import { SYSTEM } from "../../src/auth/principal.ts";
+import { type ContainerId, epoch, generation, type PoolId } from "../../src/ids.ts";
+import type { PlannedAction, PlannedChange, Step, TenantEvent } from "../../src/tenant/events.ts";
 import { TRANSITIONAL } from "../../src/tenant/lifecycle.ts";
-import { nextAlarm, plan } from "../../src/tenant/plan.ts";
-import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
-
-const limits: Limits = { startMs: 180_000, saveMs: 120_000, guardHoldMs: 3_600_000 };
-const pool = "demo" as PoolId;
-const workload = workloadSchema.parse({
-  id: "sandbox",
-  image: "sandbox",
-  volumes: { state: { containerPath: "/data" } },
-});
-const lease = (n: number): Lease => ({
-  containerId: `c-${n}` as ContainerId,
-  launch: "warm",
-  tier: "lite",
-  workload,
-  idleTimeoutMs: 900_000,
-});
-
-/** Drives a tenant through events, drawing names from a counter. */
-class Driver {
-  record: TenantRecord = newTenant("alice" as TenantId, 0);
-  steps: Step[] = [];
-  now = 1_000;
-  #drawn = 0;
-
-  send(event: TenantEvent): Plan {
-    const fresh: Fresh = { operationId: `op-${++this.#drawn}`, saveId: `save-${this.#drawn}` };
-    const planned = plan(this.record, event, fresh, limits, this.now);
-    if (planned.kind === "go") {
-      this.record = planned.record;
-      this.steps = planned.steps;
-    }
-    return planned;
-  }
-
-  /** Answers the first step of this kind. */
-  answer(kind: Step["do"], result: Record<string, unknown>): Plan {
-    const step = this.steps.find((candidate) => candidate.do === kind);
-    expect(step, `a ${kind} step`).toBeDefined();
-    const operationId = step && "operationId" in step ? { operationId: step.operationId } : {};
-    return this.send({ ...operationId, ...result } as TenantEvent);
-  }
-
-  activate(n = 1): this {
-    this.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
-    this.answer("lease", { type: "leased", lease: lease(n) });
-    this.answer("assign", {
-      type: "assigned",
-      lease: lease(n),
-      assigned: { restored: null, timings: {} },
-      fingerprint: "",
-      timings: {},
-    });
-    return this;
-  }
-}
-
-const committed = { ok: true, value: { generation: generation(1), files: 1, bytes: 1, changed: 1 } } as const;
+import { nextAlarm } from "../../src/tenant/plan.ts";
+import { committed, Driver, lease, pool } from "../support/tenant-driver.ts";
 
 describe("a tenant", () => {
   it("gets a new epoch with every assignment, and the answer names it", () => {
@@ -306,14 +249,37 @@ describe("whatever happens to a tenant", () => {
     "operation_interrupted" as const,
   );
   const failed = failure.map((code) => ({ ok: false as const, failure: { code, detail: "x" } }));
+  const force = fc.constantFrom({}, { force: true });
+  const wish: fc.Arbitrary<PlannedAction> = fc.oneof(
+    force.map((more) => ({ kind: "stop" as const, ...more })),
+    fc.constant({ kind: "start" as const }),
+    fc
+      .tuple(fc.constantFrom("process", "container", "image"), force)
+      .map(([scope, more]) => ({ kind: "restart" as const, scope, ...more })),
+    fc.constantFrom("outward", "inward", "both").map((direction) => ({ kind: "sync" as const, direction })),
+    fc.constantFrom({ kind: "suspend" as const }, { kind: "resume" as const }),
+    fc.boolean().map((deleteData) => ({ kind: "destroy" as const, deleteData })),
+  );
+  const setting = fc
+    .constantFrom<PlannedChange>(
+      { kind: "tier", tier: "basic" },
+      { kind: "lifecycle", lifecycle: { mode: "always-on" } },
+      { kind: "lifecycle", lifecycle: { mode: "scheduled", wakeTimes: ["08:30"] } },
+      { kind: "config", config: { a: 1 } },
+      { kind: "revoke-tokens" },
+    )
+    .map((change): TenantEvent => ({ type: "change", change, ifMatch: null }));
   const action = fc.oneof(
     fc.constant({ type: "claim", poolId: pool, delivery: null, allowFresh: false } as TenantEvent),
     fc.record({
       type: fc.constant("release" as const),
       request: fc.record({ sync: fc.boolean(), force: fc.boolean() }, { requiredKeys: [] }),
     }),
+    wish.map((wanted): TenantEvent => ({ type: "act", action: wanted, by: SYSTEM })),
+    setting,
     fc.constant({ type: "wake" } as TenantEvent),
     fc.constant({ type: "tick", running: false } as TenantEvent),
+    fc.record({ act: fc.constant("gone" as const) }),
     fc.record({ act: fc.constant("answer" as const), fails: fc.boolean(), with: failed, busy: fc.boolean() }),
     fc.record({ act: fc.constant("observe" as const), alive: fc.boolean(), idle: fc.boolean() }),
     fc.record({ act: fc.constant("pass" as const), ms: fc.constantFrom(1, 1_000, 60_000, 900_000, 3_600_000) }),
@@ -330,6 +296,7 @@ describe("whatever happens to a tenant", () => {
           const before = tenant.record;
           if ("act" in each) {
             if (each.act === "pass") tenant.now += each.ms;
+            else if (each.act === "gone") confirmGone(tenant);
             else if (each.act === "observe") {
               const containerId = before.held?.containerId ?? ("c-0" as ContainerId);
               const lastActivityAt = each.idle ? 0 : tenant.now;
@@ -352,9 +319,16 @@ describe("whatever happens to a tenant", () => {
           pending = tenant.steps.find((step) => "operationId" in step) ?? pending;
           const { record } = tenant;
           expect(record.epoch).toBeGreaterThanOrEqual(before.epoch);
-          expect(record.generation).toBeGreaterThanOrEqual(before.generation);
+          if (record.destruction?.data !== "deleted") {
+            expect(record.generation).toBeGreaterThanOrEqual(before.generation);
+          }
+          expect(record.tokenVersion).toBeGreaterThanOrEqual(before.tokenVersion);
           if (record.state === "active") expect(record.held).not.toBeNull();
-          if (["idle", "asleep", "claiming", "waking", "recovering", "error"].includes(record.state))
+          if (
+            ["idle", "asleep", "claiming", "waking", "recovering", "error", "suspended", "destroyed"].includes(
+              record.state,
+            )
+          )
             expect(record.held).toBeNull();
           if (TRANSITIONAL.includes(record.state)) {
             expect(record.operation).not.toBeNull();
@@ -372,6 +346,7 @@ describe("whatever happens to a tenant", () => {
         for (let ticks = 0; ticks < 3 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
           tenant.now = (tenant.record.operation?.deadlineAt ?? tenant.now) + 1;
           tenant.send({ type: "tick", running: true });
+          if (tenant.record.state === "destroying") confirmGone(tenant); // which lasts as long as a part is there
         }
         expect(TRANSITIONAL).not.toContain(tenant.record.state);
       }),
@@ -379,6 +354,13 @@ describe("whatever happens to a tenant", () => {
     );
   });
 });
+
+/** Every container that is to go is gone, and so is what was saved, where it was to be deleted. */
+function confirmGone(tenant: Driver): void {
+  for (const { containerId } of tenant.record.retiring) tenant.send({ type: "retired", containerId });
+  if (tenant.record.destruction?.data === "delete") tenant.send({ type: "erased", failure: null });
+  tenant.send({ type: "settled" });
+}
 
 function resultOf(
   step: Step & { operationId: string },
@@ -403,6 +385,8 @@ function resultOf(
             fingerprint: "",
             timings: {},
           };
+    case "restart":
+      return { operationId, type: "restarted", failure: each.fails ? failure : null };
     case "resume":
       return { operationId, type: "resumed", failure: each.fails ? failure : null };
     case "quiesce":

@@ -1,5 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
+import { brokenAt, type ChainedEntry } from "../../src/audit/entry.ts";
 import { aPool, claim, env, put, release, simulation, status } from "../support/fleet.ts";
 
 describe("every change of a tenant's state", () => {
@@ -13,12 +14,12 @@ describe("every change of a tenant's state", () => {
     await release("scribe");
     await status("scribe");
     const stub = env.TENANT.getByName("scribe") as unknown as DurableObjectStub;
-    const journal = await runInDurableObject(stub, (_, state) =>
-      state.storage.sql
-        .exec<{ type: string; detail: string }>("SELECT type, detail FROM journal ORDER BY seq")
-        .toArray(),
+    const history = await runInDurableObject(stub, (_, state) =>
+      state.storage.sql.exec<{ doc: string }>("SELECT doc FROM history ORDER BY seq").toArray(),
     );
-    const moves = journal.map(({ detail }) => JSON.parse(detail)).filter((detail) => detail.from !== undefined);
+    const journal = history.map(({ doc }) => JSON.parse(doc) as ChainedEntry);
+    expect(brokenAt(journal)).toBeNull();
+    const moves = journal.map(({ detail }) => detail).filter((detail) => detail.from !== undefined);
     expect(moves.map(({ from, to, epoch }) => [from, to, epoch])).toEqual([
       ["idle", "claiming", 1],
       ["claiming", "active", 1],
