@@ -24,6 +24,7 @@ export default defineConfig({
                   RUNTIME: "simulated",
                   ADMIN_KEY: "test-admin-key-0123456789",
                   SECRETS_KEY: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+                  SECRETS_KEY_PREVIOUS: "YmVmb3JlIGl0IHdhcyByb3RhdGVkLCAzMiBieXRlcyE=",
                   TEST_MIGRATIONS: await readD1Migrations("migrations"),
                 },
               },

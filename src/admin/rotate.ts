@@ -1,9 +1,9 @@
 import { messageOf, within } from "../durable/deadline.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { parseTenantId } from "../ids.ts";
+import { rewrapSyncSecrets } from "../registry/sync-specs.ts";
 import type { Keyring } from "../secrets/envelope.ts";
 import { inTurns, tenantsAfter } from "./pages.ts";
-import { rewrapRows } from "./sealed-rows.ts";
 
 export interface Rotated {
   /** Tenants that were asked. */
@@ -23,9 +23,9 @@ const REWRAP_MS = 15_000;
  * first page. What is wrapped already stays as it is, so that it can be begun again at any time.
  */
 export async function rotate(env: Env, keyring: Keyring, after: string, limit: number): Promise<Rotated> {
-  const sealed = after === "" ? await rewrapRows(env.DB, keyring) : { rows: 0, failed: [] };
+  const failed: Rotated["failed"] = [];
+  const rows = after === "" ? await rewrapRows(env.DB, keyring, failed) : 0;
   const ids = await tenantsAfter(env, after, limit);
-  const failed: Rotated["failed"] = [...sealed.failed];
   let rewrapped = 0;
   await inTurns(ids, async (id) => {
     const tenantId = parseTenantId(id);
@@ -39,5 +39,14 @@ export async function rotate(env: Env, keyring: Keyring, after: string, limit: n
     }
   });
   const next = ids.length < limit ? null : (ids.at(-1) ?? null);
-  return { tenants: ids.length, rewrapped, rows: sealed.rows, failed, next };
+  return { tenants: ids.length, rewrapped, rows, failed, next };
+}
+
+async function rewrapRows(db: D1Database, keyring: Keyring, failed: Rotated["failed"]): Promise<number> {
+  try {
+    return await rewrapSyncSecrets(db, keyring);
+  } catch (error) {
+    failed.push({ id: "sync-specs", detail: messageOf(error) });
+    return 0;
+  }
 }
