@@ -1,7 +1,8 @@
 import { app } from "./app.ts";
 import { configOf } from "./config.ts";
+import { settled } from "./proxy/domain.ts";
 import { proxy } from "./proxy/proxy.ts";
-import { targetOf } from "./proxy/target.ts";
+import { type SettledTarget, targetOf } from "./proxy/target.ts";
 
 export { Fleet } from "./fleet/object.ts";
 export { StorageGateway } from "./gateway/storage/entrypoint.ts";
@@ -15,7 +16,11 @@ export default {
   /** Tenants' traffic takes the short way past the API's middleware. */
   fetch(request, env, ctx) {
     const url = new URL(request.url);
-    const target = targetOf(url, configOf(env).tenantDomain);
-    return target.kind === "platform" ? app.fetch(request, env, ctx) : proxy(request, url, target, env, ctx);
+    const target = targetOf(url, configOf(env));
+    if (target.kind !== "elsewhere") return serve(request, url, target, env, ctx);
+    return settled(target, env.DB, Date.now()).then((known) => serve(request, url, known, env, ctx));
   },
 } satisfies ExportedHandler<Env>;
+
+const serve = (request: Request, url: URL, target: SettledTarget, env: Env, ctx: ExecutionContext) =>
+  target.kind === "platform" ? app.fetch(request, env, ctx) : proxy(request, url, target, env, ctx);

@@ -1,28 +1,22 @@
-import { isAdmin } from "../auth/admin.ts";
-import { type Config, configOf } from "../config.ts";
+import { configOf } from "../config.ts";
 import { instanceOf, tenantOf } from "../durable/stubs.ts";
 import { entryOf } from "../errors/codes.ts";
 import { failureOf, notConfigured, problemResponse } from "../errors/problem.ts";
 import { requestIdOf } from "../http/request-id.ts";
-import type { TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import type { Failure } from "../outcome.ts";
-import { tenantOfLabel } from "../registry/hosts.ts";
+import { withoutTicket } from "../sessions/ticket.ts";
 import type { Route } from "../tenant/types.ts";
 import { isUpgrade, toContainer } from "./headers.ts";
-import {
-  type Exposure,
-  encodeRoute,
-  type Refusal,
-  ROUTE_HEADER,
-  UNBOUND,
-  verdictOf,
-  withoutVerdict,
-} from "./internal.ts";
+import { encodeRoute, type Refusal, ROUTE_HEADER, verdictOf, withoutVerdict } from "./internal.ts";
 import { isForeign } from "./origin.ts";
+import { isOwnPage, ownPage } from "./pages.ts";
+import { NOBODY_HERE, type Place, placeOf } from "./place.ts";
+import { wantsPage } from "./request.ts";
 import { type ReadyRoute, RouteCache } from "./route-cache.ts";
 import { startingPage, startingProblem } from "./starting.ts";
-import type { Target } from "./target.ts";
+import type { SettledTarget } from "./target.ts";
+import { type Visitor, visitorOf } from "./visitor.ts";
 
 /** How long a request waits for its tenant to wake, in ms: a person gets a page that shows progress, a program waits. */
 const WAKE_WAIT_MS = 25_000;
@@ -33,64 +27,99 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 const routes = new RouteCache();
 
-interface Call {
+interface Call extends Place {
   request: Request;
+  /** As the container gets them, apart from what the proxy itself adds and removes. */
+  headers: Headers;
   url: URL;
   env: Env;
   ctx: ExecutionContext;
-  tenantId: TenantId;
-  exposure: Exposure;
-  path: string;
+  visitor: Visitor;
+  /** The protocol that an upgrade is answered with when the container names none. */
+  protocol: string | null;
   requestId: string;
 }
 
-/** A request for a tenant's container: authenticate, find the container, one hop, and at most one second try. */
+/** A request for a tenant's container: who asks, which container, one hop, and at most one second try. */
 export async function proxy(
   request: Request,
   url: URL,
-  target: Exclude<Target, { kind: "platform" }>,
+  target: Exclude<SettledTarget, { kind: "platform" }>,
   env: Env,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  const config = configOf(env);
   const requestId = requestIdOf(request.headers);
   try {
-    const refusal = refuse(request, url, target, config);
-    if (refusal) return problemResponse(refusal, requestId);
-    const tenant = await resolve(target, env);
-    if (!tenant)
-      return problemResponse({ code: "not_found", detail: "There is no tenant at this address." }, requestId);
-    return await send({ request, url, env, ctx, requestId, ...tenant });
+    const answer = await admitted(request, url, target, env, ctx, requestId);
+    return answer instanceof Response ? answer : await send(answer);
   } catch (error) {
-    log.error("proxied request failed", { requestId, error: String(error) });
-    return problemResponse(failureOf(error), requestId);
+    const failure = failureOf(error);
+    if (failure.code === "internal") log.error("proxied request failed", { requestId, error: String(error) });
+    return problemResponse(failure, requestId);
   }
 }
 
-function refuse(request: Request, url: URL, target: Target, config: Config): Failure | null {
-  if (config.missing.length > 0) return notConfigured(config.missing);
-  if (!isAdmin(config, request.headers.get("authorization"))) {
-    return { code: "unauthenticated", detail: "This address needs a key." };
-  }
+/** Whatever has to be right before a container is looked for, in the order of refusals; or the answer of a page of ours. */
+async function admitted(
+  request: Request,
+  url: URL,
+  target: Exclude<SettledTarget, { kind: "platform" }>,
+  env: Env,
+  ctx: ExecutionContext,
+  requestId: string,
+): Promise<Call | Response> {
+  const refuse = (failure: Failure) => problemResponse(failure, requestId);
+  const { missing } = configOf(env);
+  if (missing.length > 0) return refuse(notConfigured(missing));
+  const place = once(() => placeOf(target, env.DB));
+  const tenantId = async () => (await place())?.tenantId ?? null;
+  const onOwnHost = target.kind === "label" || (target.kind === "tenant" && target.exposure === "host");
+  const now = Date.now();
+  if (onOwnHost && isOwnPage(url.pathname)) return ownPage({ request, url, env, now, requestId, tenantId });
+
+  const upgrade = isUpgrade(request.headers);
+  const offered = request.headers.get("sec-websocket-protocol");
+  const carried = withoutTicket(url.pathname + url.search, upgrade ? offered : null);
+  const presented = {
+    headers: request.headers,
+    ticket: upgrade ? carried.ticket : null,
+    cookies: onOwnHost ? "count" : "ignored",
+  } as const;
+  const background = (work: Promise<unknown>) => ctx.waitUntil(work);
+  const verdict = await visitorOf(presented, { env, now, background, tenantId });
+  if (!verdict.ok) return refuse(verdict.failure);
   if (target.kind === "bad-tenant-id") {
     const errors = [{ pointer: "/path/tenant", detail: "is no tenant's id" }];
-    return { code: "invalid", detail: "The path does not name a tenant.", extra: { errors } };
+    return refuse({ code: "invalid", detail: "The path does not name a tenant.", extra: { errors } });
   }
-  const onOwnHost = !(target.kind === "tenant" && target.exposure === "path");
-  if (onOwnHost && isForeign(request.method, isUpgrade(request.headers), request.headers.get("origin"), url.host)) {
-    return { code: "forbidden", detail: "Pages of other origins may not do this." };
+  if (target.kind !== "tenant" || target.exposure === "host") {
+    if (isForeign(request.method, upgrade, request.headers.get("origin"), url.host)) {
+      return refuse({ code: "forbidden", detail: "Pages of other origins may not do this." });
+    }
   }
-  return null;
+  const found = await place();
+  if (!found) return refuse(NOBODY_HERE);
+  const { visitor } = verdict;
+  const headers = upgrade ? offering(request.headers, carried.protocols) : request.headers;
+  const { path } = withoutTicket(found.path, null);
+  return { ...found, path, request, headers, url, env, ctx, visitor, protocol: carried.answer, requestId };
 }
 
-async function resolve(
-  target: Target,
-  env: Env,
-): Promise<{ tenantId: TenantId; exposure: Exposure; path: string } | null> {
-  if (target.kind === "tenant") return target;
-  if (target.kind !== "label") return null;
-  const tenantId = await tenantOfLabel(env.DB, target.label);
-  return tenantId && { tenantId, exposure: "host", path: target.path };
+/** The same headers of an upgrade with the workload's own protocols only. */
+function offering(from: Headers, protocols: string | null): Headers {
+  const headers = new Headers(from);
+  if (protocols === null) headers.delete("sec-websocket-protocol");
+  else headers.set("sec-websocket-protocol", protocols);
+  return headers;
+}
+
+/** What is looked up at most once. */
+function once<T>(look: () => Promise<T>): () => Promise<T> {
+  let found: Promise<T> | undefined;
+  return () => {
+    found ??= look();
+    return found;
+  };
 }
 
 async function send(call: Call): Promise<Response> {
@@ -119,10 +148,11 @@ async function ask(call: Call, stale: ReadyRoute | null, waitMs: number): Promis
 
 /** The one hop. What the container said, or why it said nothing. */
 async function attempt(call: Call, route: ReadyRoute): Promise<Response | Refusal> {
-  const { request, url, tenantId, exposure, requestId } = call;
+  const { request, url, tenantId, exposure, requestId, visitor } = call;
   const scheme = url.protocol.slice(0, -1);
-  const headers = toContainer(request.headers, { tenantId, requestId, exposure, scheme, authorization: "ours" });
-  headers.set(ROUTE_HEADER, encodeRoute({ ...route, tenantId, exposure, session: UNBOUND, forwarded: "no" }));
+  const { authorization, session } = visitor;
+  const headers = toContainer(call.headers, { tenantId, requestId, exposure, scheme, authorization });
+  headers.set(ROUTE_HEADER, encodeRoute({ ...route, tenantId, exposure, session, forwarded: "no" }));
   const init = { method: request.method, headers, body: bodyOf(request), redirect: "manual" as const };
   let response: Response;
   try {
@@ -133,9 +163,18 @@ async function attempt(call: Call, route: ReadyRoute): Promise<Response | Refusa
     return "lost";
   }
   const verdict = verdictOf(response);
-  if (verdict !== "moved") return verdict ?? response;
+  if (verdict !== "moved") return verdict ?? agreed(response, call.protocol);
   routes.drop(tenantId, route);
-  return withoutVerdict(response);
+  return agreed(withoutVerdict(response), call.protocol);
+}
+
+/** An upgrade whose ticket was the only protocol is answered with it; what the container chose stands. */
+function agreed(response: Response, protocol: string | null): Response {
+  const { webSocket } = response;
+  if (!webSocket || protocol === null || response.headers.has("sec-websocket-protocol")) return response;
+  const headers = new Headers(response.headers);
+  headers.set("sec-websocket-protocol", protocol);
+  return new Response(null, { status: 101, webSocket, headers });
 }
 
 /** Null also for an announced body of no bytes, so that such a request can be sent twice. */
@@ -149,11 +188,6 @@ const maySendAgain = (request: Request, verdict: Refusal): boolean =>
   bodyOf(request) === null && (verdict === "stale" || verdict === "absent" || isSafe(request));
 
 const isSafe = (request: Request): boolean => SAFE_METHODS.has(request.method) && !isUpgrade(request.headers);
-
-const wantsPage = (request: Request): boolean =>
-  request.method === "GET" &&
-  !isUpgrade(request.headers) &&
-  (request.headers.get("accept") ?? "").includes("text/html");
 
 function notReady(call: Call, route: Exclude<Route, ReadyRoute>): Response {
   if (route.kind === "starting") {

@@ -1,8 +1,15 @@
+import type { Config } from "../config.ts";
 import { parseTenantId, RESERVED_HOST_LABELS, SLUG, type TenantId } from "../ids.ts";
 import type { Exposure } from "./internal.ts";
 
-/** Whom a URL is for. `label`: a hashed host label, whose tenant only the registry knows. */
+/** Whom a URL is for. */
 export type Target =
+  | SettledTarget
+  /** A host that only the registry knows, if anybody does; `otherwise` when it does not. */
+  | { kind: "elsewhere"; host: string; path: string; otherwise: SettledTarget };
+
+/** `label`: a hashed host label, whose tenant only the registry knows. */
+export type SettledTarget =
   | { kind: "platform" }
   | { kind: "tenant"; tenantId: TenantId; exposure: Exposure; path: string }
   | { kind: "label"; label: string; path: string }
@@ -11,24 +18,48 @@ export type Target =
 
 const HASHED_LABEL = /^t-[a-z2-7]{20}$/;
 
+const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1", "[::1]"]);
+const DOMAIN = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/;
+
+/** The two names that say which hosts are ours. */
+export type Hosts = Pick<Config, "tenantDomain" | "publicUrl">;
+
 /** Pure. `path` starts with `/`, as the client wrote it, and includes the query. */
-export function targetOf(url: URL, tenantDomain: string): Target {
+export function targetOf(url: URL, hosts: Hosts): Target {
   const host = url.hostname;
-  if (host.length > tenantDomain.length && host.endsWith(`.${tenantDomain}`)) {
-    const label = host.slice(0, -tenantDomain.length - 1);
-    if (!RESERVED_HOST_LABELS.has(label)) return hostTarget(label, url.pathname + url.search);
-  }
-  return url.pathname.startsWith("/t/") ? pathTarget(url) : { kind: "platform" };
+  if (isPlatform(host, hosts)) return onPlatform(url);
+  if (isUnder(host, hosts.tenantDomain)) return hostTarget(labelOf(host, hosts), url.pathname + url.search);
+  // Without PUBLIC_URL nobody said which hosts are the platform's, so any that no tenant has is.
+  const otherwise: SettledTarget = hosts.publicUrl === null ? onPlatform(url) : { kind: "nobody" };
+  return isDomain(host) ? { kind: "elsewhere", host, path: url.pathname + url.search, otherwise } : otherwise;
 }
 
-function hostTarget(label: string, path: string): Target {
+/** Whether the API answers at this host, whatever is registered. Pure. */
+export function isPlatform(host: string, { tenantDomain, publicUrl }: Hosts): boolean {
+  if (LOCAL_HOSTS.has(host) || (publicUrl !== null && new URL(publicUrl).hostname === host)) return true;
+  return isUnder(host, tenantDomain) && RESERVED_HOST_LABELS.has(labelOf(host, { tenantDomain }));
+}
+
+/** A full name in lower case, as DNS has it: no address, no single word. Pure. */
+export const isDomain = (host: string): boolean => DOMAIN.test(host);
+
+/** Pure. */
+export const isUnder = (host: string, tenantDomain: string): boolean => host.endsWith(`.${tenantDomain}`);
+
+const labelOf = (host: string, { tenantDomain }: Pick<Hosts, "tenantDomain">): string =>
+  host.slice(0, -tenantDomain.length - 1);
+
+const onPlatform = (url: URL): SettledTarget =>
+  url.pathname.startsWith("/t/") ? pathTarget(url) : { kind: "platform" };
+
+function hostTarget(label: string, path: string): SettledTarget {
   if (HASHED_LABEL.test(label)) return { kind: "label", label, path };
   if (!SLUG.test(label) || label.startsWith("xn--")) return { kind: "nobody" };
   const tenantId = parseTenantId(label);
   return tenantId ? { kind: "tenant", tenantId, exposure: "host", path } : { kind: "nobody" };
 }
 
-function pathTarget(url: URL): Target {
+function pathTarget(url: URL): SettledTarget {
   const end = url.pathname.indexOf("/", 3);
   const segment = url.pathname.slice(3, end === -1 ? undefined : end);
   const tenantId = parseTenantId(decode(segment));

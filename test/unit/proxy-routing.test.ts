@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { containerId, epoch, hostLabel, parseTenantId, type TenantId } from "../../src/ids.ts";
+import { AccessCache } from "../../src/proxy/access-cache.ts";
 import { closeCode, closeReason } from "../../src/proxy/close.ts";
+import { DomainCache } from "../../src/proxy/domain-cache.ts";
 import { decodeRoute, encodeRoute } from "../../src/proxy/internal.ts";
 import { OpenRequests } from "../../src/proxy/open-requests.ts";
 import { isForeign } from "../../src/proxy/origin.ts";
 import { type ReadyRoute, RouteCache } from "../../src/proxy/route-cache.ts";
-import { targetOf } from "../../src/proxy/target.ts";
+import { isDomain, targetOf } from "../../src/proxy/target.ts";
 
 const tenantIds = fc
   .stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,40}$/)
@@ -15,7 +17,8 @@ const tenantIds = fc
 const anyContainer = containerId(new Uint8Array(20).fill(7));
 
 describe("whom a URL is for", () => {
-  const target = (url: string, domain = "localhost") => targetOf(new URL(url), domain);
+  const target = (url: string, tenantDomain = "localhost", publicUrl: string | null = null) =>
+    targetOf(new URL(url), { tenantDomain, publicUrl });
 
   test.each([
     ["http://127.0.0.1:8787/api/v1/pools", { kind: "platform" }],
@@ -54,9 +57,54 @@ describe("whom a URL is for", () => {
   test("every tenant's encoded id in a path leads back to it", () => {
     fc.assert(
       fc.property(tenantIds, (id) => {
-        expect(target(`http://x.example/t/${encodeURIComponent(id)}/`)).toMatchObject({ tenantId: id });
+        expect(target(`http://localhost/t/${encodeURIComponent(id)}/`)).toMatchObject({ tenantId: id });
       }),
     );
+  });
+
+  const platform = { kind: "platform" };
+  const nobody = { kind: "nobody" };
+  test.each([
+    ["https://panel.example/", "tenants.example", "https://panel.example", platform],
+    ["https://panel.tenants.example/", "tenants.example", "https://panel.tenants.example", platform],
+    ["http://127.0.0.1:8787/", "tenants.example", "https://panel.example", platform],
+    ["http://[::1]:8787/", "tenants.example", "https://panel.example", platform],
+    ["https://shop.example/a?b", "tenants.example", "https://panel.example", "elsewhere or nobody"],
+    ["https://shop.example/a?b", "tenants.example", null, "elsewhere or platform"],
+    ["https://shop.example/t/alice/", "tenants.example", null, "elsewhere or path"],
+    ["https://tenants.example/", "tenants.example", "https://panel.example", "elsewhere or nobody"],
+    ["http://10.0.0.1/", "tenants.example", "https://panel.example", nobody],
+    ["http://10.0.0.1/", "tenants.example", null, platform],
+    ["http://single/", "tenants.example", "https://panel.example", nobody],
+  ])("%s under %s with the platform at %j", (url, tenantDomain, publicUrl, expected) => {
+    const found = target(url, tenantDomain, publicUrl);
+    if (typeof expected === "object") return expect(found).toEqual(expected);
+    const path = new URL(url).pathname + new URL(url).search;
+    const otherwise = {
+      "elsewhere or nobody": nobody,
+      "elsewhere or platform": platform,
+      "elsewhere or path": { kind: "tenant", tenantId: "alice", exposure: "path", path: "/" },
+    }[expected];
+    return expect(found).toEqual({ kind: "elsewhere", host: new URL(url).hostname, path, otherwise });
+  });
+
+  test.each([
+    ["app.example.com", true],
+    ["xn--bcher-kva.example", true],
+    ["a.b.c.d.e.example", true],
+    ["localhost", false],
+    ["10.0.0.1", false],
+    ["App.example.com", false],
+    ["app.example.com.", false],
+    ["app.example.com:80", false],
+    ["-a.example", false],
+    ["a_b.example", false],
+    ["a..example", false],
+    [`${"a".repeat(64)}.example`, false],
+    [`${"a.".repeat(126)}example`, false],
+    ["", false],
+  ])("%j is a domain: %s", (host, expected) => {
+    expect(isDomain(host)).toBe(expected);
   });
 });
 
@@ -174,6 +222,87 @@ describe("open requests", () => {
     begin("late", 1);
     open.revoke(1);
     expect(closed).toEqual(["old 4401", "late 4401"]);
+  });
+});
+
+describe("what an isolate knows of tenants", () => {
+  const alice = "alice" as TenantId;
+  function aCache(capacity?: number) {
+    const state = { version: 1, asked: 0, work: [] as Promise<unknown>[], fail: false };
+    const cache = new AccessCache(async () => {
+      state.asked += 1;
+      if (state.fail) throw new Error("planned");
+      return state.version === 0 ? null : { tokenVersion: state.version, suspended: false };
+    }, capacity);
+    const at = (now: number, presented: number | null = null) =>
+      cache.get(alice, presented, now, (work) => state.work.push(work));
+    return { cache, state, at };
+  }
+
+  test("is never older than 5 s, and is renewed beside the requests before that", async () => {
+    const { state, at } = aCache();
+    await at(0);
+    expect(await at(2_499)).toEqual({ tokenVersion: 1, suspended: false });
+    expect(state.asked).toBe(1);
+    state.version = 2;
+    const together = await Promise.all([at(2_500), at(2_600)]);
+    expect(together.map((access) => access?.tokenVersion)).toEqual([1, 1]);
+    expect(state.asked).toBe(2);
+    await Promise.all(state.work);
+    expect((await at(2_601))?.tokenVersion).toBe(2);
+    state.version = 3;
+    expect((await at(7_500))?.tokenVersion).toBe(3);
+  });
+
+  test("is asked again after a renewal that failed, and waited for once it is too old", async () => {
+    const { state, at } = aCache();
+    await at(0);
+    state.fail = true;
+    await at(3_000);
+    await Promise.all(state.work);
+    expect((await at(4_999))?.tokenVersion).toBe(1);
+    expect(state.asked).toBe(3);
+    await expect(at(5_000)).rejects.toThrow("planned");
+  });
+
+  test("gives way to a credential that is newer", async () => {
+    const { state, at } = aCache();
+    await at(0);
+    state.version = 2;
+    expect((await at(1, 2))?.tokenVersion).toBe(2);
+    expect((await at(2, 1))?.tokenVersion).toBe(2);
+    expect(state.asked).toBe(2);
+  });
+
+  test("is nothing of a tenant never seen, and bounded", async () => {
+    const { state, at, cache } = aCache(1);
+    state.version = 0;
+    expect(await at(0)).toBeNull();
+    state.version = 1;
+    expect((await at(1))?.tokenVersion).toBe(1);
+    await cache.fresh("bob" as TenantId, 2);
+    await at(3);
+    expect(state.asked).toBe(4);
+  });
+});
+
+describe("what an isolate knows of hosts", () => {
+  const alice = "alice" as TenantId;
+  test("is believed for less than 30 s, that nobody has one included", () => {
+    const cache = new DomainCache();
+    cache.set("a.example", alice, 0);
+    cache.set("b.example", null, 0);
+    expect([cache.get("a.example", 29_999), cache.get("b.example", 29_999)]).toEqual([alice, null]);
+    expect([cache.get("a.example", 30_000), cache.get("b.example", 30_000)]).toEqual([undefined, undefined]);
+    cache.forget("a.example");
+    expect(cache.get("a.example", 1)).toBeUndefined();
+  });
+
+  test("is bounded, whatever hosts are made up", () => {
+    const cache = new DomainCache(10);
+    for (let n = 0; n < 25; n += 1) cache.set(`${n}.example`, null, 0);
+    const known = Array.from({ length: 25 }, (_, n) => cache.get(`${n}.example`, 1)).filter((found) => found === null);
+    expect(known.length).toBeLessThanOrEqual(10);
   });
 });
 
