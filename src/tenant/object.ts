@@ -50,7 +50,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   readonly #store = new TenantStore(this.ctx.storage);
   readonly #outbox = new Outbox(
     (work) => this.ctx.waitUntil(work),
-    () => deliver(this.env.DB, this.#store, Date.now()),
+    () => deliver(this.env.DB, this.#store),
   );
   readonly #machine = new Machine(this.ctx, this.env, this.#store, () => this.#outbox.soon());
   readonly #admissions = new Admissions(this.ctx.storage.sql);
@@ -99,7 +99,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const prepared = await this.#prepared(record, change);
       if (!prepared.ok) return prepared;
       const { planned } = this.#machine.take({ type: "change", change: prepared.value, ifMatch }, null, by);
-      if (planned.kind === "go") return this.settings(tenantId);
+      if (planned.kind === "go") {
+        if (change.kind === "revoke-tokens") this.#inOneCommit(() => this.#admissions.revokeAll());
+        return this.settings(tenantId);
+      }
       if (planned.kind === "wait") return failed("internal", "A change waits for nothing.");
       const isStale = planned.failure.code === "version_mismatch" && ifMatch === null;
       if (!isStale || attempt === CHANGE_ATTEMPTS) return { ok: false, failure: planned.failure };
@@ -187,8 +190,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async project(): Promise<Outcome<null>> {
     const record = this.#store.load();
     if (!record) return failed("not_found", "There is no such tenant.");
-    while ((await deliver(this.env.DB, this.#store, Date.now())) === "more");
-    await projected(this.env.DB, record, this.#store.journal.head().seq, Date.now()).run();
+    while ((await deliver(this.env.DB, this.#store)) === "more");
+    await projected(this.env.DB, record, this.#store).run();
     return done(null);
   }
 
@@ -263,7 +266,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     };
   }
 
-  #inOneCommit<T extends object | null>(write: () => T): T {
+  #inOneCommit<T>(write: () => T): T {
     try {
       return commit(this.ctx.storage, write as () => T extends Promise<unknown> ? never : T);
     } catch (error) {

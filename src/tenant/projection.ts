@@ -6,20 +6,21 @@ import type { TenantStore } from "./store.ts";
 const BATCH = 50;
 
 /** Sends D1 what it lacks of a tenant: the records of its journal, and what lists show of it. At least once, so all of it may come twice. */
-export async function deliver(db: D1Database, store: TenantStore, now: number): Promise<"all" | "more"> {
+export async function deliver(db: D1Database, store: TenantStore): Promise<"all" | "more"> {
   const record = store.load();
   const entries = store.journal.pending(BATCH);
   const last = entries.at(-1);
   if (!record || !last) return "all";
   const { seq } = store.journal.head();
-  await db.batch([...entries.map((entry) => recordDelivered(db, entry)), projected(db, record, seq, now)]);
+  await db.batch([...entries.map((entry) => recordDelivered(db, entry)), projected(db, record, store)]);
   store.confirm(last.seq);
   return last.seq < seq ? "more" : "all";
 }
 
 /** The tenant's row, unless D1 has a newer one. */
-export const projected = (db: D1Database, record: TenantRecord, seq: number, now: number): D1PreparedStatement =>
-  db
+export function projected(db: D1Database, record: TenantRecord, { journal }: TenantStore): D1PreparedStatement {
+  const [latest] = journal.latest(1);
+  return db
     .prepare(
       `INSERT INTO tenants (tenant_id, seq, state, desired, pool_id, container_id, tier, epoch, generation,
          unsaved_since, last_activity_at, last_error, created_at, updated_at)
@@ -34,7 +35,7 @@ export const projected = (db: D1Database, record: TenantRecord, seq: number, now
     )
     .bind(
       record.tenantId,
-      seq,
+      journal.head().seq,
       record.state,
       record.desired,
       record.poolId,
@@ -46,5 +47,6 @@ export const projected = (db: D1Database, record: TenantRecord, seq: number, now
       record.lastActivityAt,
       record.errors[0]?.code ?? null,
       record.createdAt,
-      now,
+      latest?.at ?? record.createdAt,
     );
+}

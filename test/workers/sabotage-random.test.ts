@@ -6,7 +6,19 @@ import { Pool } from "../../src/pool/object.ts";
 import type { FaultPoint } from "../../src/runtime/simulated/faults.ts";
 import { Tenant } from "../../src/tenant/object.ts";
 import { Vault } from "../../src/vault/object.ts";
-import { aPool, call, claim, env, eventually, get, put, release, simulation, status } from "../support/fleet.ts";
+import {
+  type Answer,
+  aPool,
+  call,
+  claim,
+  env,
+  eventually,
+  get,
+  put,
+  release,
+  simulation,
+  status,
+} from "../support/fleet.ts";
 
 /** One tenant, things that go wrong at random, and what must be true whatever did. A failure prints the seed and what was done. */
 
@@ -16,10 +28,10 @@ const STEPS = 60;
 /** Calls whose answer may get lost. */
 const CALLS: readonly (readonly [{ prototype: object }, readonly string[]])[] = [
   [Fleet, ["admit", "release"]],
-  [Instance, ["boot", "assign", "quiesce", "save", "resume", "observe", "retire"]],
+  [Instance, ["boot", "assign", "quiesce", "save", "resume", "restart", "observe", "retire"]],
   [Pool, ["lease", "holder"]],
   [Tenant, ["owns", "servedBy"]],
-  [Vault, ["fence", "open", "commit", "abort", "promote"]],
+  [Vault, ["fence", "open", "commit", "abort", "promote", "erase"]],
 ];
 const POINTS: readonly FaultPoint[] = [
   "start",
@@ -87,12 +99,16 @@ describe.each(SEEDS)("a tenant to whom everything happens, seed %i", (seed) => {
       await alarm(stubs.tenant);
       await alarm(stubs.pool);
     };
-    const release_ = async (body: object) => {
+    /** Whatever says that it saved has saved what was there before it was asked. */
+    const saving = async (ask: () => Promise<Answer>) => {
       const before = (await held()) === writtenIn ? written : saved;
-      const answer = await release(tenant, body);
+      const answer = await ask();
       if (answer.status === 200 && answer.body.saved) saved = before;
       return answer.status;
     };
+    const release_ = (body: object) => saving(() => release(tenant, body));
+    const act = (action: string, body: object = {}) =>
+      saving(() => call("POST", `/api/v1/tenants/${tenant}/${action}?wait=5s`, body));
     const actions: Record<string, () => Promise<unknown>> = {
       claim: async () => (await claim(tenant, pool)).status,
       put: async () => {
@@ -109,6 +125,12 @@ describe.each(SEEDS)("a tenant to whom everything happens, seed %i", (seed) => {
       },
       release: () => release_({}),
       force: () => release_({ force: true }),
+      stop: () => act("stop", pick([{}, { force: true }])),
+      start: () => act("start"),
+      restart: () => act("restart", { scope: pick(["process", "container", "image"]), force: pick([true, false]) }),
+      sync: () => act("sync", { direction: pick(["outward", "inward"]) }),
+      suspend: async () => `${await act("suspend")} ${await act("resume")}`,
+      destroy: () => act("destroy"),
       crash: async () => {
         const id = await held();
         if (id && simulation.running.includes(id)) simulation.for(id).crash();
@@ -144,6 +166,11 @@ describe.each(SEEDS)("a tenant to whom everything happens, seed %i", (seed) => {
           "read",
           "release",
           "force",
+          "stop",
+          "start",
+          "restart",
+          "sync",
+          pick(["suspend", "destroy"]),
           "crash",
           "evict",
           "lose",
@@ -158,6 +185,7 @@ describe.each(SEEDS)("a tenant to whom everything happens, seed %i", (seed) => {
       log.push("quiet");
       await eventually(async () => {
         await settle();
+        await act("resume"); // it may have been left suspended
         const answer = await claim(tenant, pool);
         expect(answer.body, JSON.stringify(answer.body)).toMatchObject({ state: "active" });
       }, 8_000);
