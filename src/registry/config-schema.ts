@@ -1,5 +1,6 @@
 import { dereference, type Schema, Validator } from "@cfworker/json-schema";
 import type { FieldError } from "../errors/problem.ts";
+import { limitErrors } from "./schema-limits.ts";
 
 /** JSON Schemas (draft 2020-12) that workloads declare for their tenants' config. */
 
@@ -62,6 +63,8 @@ const validators = new WeakMap<object, Validator>();
 
 /** What is wrong with a schema, with pointers from `at`; empty for one that can be used. */
 export function schemaErrors(schema: Record<string, unknown>, at: string): FieldError[] {
+  const tooMuch = limitErrors(schema, at);
+  if (tooMuch.length > 0) return tooMuch;
   const errors = evaluate(meta, schema, at);
   if (errors.length > 0) return errors;
   try {

@@ -60,7 +60,7 @@ export function refuse(context: z.core.$RefinementCtx, input: unknown, reason: s
   context.addIssue({ code: "invalid_type", expected: "never", input, message: reason, path });
 }
 
-/** `${NAME}` in a text, whatever NAME is. */
+/** Every NAME of `${NAME}` in a text, whatever it is, also where the brace stays open. */
 export function variablesIn(template: string): string[] {
-  return [...template.matchAll(/\$\{([^}]*)\}/g)].map((match) => match[1] ?? "");
+  return [...template.matchAll(/\$\{([^}]*)\}?/g)].map((match) => match[1] ?? "");
 }

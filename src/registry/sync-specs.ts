@@ -167,7 +167,7 @@ async function write(
       audited(by, now, "sync-spec.updated", subject(spec.id), {
         before: stateHash(before),
         after: stateHash(spec),
-        detail: { version, secretAccessKey: next.change },
+        detail: { version, sinkKey: next.change },
       }),
     ),
   ]);

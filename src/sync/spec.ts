@@ -210,6 +210,6 @@ export const syncSpecShape = z.object({
     onRelease: z.boolean(),
     intervalMs: z.int().optional(),
     allowManualTrigger: z.boolean(),
-    realtime: z.literal(false).optional(),
+    realtime: z.boolean().optional(),
   }),
 });
