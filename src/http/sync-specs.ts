@@ -16,7 +16,7 @@ import {
 } from "../registry/sync-specs.ts";
 import { directionOf, type SyncSpec, syncSpecReplacement, syncSpecSchema, withoutSecret } from "../sync/spec.ts";
 import { statusOf, type TenantSync } from "../sync/status.ts";
-import { countTenants, tenantsOf } from "../sync/tenants.ts";
+import { countTenants, holdersOf, tenantsOf } from "../sync/tenants.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";
@@ -110,7 +110,7 @@ const getStatus = guarded("registry:read", {
 const trigger = guarded("registry:write", {
   method: "post",
   path: "/api/v1/sync-specs/{id}/trigger",
-  summary: "Synchronise one tenant, or every active one of the pool, now",
+  summary: "Synchronise one tenant, or every one that holds a container of the pool, now",
   description: `At most ${TRIGGER_TENANTS} tenants in one call; \`nextCursor\` leads to the others.`,
   tags: ["registry"],
   middleware: [known("sync spec", findSyncSpec), jsonBody("optional")],
@@ -182,7 +182,7 @@ export const syncSpecs = resource()
   .openapi(getStatus, async (c) => {
     const { spec } = await required(c.env, c.req.valid("param").id);
     if (spec.sink.type === "s3") return c.json(syncStatusOf(statusOf([], Date.now()), { tenants: 0, of: 0 }), 200);
-    const { tenants } = await tenantsOf(c.env.DB, spec.poolId, "all", "", STATUS_TENANTS);
+    const tenants = await tenantsOf(c.env.DB, spec.poolId, STATUS_TENANTS);
     const asked = await Promise.all(tenants.map((id) => ask(c.env, id)));
     const answers = asked.filter((answer) => answer !== null);
     const covers = { tenants: answers.length, of: await countTenants(c.env.DB, spec.poolId) };
@@ -200,9 +200,10 @@ export const syncSpecs = resource()
       if (item.kind === "ended") return c.json(answer, 200);
       return c.json(answer, 202, { location: locationOf(item.operation), "retry-after": "1" });
     }
-    const page = await tenantsOf(c.env.DB, spec.poolId, "active", cursor ?? "", TRIGGER_TENANTS);
-    const items = await Promise.all(page.tenants.map((id) => start(c.env, spec, id, wait, by(c))));
-    const answer = { items: items.map(triggeredOf), nextCursor: encodeCursor(page.next) };
+    const page = await holdersOf(c.env, spec.poolId, cursor ?? "", TRIGGER_TENANTS);
+    if (!page.ok) throw Problem.of(page.failure);
+    const items = await Promise.all(page.value.tenants.map((id) => start(c.env, spec, id, wait, by(c))));
+    const answer = { items: items.map(triggeredOf), nextCursor: encodeCursor(page.value.next) };
     return c.json(answer, items.some((item) => item.kind === "running") ? 202 : 200);
   });
 

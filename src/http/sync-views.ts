@@ -40,7 +40,7 @@ export const syncTriggerSchema = z
       .regex(TENANT_ID, "is no tenant's id")
       .transform((id) => id as TenantId)
       .optional()
-      .openapi({ type: "string", description: "Left out: every active tenant of the pool." }),
+      .openapi({ type: "string", description: "Left out: every tenant that holds a container of the pool." }),
   })
   .openapi("SyncTrigger");
 

@@ -1,23 +1,34 @@
-import { parseTenantId, type TenantId } from "../ids.ts";
+import { within } from "../durable/deadline.ts";
+import { poolOf } from "../durable/stubs.ts";
+import { type PoolId, parseTenantId, type TenantId } from "../ids.ts";
+import type { Outcome } from "../outcome.ts";
 
-/** The tenants of a pool, from the copies that they send to D1: a moment old, and good enough to know whom to ask. */
-export async function tenantsOf(
-  db: D1Database,
-  poolId: string,
-  which: "active" | "all",
-  after: string,
-  limit: number,
-): Promise<{ tenants: TenantId[]; next: string | null }> {
+const ASK_MS = 10_000;
+
+export interface TenantsPage {
+  tenants: TenantId[];
+  /** The tenant after which the next page begins; null at the end. */
+  next: string | null;
+}
+
+/** The tenants that hold a container of the pool, by id: asked of the pool itself, so that none is missed that was claimed just now. */
+export async function holdersOf(env: Env, poolId: string, after: string, limit: number): Promise<Outcome<TenantsPage>> {
+  const slots = await within(ASK_MS, "The pool's answer", poolOf(env, poolId as PoolId).containers());
+  if (!slots.ok) return slots;
+  const all = slots.value
+    .flatMap(({ state, tenantId }) => (state === "assigned" && tenantId !== null && tenantId > after ? [tenantId] : []))
+    .sort();
+  const tenants = all.slice(0, limit);
+  return { ok: true, value: { tenants, next: all.length > limit ? (tenants.at(-1) ?? null) : null } };
+}
+
+/** Whoever is the pool's, from the copies that tenants send to D1: a moment old, and good enough to know whom to ask. */
+export async function tenantsOf(db: D1Database, poolId: string, limit: number): Promise<TenantId[]> {
   const { results } = await db
-    .prepare(
-      `SELECT tenant_id FROM tenants WHERE pool_id = ? AND tenant_id > ? ${which === "active" ? "AND state = 'active'" : ""}
-       ORDER BY tenant_id LIMIT ?`,
-    )
-    .bind(poolId, after, limit + 1)
+    .prepare("SELECT tenant_id FROM tenants WHERE pool_id = ? ORDER BY tenant_id LIMIT ?")
+    .bind(poolId, limit)
     .all<{ tenant_id: string }>();
-  const shown = results.slice(0, limit).map((row) => row.tenant_id);
-  const tenants = shown.flatMap((id) => parseTenantId(id) ?? []);
-  return { tenants, next: results.length > limit ? (shown.at(-1) ?? null) : null };
+  return results.flatMap((row) => parseTenantId(row.tenant_id) ?? []);
 }
 
 export async function countTenants(db: D1Database, poolId: string): Promise<number> {
