@@ -32,18 +32,19 @@ export async function call(client: Boilerhouse, command: RouteCommand, input: In
   const operation = operationOf(answered.value);
   if (answered.status !== 202 || !command.waits || !input.is("wait")) return answered;
   const timeoutMs = Math.max(0, startedAt + timeoutOf(input) - Date.now());
-  if (operation !== null) {
-    const { result } = await client.waitFor(operation, { timeoutMs });
-    return { status: 200, value: result, location: null };
-  }
-  return answered;
+  if (operation === null) throw new BoilerhouseError("timed_out", "It is not done yet, and goes on.");
+  const { result } = await client.waitFor(operation, { timeoutMs });
+  return { status: 200, value: result, location: null };
 }
 
 async function initOf(command: RouteCommand, input: Input): Promise<Init> {
-  const query: Record<string, string> = {};
+  const query: Record<string, string> = { ...command.fixed };
   for (const [option, name] of Object.entries(command.query ?? {})) {
     const value = input.value(option as keyof typeof command.query);
     if (value !== undefined) query[name] = value;
+  }
+  for (const [option, name] of Object.entries(command.flags ?? {})) {
+    if (input.is(option as keyof typeof command.flags)) query[name] = "true";
   }
   if (command.waits && input.is("wait")) query.wait = `${Math.min(timeoutOf(input), MAX_WAIT_MS)}ms`;
   const version = command.options?.includes("if-match") ? input.value("if-match") : undefined;
@@ -96,6 +97,7 @@ async function request(client: Boilerhouse, { method, path }: RouteCommand, init
 }
 
 function operationOf(value: unknown): string | null {
-  const { operation } = (value ?? {}) as { operation?: { id?: unknown } };
-  return typeof operation?.id === "string" ? operation.id : null;
+  const { operation, operationId } = (value ?? {}) as { operation?: { id?: unknown }; operationId?: unknown };
+  const id = operation?.id ?? operationId;
+  return typeof id === "string" ? id : null;
 }

@@ -1,6 +1,6 @@
 /** What a command is: data from which it is parsed, explained, completed and run. */
 
-export type IdKind = "workload" | "pool" | "tenant" | "key" | "operation";
+export type IdKind = "workload" | "pool" | "tenant" | "key" | "container" | "sync-spec" | "domain" | "operation";
 
 export interface Argument {
   /** The placeholder of the path that it fills, or a name for the body. */
@@ -50,11 +50,15 @@ export interface RouteCommand {
   readonly required?: readonly OptionName[];
   /** Query parameters by the options that they come from. */
   readonly query?: Readonly<Partial<Record<OptionName, string>>>;
+  /** Query parameters that are `true` where an option is given. */
+  readonly flags?: Readonly<Partial<Record<OptionName, string>>>;
+  /** Query parameters that are always the same. */
+  readonly fixed?: Readonly<Record<string, string>>;
   readonly body?: (input: Input) => Promise<unknown> | unknown;
   /** A list, and what people see of it. */
   readonly columns?: readonly Column[];
-  /** The query parameter by which a list goes on; `cursor` when left out. */
-  readonly cursor?: string;
+  /** The query parameter by which a list goes on; `cursor` when left out, null for one that always comes whole. */
+  readonly cursor?: string | null;
   /** It may answer 202, and `--wait` follows the operation to its end. */
   readonly waits?: true;
   /** The answer is a file, passed on as it comes. */
@@ -80,6 +84,7 @@ export const OPTIONS = {
   pool: { takes: "value", about: "which pool", kind: "pool" },
   tenant: { takes: "value", about: "which tenant", kind: "tenant" },
   name: { takes: "value", about: "what it is called" },
+  host: { takes: "value", about: "a name in DNS" },
   role: { takes: "value", about: "what it may do", values: ["admin", "operator", "viewer", "tenant"] },
   expires: { takes: "value", about: "when it ends to be valid, as 2027-01-31T00:00:00Z" },
   "if-match": { takes: "value", about: "only if this is still its version" },
@@ -91,6 +96,7 @@ export const OPTIONS = {
   config: { takes: "value", about: "a JSON file with its config" },
   secrets: { takes: "value", about: "a JSON file with its secrets, by name" },
   "allow-fresh": { takes: "nothing", about: "start with empty state where it cannot be restored" },
+  generation: { takes: "value", about: "which save; the latest when left out" },
   "no-sync": { takes: "nothing", about: "give up what was not saved" },
   "value-file": { takes: "value", about: "a file with the value (else standard input)" },
   mode: { takes: "value", about: "when it runs", values: ["on-demand", "always-on", "scheduled"] },
@@ -118,10 +124,10 @@ const WAIT: readonly OptionName[] = ["wait", "timeout"];
 export const optionOf = (name: OptionName): Option => OPTIONS[name];
 
 /** All options that a command takes; pure. */
-export function optionsOf(command: Pick<RouteCommand, "options" | "columns" | "waits" | "confirm">): OptionName[] {
+export function optionsOf(command: RouteCommand): OptionName[] {
   return [
     ...(command.options ?? []),
-    ...(command.columns ? PAGE : []),
+    ...(command.columns && command.cursor !== null ? PAGE : []),
     ...(command.waits ? WAIT : []),
     ...(command.confirm ? (["yes"] as const) : []),
     ...COMMON,

@@ -2,14 +2,20 @@ import type { OptionName, RouteCommand } from "./command.ts";
 import { COMMON, optionsOf } from "./command.ts";
 import { recordCommands } from "./commands/records.ts";
 import { registryCommands } from "./commands/registry.ts";
+import { storageCommands } from "./commands/storage.ts";
 import { tenantCommands } from "./commands/tenants.ts";
 
 /** Every command that is one route of the API. */
-export const ROUTES: readonly RouteCommand[] = [...registryCommands, ...tenantCommands, ...recordCommands];
+export const ROUTES: readonly RouteCommand[] = [
+  ...registryCommands,
+  ...tenantCommands,
+  ...storageCommands,
+  ...recordCommands,
+];
 
 /** A command that is more than one route. */
 export interface OwnCommand {
-  readonly words: "doctor" | "audit verify" | "completion";
+  readonly words: "doctor" | "audit verify" | "admin rotate-secrets" | "admin rebuild" | "completion";
   readonly about: string;
   readonly args?: RouteCommand["args"];
   readonly options: readonly OptionName[];
@@ -22,6 +28,12 @@ export const OWN: readonly OwnCommand[] = [
     args: [{ name: "subject", kind: "word" }],
     options: COMMON,
   },
+  {
+    words: "admin rotate-secrets",
+    about: "wrap every data key under the present SECRETS_KEY",
+    options: COMMON,
+  },
+  { words: "admin rebuild", about: "make the lists of tenants and containers anew from their owners", options: COMMON },
   { words: "doctor", about: "whether the API, the key and the pools are well", options: COMMON },
   {
     words: "completion",

@@ -71,6 +71,9 @@ const LISTS: Readonly<Record<Exclude<IdKind, "operation">, { path: string; id: s
   workload: { path: "/api/v1/workloads", id: "id" },
   pool: { path: "/api/v1/pools", id: "id" },
   key: { path: "/api/v1/keys", id: "id" },
+  container: { path: "/api/v1/containers", id: "id" },
+  "sync-spec": { path: "/api/v1/sync-specs", id: "id" },
+  domain: { path: "/api/v1/domains", id: "host" },
   tenant: { path: "/api/v1/tenants", id: "tenantId" },
 };
 

@@ -100,8 +100,9 @@ async function version({ url }: Connection, io: Io): Promise<Judged> {
 }
 
 async function key({ api }: Boilerhouse): Promise<Judged> {
-  const { data } = await api.GET("/api/v1/whoami" as "/api/v1/workloads");
-  const { role, actor, expiresAt } = data as unknown as { role: string; actor: string; expiresAt?: string | null };
+  const { data } = await api.GET("/api/v1/whoami");
+  if (!data) throw new BoilerhouseError("unexpected_answer", "The answer has no body.");
+  const { role, actor, expiresAt } = data;
   return { state: "ok", detail: `${actor}, role ${role}${expiresAt ? `, until ${expiresAt}` : ""}` };
 }
 

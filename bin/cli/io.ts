@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The answer alone goes to standard output; everything said to people goes to standard error. */
-  stdout(text: string): void;
+  stdout(content: string | Uint8Array): void;
   stderr(text: string): void;
   stdin(): Promise<string>;
   /** @throws when it cannot be read */

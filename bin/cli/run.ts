@@ -1,4 +1,5 @@
 import { BoilerhouseError } from "../../src/client/index.ts";
+import { walk } from "./admin.ts";
 import { verifyAudit } from "./audit.ts";
 import { type Answered, call, pageOf } from "./call.ts";
 import { type Input, type OptionName, optionOf, type RouteCommand } from "./command.ts";
@@ -53,6 +54,9 @@ async function runParsed(parsed: Parsed, io: Io): Promise<number> {
       return doctor(await connection(), report, io);
     case "audit verify":
       return verifyAudit(clientOf(await connection(), io), subjectOf(rest[0] ?? ""), report, io);
+    case "admin rotate-secrets":
+    case "admin rebuild":
+      return walk(clientOf(await connection(), io), command.words, report, io);
     case "completion":
       io.stdout(scriptOf(rest[0] === "zsh" ? "zsh" : "bash"));
       return EXIT.ok;
@@ -135,8 +139,7 @@ async function show(
 }
 
 async function pass(stream: ReadableStream<Uint8Array>, io: Io): Promise<void> {
-  const decoder = new TextDecoder();
-  for await (const piece of stream) io.stdout(decoder.decode(piece, { stream: true }));
+  for await (const piece of stream) io.stdout(piece);
 }
 
 /** Failures go to standard error: as text, or with `--json` as one problem document. */

@@ -26,8 +26,8 @@ async function cli(
   const sent: { method: string; url: URL; headers: Headers; body: string }[] = [];
   const io: Io = {
     env,
-    stdout: (text) => {
-      said.stdout += text;
+    stdout: (content) => {
+      said.stdout += typeof content === "string" ? content : Buffer.from(content).toString("latin1");
     },
     stderr: (text) => {
       said.stderr += text;
@@ -55,18 +55,18 @@ const refusing = (code: ErrorCode, extra = {}) => ({
 });
 
 describe("a command", () => {
-  it.each(ROUTES)(
-    "is a route of the contract: $words",
-    ({ method, path, query, args = [], columns, cursor = "cursor" }) => {
-      const { paths } = JSON.parse(readFileSync("docs/openapi.json", "utf8"));
-      const route = paths[path]?.[method.toLowerCase()];
-      expect(route, `${method} ${path}`).toBeDefined();
-      const known = (route.parameters ?? []).map(({ name }: { name: string }) => name);
-      for (const name of Object.values(query ?? {})) expect(known, `?${name} of ${path}`).toContain(name);
-      if (columns && !path.includes("/secrets")) expect(known).toEqual(expect.arrayContaining(["limit", cursor]));
-      for (const [, name] of path.matchAll(/\{(\w+)\}/g)) expect(args.map((one) => one.name)).toContain(name);
-    },
-  );
+  it.each(ROUTES)("is a route of the contract: $words", (command) => {
+    const { words, method, path, query, flags, fixed = {}, args = [], columns, cursor = "cursor", waits } = command;
+    const { paths } = JSON.parse(readFileSync("docs/openapi.json", "utf8"));
+    const route = paths[path]?.[method.toLowerCase()];
+    expect(route, `${method} ${path}`).toBeDefined();
+    const known = (route.parameters ?? []).map(({ name }: { name?: string }) => name);
+    for (const name of [...Object.values({ ...query, ...flags }), ...Object.keys(fixed)])
+      expect(known, `?${name} of ${path}`).toContain(name);
+    if (columns && cursor) expect(known).toEqual(expect.arrayContaining(["limit", cursor]));
+    expect(known.includes("wait"), `?wait of ${path}`).toBe(waits === true || words === "sync-specs trigger");
+    for (const [, name] of path.matchAll(/\{(\w+)\}/g)) expect(args.map((one) => one.name)).toContain(name);
+  });
 
   it("prints its answer as JSON and nothing else where a program asked", async () => {
     const answer = () => Response.json({ id: "demo", warm: 2 });
@@ -244,10 +244,28 @@ describe("audit verify", () => {
   });
 });
 
+describe("a walk over everyone", () => {
+  const pages = (failed: object[]) => (request: Request) =>
+    new URL(request.url).searchParams.get("cursor") === "next"
+      ? Response.json({ tenants: 2, rewrapped: 1, failed, cursor: null, done: true })
+      : Response.json({ tenants: 3, rewrapped: 3, failed: [], cursor: "next", done: false });
+
+  it("goes to its end, and adds up", async () => {
+    const { code, stdout, sent } = await cli("admin rotate-secrets --json", { answer: pages([]) });
+    expect([code, JSON.parse(stdout), sent.length]).toEqual([0, { tenants: 5, rewrapped: 4, failed: [] }, 2]);
+  });
+
+  it("ends with 1 when somebody was left out", async () => {
+    const { code, stderr } = await cli("admin rebuild", { answer: pages([{ tenantId: "bob" }]) });
+    expect([code, stderr]).toEqual([1, expect.stringContaining("bob")]);
+  });
+});
+
 describe("a file", () => {
-  it("is passed on as it comes", async () => {
-    const { code, stdout } = await cli("audit export --format csv", { answer: () => new Response("id,at\r\n1,é\r\n") });
-    expect([code, stdout]).toEqual([0, "id,at\r\n1,é\r\n"]);
+  it("is passed on byte by byte as it comes", async () => {
+    const bytes = Buffer.from([0x00, 0xff, 0xfe, 0x0a, 0xc3]);
+    const { code, stdout } = await cli("audit export --format csv", { answer: () => new Response(bytes) });
+    expect([code, Buffer.from(stdout, "latin1")]).toEqual([0, bytes]);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Argument, RouteCommand } from "../command.ts";
 import { wholeNumberOf } from "../parse.ts";
+import { CONTAINER_COLUMNS } from "./storage.ts";
 
 /** What operators register: workloads, pools, and the keys that open the API. */
 
@@ -32,6 +33,29 @@ const workloads: readonly RouteCommand[] = [
     options: ["file"],
     required: ["file"],
     body: (input) => input.json("file"),
+  },
+  {
+    words: "workloads validate",
+    about: "whether a workload could be registered, without doing so",
+    method: "POST",
+    path: "/api/v1/workloads",
+    options: ["file"],
+    required: ["file"],
+    fixed: { dryRun: "true" },
+    body: (input) => input.json("file"),
+  },
+  {
+    words: "workloads versions",
+    about: "every version of a workload, the newest first",
+    method: "GET",
+    path: "/api/v1/workloads/{id}/versions",
+    args: [WORKLOAD],
+    columns: [
+      { head: "VERSION", path: "version" },
+      { head: "AT", path: "at" },
+      { head: "BY", path: "actor" },
+      { head: "IMAGE", path: "spec.image" },
+    ],
   },
   {
     words: "workloads update",
@@ -97,7 +121,8 @@ const pools: readonly RouteCommand[] = [
     method: "DELETE",
     path: "/api/v1/pools/{id}",
     args: [POOL],
-    options: ["if-match"],
+    options: ["force"],
+    flags: { force: "force" },
     waits: true,
   },
   {
@@ -137,14 +162,7 @@ const pools: readonly RouteCommand[] = [
     args: [POOL],
     options: ["state"],
     query: { state: "state" },
-    columns: [
-      { head: "ID", path: "id" },
-      { head: "STATE", path: "state" },
-      { head: "TENANT", path: "tenantId" },
-      { head: "EPOCH", path: "epoch" },
-      { head: "TIER", path: "tier" },
-      { head: "STARTED", path: "startedAt" },
-    ],
+    columns: CONTAINER_COLUMNS,
   },
 ];
 

@@ -158,6 +158,7 @@ const settings: readonly RouteCommand[] = [
     about: "its configs, the newest first",
     method: "GET",
     ...at("/config/versions"),
+    cursor: null,
     columns: [
       { head: "VERSION", path: "version" },
       { head: "AT", path: "at" },
@@ -179,6 +180,7 @@ const settings: readonly RouteCommand[] = [
     about: "the names of its secrets, with masked tails",
     method: "GET",
     ...at("/secrets"),
+    cursor: null,
     columns: [
       { head: "NAME", path: "name" },
       { head: "VALUE", path: "masked" },
@@ -229,6 +231,7 @@ const held: readonly RouteCommand[] = [
     about: "its saves",
     method: "GET",
     ...at("/generations"),
+    cursor: null,
     columns: [
       { head: "GENERATION", path: "generation" },
       { head: "STATUS", path: "status" },
@@ -239,7 +242,15 @@ const held: readonly RouteCommand[] = [
       { head: "PINNED", path: "pinned" },
     ],
   },
-  { words: "tenants export", about: "everything that is known of it", method: "GET", ...at("/export"), raw: true },
+  {
+    words: "tenants export",
+    about: "one of its saves as a tar",
+    method: "GET",
+    ...at("/export"),
+    options: ["generation"],
+    query: { generation: "generation" },
+    raw: true,
+  },
 ];
 
 export const tenantCommands: readonly RouteCommand[] = [...claims, ...running, ...settings, ...held];
