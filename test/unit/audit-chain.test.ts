@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { audited, brokenAt, CHAIN_START, type ChainedEntry, chained } from "../../src/audit/entry.ts";
+import { recordView } from "../../src/audit/export.ts";
+import { ChainFollower } from "../../src/audit/follow.ts";
 import { verifyChain } from "../../src/audit/verify.ts";
 
 const by = { actor: "key:ops", requestId: "r-1" };
@@ -96,6 +98,36 @@ describe("a chain", () => {
       reason: "not the owner's",
     });
     expect(await verifyChain(pagesOf(aChain(7)).next, owner)).toMatchObject({ valid: false, brokenAt: 7 });
+  });
+});
+
+describe("an exported file", () => {
+  const rowsOf = (entries: readonly ChainedEntry[], subject: string) => {
+    const rows: ChainedEntry[] = [];
+    for (const entry of entries.map(withoutLinks)) {
+      rows.push(chained({ ...entry, subject }, rows.length + 1, rows.at(-1)?.hash ?? CHAIN_START));
+    }
+    return rows.map((entry, id) => JSON.stringify(recordView({ ...entry, id })));
+  };
+  const followed = (lines: readonly string[]) => {
+    const follower = new ChainFollower();
+    for (const line of lines) follower.take(line);
+    return follower.result();
+  };
+
+  test("is followed chain by chain, whatever lies between their records", () => {
+    const [ann, bob] = [rowsOf(aChain(4), "tenant:ann"), rowsOf(aChain(3), "tenant:bob")];
+    const key = JSON.stringify({ ...JSON.parse(ann[0] ?? ""), subject: "key:k", seq: null, prev: null, hash: null });
+    const mixed = [ann[0], bob[0], key, ann[1], bob[1], bob[2], ann[2], ann[3]] as string[];
+    expect(followed(mixed)).toEqual({ chains: 2, unchained: 1, broken: [] });
+    const forged = mixed.map((line) => (line === bob[1] ? line.replace("key:ops", "key:else") : line));
+    expect(followed(forged).broken).toEqual([{ subject: "tenant:bob", brokenAt: 2 }]);
+    expect(followed(mixed.filter((line) => line !== ann[0])).broken).toEqual([{ subject: "tenant:ann", brokenAt: 1 }]);
+  });
+
+  test("that is none is not taken for one", () => {
+    expect(() => followed(["{"])).toThrow();
+    expect(() => followed(["{}"])).toThrow("no record");
   });
 });
 
