@@ -95,7 +95,7 @@ describe("a restart", () => {
     const pool = await aPool("unsaved", { minSize: 2 });
     const { body: before } = await claim("clinging", pool);
     await put("clinging", "a.txt", "x");
-    simulation.for(before.containerId).fail("manifest", 1);
+    simulation.for(before.containerId).fail("manifest");
     const failed = await act("clinging", "restart", { scope: "container" });
     expect(failed.status).toBeGreaterThanOrEqual(400);
     expect((await status("clinging")).body).toMatchObject({ state: "release_failed", containerId: before.containerId });
@@ -109,7 +109,7 @@ describe("a restart", () => {
     const pool = await aPool("forces", { minSize: 2 });
     const { body: before } = await claim("forced", pool);
     await put("forced", "a.txt", "lost");
-    simulation.for(before.containerId).fail("manifest", 9);
+    simulation.for(before.containerId).fail("manifest");
     expect((await act("forced", "restart", { force: true })).body).toMatchObject({ state: "active", saved: null });
     expect((await status("forced")).body).toMatchObject({ lastLoss: { containerId: before.containerId } });
     expect((await get("forced", "a.txt")).status).toBe(404);
