@@ -1,19 +1,14 @@
 import { z } from "@hono/zod-openapi";
 import type { By } from "../auth/principal.ts";
+import { messageOf, within } from "../durable/deadline.ts";
 import { poolOf } from "../durable/stubs.ts";
-import { failureOf, invalid, Problem } from "../errors/problem.ts";
+import type { ErrorCode } from "../errors/codes.ts";
+import { invalid, Problem } from "../errors/problem.ts";
 import type { PoolId } from "../ids.ts";
-import type { Failure } from "../outcome.ts";
+import { type Failure, failed } from "../outcome.ts";
 import { forgetWorkload } from "../registry/cache.ts";
 import { schemaErrors } from "../registry/config-schema.ts";
-import {
-  completed,
-  type PoolSpec,
-  type Workload,
-  workloadInput,
-  workloadReplacement,
-  workloadSchema,
-} from "../registry/specs.ts";
+import { completed, type Workload, workloadInput, workloadReplacement, workloadSchema } from "../registry/specs.ts";
 import { findWorkload, type RegisteredWorkload } from "../registry/store.ts";
 import {
   deleteWorkload,
@@ -63,6 +58,9 @@ const versionView = z
     actor: z.string().nullable().openapi({ description: "Null for one from before actors were recorded." }),
   })
   .openapi("WorkloadVersion");
+
+/** How long a pool may take to answer. */
+const TELL_MS = 10_000;
 
 const withTag = { headers: z.object({ etag: z.string() }) };
 const body = <T extends z.ZodType>(schema: T) => ({
@@ -213,19 +211,24 @@ function requireUsableSchema({ configSchema }: Workload): void {
   if (errors.length > 0) throw invalid(errors);
 }
 
+/** What a pool answers that is being deleted, or is gone since it was looked up: it needs no version. */
+const NEEDS_NONE = new Set<ErrorCode>(["invalid_transition", "not_found"]);
+
 /** Its pools keep a copy, which they start containers with. @throws Problem when one did not take it */
 async function tellPools(env: Env, { spec, version }: RegisteredWorkload, hand: By): Promise<void> {
   const pools = await poolsRunning(env.DB, spec.id);
-  const tell = async (pool: PoolSpec): Promise<Failure | null> => {
-    const told = await poolOf(env, pool.id as PoolId)
-      .configure(pool, spec, version, hand)
-      .catch((error: unknown) => ({ ok: false as const, failure: failureOf(error) }));
-    return told.ok || told.failure.code === "invalid_transition" ? null : told.failure; // one that is being deleted needs no version
+  const tell = async (id: string): Promise<Failure | null> => {
+    const told = await within(
+      TELL_MS,
+      "The pool's answer",
+      poolOf(env, id as PoolId).upgrade(spec, version, hand),
+    ).catch((error: unknown) => failed("operation_interrupted", messageOf(error)));
+    return told.ok || NEEDS_NONE.has(told.failure.code) ? null : told.failure;
   };
   const failures = await Promise.all(pools.map(tell));
   for (const [index, failure] of failures.entries()) {
     if (!failure) continue;
-    const detail = `Version ${version} is registered, but the pool ${pools[index]?.id} did not take it: ${failure.detail} Send the same again.`;
+    const detail = `Version ${version} is registered, but the pool ${pools[index]} did not take it: ${failure.detail} Send the same again.`;
     throw Problem.of({ ...failure, detail });
   }
 }

@@ -55,6 +55,13 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     return this.#decide(administer.configured(record, slots, { spec, workload, workloadVersion }, by, Date.now()));
   }
 
+  async upgrade(workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>> {
+    return this.#change((record) => {
+      const given = { spec: record.spec, workload, workloadVersion };
+      return administer.configured(record, this.#store.slots, given, by, Date.now());
+    });
+  }
+
   async describe(): Promise<Outcome<PoolDescription>> {
     const { record, slots, statistics } = this.#store;
     if (!record || isDeleted(record)) return noSuchPool();

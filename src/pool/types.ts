@@ -120,6 +120,8 @@ export interface ExecNote {
 export interface PoolApi {
   /** Creates or changes the pool; the same again changes nothing. Refused while it is being deleted. */
   configure(spec: PoolSpec, workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>>;
+  /** A later version of its workload, for what is started from now on. `not_found` where there is no pool: this creates none. */
+  upgrade(workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>>;
   describe(): Promise<Outcome<PoolDescription>>;
   containers(): Promise<Outcome<SlotView[]>>;
   /** Stops or resumes refill and shrinking; claims are not affected. */

@@ -77,7 +77,7 @@ function checkWorkload(workload: WorkloadFields, context: z.core.$RefinementCtx)
   if (security?.runAsUser !== undefined && user?.split(":")[0] !== String(security.runAsUser)) {
     wrong(["security", "runAsUser"], `is not the user, ${user}`);
   }
-  const meant = part.NETWORK_OF_MODE[security?.networkMode ?? ""];
+  const meant = part.NETWORK_OF_MODE.get(security?.networkMode);
   if (meant !== undefined && workload.network !== undefined && meant !== workload.network) {
     wrong(["security", "networkMode"], `contradicts network ${workload.network}`);
   }
@@ -88,7 +88,7 @@ function checkWorkload(workload: WorkloadFields, context: z.core.$RefinementCtx)
 }
 
 const networkOf = ({ network, security }: WorkloadFields): "none" | "restricted" | "open" =>
-  network ?? part.NETWORK_OF_MODE[security?.networkMode ?? ""] ?? "restricted";
+  network ?? part.NETWORK_OF_MODE.get(security?.networkMode) ?? "restricted";
 
 const DEFAULT_PORT = 8080;
 

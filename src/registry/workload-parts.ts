@@ -186,7 +186,7 @@ export const security = z.strictObject({
   networkMode: z
     .string()
     .superRefine((mode, context) => {
-      if (!Object.hasOwn(NETWORK_OF_MODE, mode)) {
+      if (!NETWORK_OF_MODE.has(mode)) {
         refuse(context, mode, "only none and bridge can be had on Cloudflare; see `network`");
       }
     })
@@ -200,4 +200,7 @@ export const security = z.strictObject({
 });
 
 /** Docker's words for networks, and ours. */
-export const NETWORK_OF_MODE: Readonly<Record<string, "none" | "open">> = { none: "none", bridge: "open" };
+export const NETWORK_OF_MODE: ReadonlyMap<string | undefined, "none" | "open"> = new Map([
+  ["none", "none"],
+  ["bridge", "open"],
+]);

@@ -1,7 +1,7 @@
 import { recordIfChanged } from "../audit/d1.ts";
 import { audited, canonical, stateHash } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
-import { type PoolSpec, storedWorkload, type Workload } from "./specs.ts";
+import { storedWorkload, type Workload } from "./specs.ts";
 import { type Page, pageOf, type RegisteredWorkload } from "./store.ts";
 
 /**
@@ -84,13 +84,13 @@ export async function listVersions(
   return { items, next: results.length > limit ? (items.at(-1)?.version ?? null) : null };
 }
 
-/** The pools that run it, as they are registered. */
-export async function poolsRunning(db: D1Database, workloadId: string): Promise<PoolSpec[]> {
+/** The pools that run it, by id. */
+export async function poolsRunning(db: D1Database, workloadId: string): Promise<string[]> {
   const { results } = await db
-    .prepare("SELECT spec FROM pools WHERE workload_id = ? ORDER BY id")
+    .prepare("SELECT id FROM pools WHERE workload_id = ? ORDER BY id")
     .bind(workloadId)
-    .all<{ spec: string }>();
-  return results.map(({ spec }) => JSON.parse(spec) as PoolSpec);
+    .all<{ id: string }>();
+  return results.map(({ id }) => id);
 }
 
 /** Null when the id is taken. */
@@ -187,7 +187,7 @@ export async function deleteWorkload(
   ]);
   if (deleted && deleted.meta.changes > 0) return { kind: "deleted" }; // D1 counts the versions that went along
   const pools = await poolsRunning(db, id);
-  if (pools.length > 0) return { kind: "in-use", pools: pools.map((pool) => pool.id) };
+  if (pools.length > 0) return { kind: "in-use", pools };
   const after = await describeWorkload(db, id);
   return after ? { kind: "mismatch", version: after.version } : { kind: "absent" };
 }

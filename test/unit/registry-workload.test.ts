@@ -79,7 +79,7 @@ describe("a workload", () => {
     [{ security: { readOnlyRootFilesystem: true } }, "/security/readOnlyRootFilesystem"],
     [{ security: { networkMode: "host" } }, "/security/networkMode"],
     [{ security: { networkMode: "my-network" }, network: "none" }, "/security/networkMode"],
-    [{ security: { networkMode: "constructor" } }, "/security/networkMode"],
+    [{ security: { networkMode: "constructor" }, network: "open" }, "/security/networkMode"],
     [{ security: { dropCapabilities: ["ALL"] } }, "/security/dropCapabilities"],
     [{ security: { privileged: true } }, "/security/privileged"],
     [{ dns: ["1.1.1.1"] }, "/dns"],
