@@ -63,7 +63,8 @@ export class Machine {
         const value = existing(record);
         return value ? done({ kind: "done", value, fresh: false }) : failed("internal", "There is no answer.");
       }
-      const ended = await this.#waitFor(id, finished, deadline - Date.now());
+      // Looked at again: it may end between the end of the wait and here.
+      const ended = (await this.#waitFor(id, finished, deadline - Date.now())) ?? this.#store.operation(id);
       if (!ended) {
         const running = this.#store.load();
         if (!running?.operation) return failed("internal", "The operation is gone.");
