@@ -70,8 +70,12 @@ export async function collect(
 
 const tooLarge = () => new Problem("payload_too_large", "The body is larger than 1 MB.");
 
-/** Refuses what would be trouble further in: deep nesting and keys that reach a prototype. Walks without recursion. */
+/**
+ * Refuses what would be trouble further in: deep nesting, keys that reach a prototype, and numbers that JSON can write and
+ * nobody can keep (1e999 would come back as null). Walks without recursion.
+ */
 function checkShape(value: unknown): void {
+  checkNumber("", value);
   let level: [pointer: string, value: object][] = isObject(value) ? [["", value]] : [];
   for (let depth = 1; level.length > 0; depth += 1) {
     const below: typeof level = [];
@@ -80,11 +84,17 @@ function checkShape(value: unknown): void {
       for (const [key, child] of Object.entries(parent)) {
         const at = `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
         if (key === "__proto__") throw invalid([{ pointer: at, detail: "is not allowed as a name" }]);
+        checkNumber(at, child);
         if (isObject(child)) below.push([at, child]);
       }
     }
     level = below;
   }
+}
+
+function checkNumber(pointer: string, value: unknown): void {
+  if (typeof value === "number" && !Number.isFinite(value))
+    throw invalid([{ pointer, detail: "is too large a number" }]);
 }
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;

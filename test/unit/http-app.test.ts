@@ -70,7 +70,7 @@ describe("paths and methods", () => {
 
   test.each([
     ["DELETE", "/api/v1/workloads", "GET, HEAD, POST"],
-    ["PUT", "/api/v1/pools/demo", "GET, HEAD"],
+    ["PATCH", "/api/v1/pools/demo", "DELETE, GET, HEAD, PUT"],
     ["GET", "/api/v1/tenants/alice/claim", "POST"],
     ["POST", "/api/v1/operations/op-1", "GET, HEAD"],
     ["POST", "/health", "GET, HEAD"],
@@ -130,6 +130,18 @@ describe("a body", () => {
   test("that is nested without end is 422, not a crash", async () => {
     for (const body of ["[".repeat(100_000) + "]".repeat(100_000), `${'{"a":'.repeat(5_000)}1${"}".repeat(5_000)}`]) {
       expect((await post("/api/v1/workloads", body)).status).toBe(422);
+    }
+  });
+
+  test("with a number that nobody can keep is 422 and points at it", async () => {
+    for (const [body, at] of [
+      ['{"id":"a","image":"b","port":1e999}', "/port"],
+      ['{"environment":{"a":[-1e999]}}', "/environment/a/0"],
+      ["1e999", ""],
+    ] as const) {
+      const response = await post("/api/v1/workloads", body);
+      expect(response.status).toBe(422);
+      expect(await pointers(response)).toEqual([at]);
     }
   });
 
@@ -205,7 +217,7 @@ describe("ids and queries", () => {
     expect(await pointers(response)).toEqual(["/query/wait"]);
   });
 
-  test.each(["limit=0", "limit=201", "limit=x", "cursor=!!"])("?%s is 422", async (query) => {
+  test.each(["limit=0", "limit=1001", "limit=x", "cursor=!!"])("?%s is 422", async (query) => {
     expect((await ask("GET", `/api/v1/workloads?${query}`)).status).toBe(422);
   });
 
