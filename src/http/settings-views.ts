@@ -31,6 +31,14 @@ export const settingsView = z
   })
   .openapi("TenantSettings");
 
+/** … with whether the latest config fits the workload as it is now. */
+export const tenantView = settingsView
+  .extend({
+    configValid: z.boolean(),
+    configErrors: z.array(z.object({ pointer: z.string(), detail: z.string() })),
+  })
+  .openapi("Tenant");
+
 export const configVersionView = z
   .object({ version: z.int(), config: z.unknown(), at: time, actor: z.string() })
   .openapi("ConfigVersion");

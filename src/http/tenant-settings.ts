@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { tenantOf } from "../durable/stubs.ts";
-import { invalid, Problem } from "../errors/problem.ts";
+import { type FieldError, invalid, Problem } from "../errors/problem.ts";
 import type { TenantId } from "../ids.ts";
 import { poolAndWorkload } from "../registry/cache.ts";
 import { configErrors } from "../registry/config-schema.ts";
@@ -24,6 +24,7 @@ import {
   secretsView,
   settings,
   settingsView,
+  tenantView,
 } from "./settings-views.ts";
 
 /** What is set about a tenant. All of it holds from its next start on; nothing here touches a running container. */
@@ -42,7 +43,7 @@ const get = guarded("tenants:read", {
   operationId: "getTenant",
   summary: "What is set about a tenant",
   request: { params: tenantParam },
-  responses: { 200: json(settingsView, "Known"), ...refusals },
+  responses: { 200: json(tenantView, "Known"), ...refusals },
 });
 
 const putTier = guarded("tenants:manage", {
@@ -170,7 +171,12 @@ const revokeTokens = guarded("tenants:access", {
 });
 
 export const tenantSettings = resource()
-  .openapi(get, async (c) => c.json(settings(await read(c, c.req.valid("param").id)), 200))
+  .openapi(get, async (c) => {
+    const known = await read(c, c.req.valid("param").id);
+    // A workload that changed may not take what it took before: said here, and nothing is stopped for it.
+    const errors = known.config ? await misfits(c, known.poolId, known.config.config) : [];
+    return c.json({ ...settings(known), configValid: errors.length === 0, configErrors: errors }, 200);
+  })
   .openapi(putTier, async (c) => {
     const { tier } = c.req.valid("json");
     return c.json(settings(await change(c, c.req.valid("param").id, { kind: "tier", tier })), 200);
@@ -247,10 +253,14 @@ function secrets(c: Context<AppEnv>, of: Settings) {
 
 /** @throws Problem `invalid` with pointers into the body */
 async function checkConfig(c: Context<AppEnv>, id: TenantId, wanted: unknown): Promise<void> {
-  const { poolId } = await read(c, id);
+  const errors = await misfits(c, (await read(c, id)).poolId, wanted);
+  if (errors.length > 0) throw invalid(errors, "The config does not fit the workload's schema.");
+}
+
+/** Where a config does not fit the schema of the pool's workload. */
+async function misfits(c: Context<AppEnv>, poolId: string | undefined, config: unknown): Promise<FieldError[]> {
   const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
   const found = poolId === undefined ? null : await poolAndWorkload(c.env.DB, poolId, Date.now(), background);
   const schema = found?.workload.spec.configSchema;
-  const errors = schema ? configErrors(schema, wanted, "") : [];
-  if (errors.length > 0) throw invalid(errors, "The config does not fit the workload's schema.");
+  return schema ? configErrors(schema, config, "") : [];
 }

@@ -101,6 +101,10 @@ export const statusView = z
     health: z.enum(["healthy", "unhealthy", "starting", "stopped"]),
     version: z.int().optional().openapi({ description: "Of the workload that the container runs." }),
     pendingRestart: z.literal(true).optional(),
+    stoppedReason: z
+      .enum(["idle", "user", "policy", "capacity", "failure"])
+      .optional()
+      .openapi({ description: "Why it has no container." }),
     suspended: z.object({ at: time, actor: z.string(), reason: z.string().optional() }).optional(),
     operation: operationView.optional(),
     lastError: failureView.extend({ at: time }).optional(),

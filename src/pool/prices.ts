@@ -8,13 +8,13 @@ import type { Tier } from "../runtime/port.ts";
 const PRICES = { perGiBSecond: 0.000_002_5, perDiskGBSecond: 0.000_000_07 } as const;
 
 /** What an instance of each tier has (platform.md §5.1). */
-const SIZES: Readonly<Record<Tier, { memoryGiB: number; diskGB: number }>> = {
-  lite: { memoryGiB: 0.25, diskGB: 2 },
-  basic: { memoryGiB: 1, diskGB: 4 },
-  "standard-1": { memoryGiB: 4, diskGB: 8 },
-  "standard-2": { memoryGiB: 6, diskGB: 12 },
-  "standard-3": { memoryGiB: 8, diskGB: 16 },
-  "standard-4": { memoryGiB: 12, diskGB: 20 },
+export const SIZES: Readonly<Record<Tier, { vcpu: number; memoryGiB: number; diskGB: number }>> = {
+  lite: { vcpu: 1 / 16, memoryGiB: 0.25, diskGB: 2 },
+  basic: { vcpu: 1 / 4, memoryGiB: 1, diskGB: 4 },
+  "standard-1": { vcpu: 1 / 2, memoryGiB: 4, diskGB: 8 },
+  "standard-2": { vcpu: 1, memoryGiB: 6, diskGB: 12 },
+  "standard-3": { vcpu: 2, memoryGiB: 8, diskGB: 16 },
+  "standard-4": { vcpu: 4, memoryGiB: 12, diskGB: 20 },
 };
 
 const SECONDS_A_MONTH = (365.25 / 12) * 86_400;

@@ -184,7 +184,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async servedBy(containerId: ContainerId): Promise<Served | null> {
     const record = this.#store.load();
     if (record?.held?.containerId !== containerId) return null;
-    return { epoch: record.held.epoch, admission: record.state === "active" ? "open" : "closed" };
+    const { epoch, gateway } = record.held;
+    return { epoch, admission: record.state === "active" ? "open" : "closed", ...(gateway ? { gateway } : {}) };
   }
 
   async project(): Promise<Outcome<null>> {

@@ -112,7 +112,7 @@ function suspend(
     case "idle":
     case "asleep":
     case "error":
-      return move(noted, "suspended", {}, { detail: { reason: reason ?? null } });
+      return move(noted, "suspended", { stoppedReason: "policy" }, { detail: { reason: reason ?? null } });
     default:
       return withoutContainer(record, "suspended");
   }

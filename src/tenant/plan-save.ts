@@ -9,7 +9,7 @@ import { restartedFrom, synced } from "./plan-restart.ts";
 import { lossOf } from "./plan-start.ts";
 import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
 import type { Hold, Leaving, LeavingKind, Operation, TenantRecord } from "./record.ts";
-import type { Desired, ReleaseAnswer, ReleaseRequest } from "./types.ts";
+import type { Desired, ReleaseAnswer, ReleaseRequest, StoppedReason } from "./types.ts";
 
 /** Decisions on the way out of a container, whatever it is left for, and what a save came to. */
 
@@ -65,12 +65,17 @@ export function beginSave(
   return move(
     record,
     transition,
-    { operation, hold: null, desired },
+    { operation, hold: null, desired, stoppedReason: reasonOf(kind, more) },
     {
       steps: [quiesceStep(record, operation)],
       detail: { operation: operation.id, kind },
     },
   );
+}
+
+function reasonOf(kind: LeavingKind, { idleSince }: Leaving): StoppedReason {
+  if (kind === "suspend") return "policy";
+  return idleSince === undefined ? "user" : "idle";
 }
 
 export function quiesceStep(record: TenantRecord, operation: Operation): Step {

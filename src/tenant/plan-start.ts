@@ -192,6 +192,7 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     idleTimeoutMs: lease.idleTimeoutMs,
     since: now,
     restored: event.assigned.restored,
+    ...(event.assigned.gateway ? { gateway: event.assigned.gateway } : {}),
     timings: event.timings,
   };
   const next: TenantRecord = {
@@ -254,10 +255,11 @@ export function startFailed(
     failure.code === "container_unavailable";
   const transition = nothingStarted && operation.from !== "error" ? "refused" : "failed";
   const desired = transition === "refused" && operation.kind === "claim" ? ("idle" as const) : record.desired;
+  const stoppedReason = failure.code === "capacity_exhausted" ? ("capacity" as const) : ("failure" as const);
   return move(
     record,
     transition,
-    { operation: null, retiring, desired, errors: withError(record, failure, now) },
+    { operation: null, retiring, desired, stoppedReason, errors: withError(record, failure, now) },
     {
       steps: retire,
       ended: end(record, operation, now, { error: failure }),

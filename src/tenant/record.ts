@@ -2,9 +2,10 @@ import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts
 import { epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, GenerationSummary } from "../vault/types.ts";
 import type { SealedSecrets } from "./secrets.ts";
-import type { Desired, Launch, Lifecycle, OperationKind, ReleaseRequest, TenantState } from "./types.ts";
+import type { Desired, Launch, Lifecycle, OperationKind, ReleaseRequest, StoppedReason, TenantState } from "./types.ts";
 
 /** Everything durable about a tenant but its ended operations and its journal; one document (docs/storage.md). Times are ms since 1970. */
 export interface TenantRecord {
@@ -34,6 +35,8 @@ export interface TenantRecord {
   /** Tokens and sessions of lower versions open nothing. From 1. */
   tokenVersion: number;
   suspension: Suspension | null;
+  /** Of the latest stop; means something while there is no container. */
+  stoppedReason: StoppedReason | null;
   destruction: Destruction | null;
   generation: number;
   lastSaveAt: number | null;
@@ -60,6 +63,8 @@ export interface Held {
   idleTimeoutMs: number;
   since: number;
   restored: GenerationSummary | null;
+  /** From what the gateway token is derived that the container was given. */
+  gateway?: GatewayGrant;
   timings: Record<string, number>;
 }
 
@@ -153,6 +158,7 @@ export const newTenant = (tenantId: TenantId, now: number): TenantRecord => ({
   wakeAt: null,
   tokenVersion: 1,
   suspension: null,
+  stoppedReason: null,
   destruction: null,
   generation: 0,
   lastSaveAt: null,

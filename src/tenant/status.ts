@@ -25,6 +25,7 @@ export function statusOf(record: TenantRecord): TenantStatus {
     desired: record.desired,
     ...(held ? { containerId: held.containerId } : {}),
     ...(record.poolId ? { poolId: record.poolId } : {}),
+    ...(held || record.operation || !record.stoppedReason ? {} : { stoppedReason: record.stoppedReason }),
     epoch: record.epoch,
     tier: held?.tier ?? record.tier,
     ...(held && record.tier !== null && record.tier !== held.tier ? { pendingTier: record.tier } : {}),

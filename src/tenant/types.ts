@@ -98,6 +98,9 @@ export interface ActionAnswer {
   timings: Record<string, number>;
 }
 
+/** Why a tenant has no container, or is about to have none. */
+export type StoppedReason = "idle" | "user" | "policy" | "capacity" | "failure";
+
 export type LifecycleMode = "on-demand" | "always-on" | "scheduled";
 export interface Lifecycle {
   mode: LifecycleMode;
@@ -199,6 +202,8 @@ export interface TenantStatus {
   /** The next start would deliver something else than the container was given. */
   pendingRestart?: true;
   suspended?: { at: number; actor: string; reason?: string };
+  /** While it has no container. */
+  stoppedReason?: StoppedReason;
   operation?: OperationView;
   lastError?: Failure & { at: number };
   /** The latest container that ended with changes that no generation has. */

@@ -38,6 +38,7 @@ describe("a tenant that is stopped and started", () => {
     await put("stopper", "a.txt", "kept");
     expect((await act("stopper", "stop")).body).toMatchObject({ state: "asleep", saved: { generation: 1, files: 1 } });
     expect((await act("stopper", "stop")).body).toMatchObject({ state: "asleep", saved: null });
+    expect((await status("stopper")).body).toMatchObject({ stoppedReason: "user", health: "stopped" });
     expect((await act("stopper", "start")).body).toMatchObject({ state: "active", epoch: 2 });
     expect(await (await get("stopper", "a.txt")).text()).toBe("kept");
     await release("stopper");
@@ -261,7 +262,13 @@ describe("what is set about a tenant", () => {
     expect(body.items.map(({ version }) => version)).toEqual([4, 3, 2, 1]);
     expect(body.items[0]?.actor).toBe("admin-key");
     await act("conf", "restart", { scope: "container" });
-    expect((await settings("conf")).body).toMatchObject({ configVersion: 4, pendingRestart: false });
+    expect((await settings("conf")).body).toMatchObject({ configVersion: 4, pendingRestart: false, configValid: true });
+    const { body: workload } = await call("GET", "/api/v1/workloads/configs");
+    const { version: _, createdAt: __, updatedAt: ___, pools: ____, ...spec } = workload;
+    const stricter = { ...configSchema, properties: { size: { type: "integer", minimum: 5 } } };
+    await call("PUT", "/api/v1/workloads/configs", { ...spec, configSchema: stricter });
+    expect((await settings("conf")).body).toMatchObject({ configValid: false, configErrors: [{ pointer: "/size" }] });
+    expect((await status("conf")).body).toMatchObject({ state: "active" });
   });
 
   it("has secrets that never come back, one by one or all at once", async () => {
@@ -309,6 +316,14 @@ describe("what is set about a tenant", () => {
     expect((await setting("steady", "lifecycle", { mode: "scheduled" })).status).toBe(422);
     await act("steady", "stop");
     await eventually(async () => expect((await status("steady")).body).toMatchObject({ state: "active" }));
+  });
+});
+
+describe("the tiers", () => {
+  it("are listed with what they cost", async () => {
+    const { body } = await call<{ items: object[] }>("GET", "/api/v1/tiers");
+    expect(body.items).toHaveLength(6);
+    expect(body.items[1]).toMatchObject({ tier: "basic", memoryGiB: 1, cap: 100, useCase: expect.any(String) });
   });
 });
 
