@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Failures, FORGOTTEN_AFTER_MS, failed, isForgotten, noFailures, waitOf } from "./backoff.ts";
-import { type Bucket, fullBucket, isBehind, recovered, refilled, take } from "./bucket.ts";
+import { type Bucket, fullBucket, isBehind, isFull, recovered, refilled, take } from "./bucket.ts";
 import { LimiterStore } from "./store.ts";
 import type { Allowance, LimiterApi } from "./types.ts";
 
@@ -66,7 +66,7 @@ export class Limiter extends DurableObject<Env> implements LimiterApi {
   #isFull(now: number): boolean {
     if (!this.#stored) return true;
     const { perMinute } = this.#stored;
-    return refilled(this.#bucket ?? this.#recovered(perMinute, now), perMinute, now).tokens >= perMinute;
+    return isFull(refilled(this.#bucket ?? this.#recovered(perMinute, now), perMinute, now), perMinute);
   }
 
   #recovered(perMinute: number, now: number): Bucket {
