@@ -58,7 +58,7 @@ export function createBoilerhouse({ baseUrl, key, ...sending }: BoilerhouseOptio
     for (let pollMs: number = POLL_MS[0]; ; pollMs = Math.min(pollMs * 2, POLL_MS[1])) {
       const params = { path: { id } };
       const { data, response } = await api.GET("/api/v1/operations/{id}", { params, ...(signal ? { signal } : {}) });
-      const seen = given(data);
+      const seen = given(data) as Operation; // one of a pool has another subject, and ends the same way
       if (seen.status !== "running") return ended(seen);
       const waitMs = Number(response.headers.get("retry-after") ?? 0) * 1_000 || pollMs;
       if (Date.now() + waitMs > deadline) throw timedOut(seen, timeoutMs);

@@ -108,6 +108,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tiers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Instance sizes, what they are good for and what they cost */
+        get: operations["listTiers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workloads": {
         parameters: {
             query?: never;
@@ -334,7 +351,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Synchronise one tenant, or every active one of the pool, now
+         * Synchronise one tenant, or every one that holds a container of the pool, now
          * @description At most 100 tenants in one call; `nextCursor` leads to the others.
          */
         post: operations["triggerSyncSpec"];
@@ -809,6 +826,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/containers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List containers of all pools, as of about a second ago */
+        get: operations["listContainers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{id}/containers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The containers of a pool, as they are now */
+        get: operations["listPoolContainers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/containers/{id}": {
         parameters: {
             query?: never;
@@ -818,6 +869,75 @@ export interface paths {
         };
         /** One container */
         get: operations["getContainer"];
+        put?: never;
+        post?: never;
+        /** End a container; its pool replaces it */
+        delete: operations["deleteContainer"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/containers/{id}/exec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Run a command in a container; an exit code other than 0 is an answer, not an error */
+        post: operations["execContainer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pools, containers, tenants, saves and capacity in numbers */
+        get: operations["getStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pools, containers, tenants, saves and capacity in numbers */
+        get: operations["getStatsAtRoot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same for Prometheus, at most 10 s old */
+        get: operations["listMetrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1017,6 +1137,21 @@ export interface components {
              * @default 0
              */
             overlapMs?: number;
+        };
+        Tier: {
+            /** @enum {string} */
+            tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
+            vcpu: number;
+            memoryGiB: number;
+            diskGB: number;
+            useCase: string;
+            /** @description Most containers of this tier at a time. */
+            cap: number;
+            /** @description Memory and disk of one container; CPU is billed as it is used. */
+            monthlyCostUsd: {
+                alwaysOn: number;
+                fourHoursADay: number;
+            };
         };
         CompletedWorkloadSpec: {
             id: string;
@@ -1903,7 +2038,7 @@ export interface components {
             };
         };
         SyncTrigger: {
-            /** @description Left out: every active tenant of the pool. */
+            /** @description Left out: every tenant that holds a container of the pool. */
             tenantId?: string;
         };
         Domain: {
@@ -2072,6 +2207,11 @@ export interface components {
             version?: number;
             /** @enum {boolean} */
             pendingRestart?: true;
+            /**
+             * @description Why it has no container.
+             * @enum {string}
+             */
+            stoppedReason?: "idle" | "user" | "policy" | "capacity" | "failure";
             suspended?: {
                 /** Format: date-time */
                 at: string;
@@ -2115,6 +2255,21 @@ export interface components {
             };
         };
         NoFields: Record<string, never>;
+        Tenant: components["schemas"]["TenantSettings"] & {
+            configValid: boolean;
+            configErrors: {
+                pointer: string;
+                detail: string;
+            }[];
+        };
+        Lifecycle: {
+            /** @enum {string} */
+            mode: "on-demand" | "always-on" | "scheduled";
+            /** @description The pool's when left out. */
+            idleTimeoutMs?: number;
+            /** @description Times of day in UTC, `HH:MM`, of the mode scheduled. */
+            wakeTimes?: string[];
+        };
         TenantSettings: {
             tenantId: string;
             poolId?: string;
@@ -2125,14 +2280,6 @@ export interface components {
             configVersion: number;
             secretsVersion: number;
             pendingRestart: boolean;
-        };
-        Lifecycle: {
-            /** @enum {string} */
-            mode: "on-demand" | "always-on" | "scheduled";
-            /** @description The pool's when left out. */
-            idleTimeoutMs?: number;
-            /** @description Times of day in UTC, `HH:MM`, of the mode scheduled. */
-            wakeTimes?: string[];
         };
         Config: components["schemas"]["ConfigVersion"] & {
             pendingRestart: boolean;
@@ -2219,12 +2366,41 @@ export interface components {
              */
             sessionMs?: number;
         };
+        PoolOperation: {
+            id: string;
+            poolId: string;
+            /** @enum {string} */
+            kind: "drain";
+            /**
+             * @description failed: tenants could not be released.
+             * @enum {string}
+             */
+            status: "running" | "succeeded" | "failed";
+            step: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** Format: date-time */
+            endedAt?: string;
+            left: number;
+            /** @description The tenants that keep it from ending. */
+            error?: {
+                /** @enum {string} */
+                code: "in_use";
+                detail: string;
+                failed: {
+                    tenantId: string;
+                    code: string;
+                    detail: string;
+                }[];
+            };
+        };
         Container: {
             id: string;
             /** @description Locally a part of the container's name in Docker. */
             durableObjectId: string;
             poolId: string;
             workloadId: string;
+            /** @description What it was started with. */
             workloadVersion: number;
             tenantId?: string;
             epoch?: number;
@@ -2235,6 +2411,96 @@ export interface components {
             image: string;
             /** Format: date-time */
             startedAt: string;
+            /**
+             * Format: date-time
+             * @description In lists: since when it is in this state.
+             */
+            since?: string;
+        };
+        ContainerRemoval: {
+            id: string;
+            /** @enum {string} */
+            state: "starting" | "warm" | "assigning" | "assigned" | "saving" | "draining" | "gone" | "failed";
+        };
+        ExecResult: {
+            exitCode: number;
+            stdout: string;
+            stderr: string;
+            durationMs: number;
+            /**
+             * @description More than 1 MiB of a stream was printed.
+             * @enum {boolean}
+             */
+            truncated?: true;
+        };
+        ExecRequest: {
+            /**
+             * @description Program and arguments; no shell reads them.
+             * @example [
+             *       "ls",
+             *       "-l",
+             *       "/data"
+             *     ]
+             */
+            command: string[];
+            stdin?: string;
+            /** @description An older word for timeoutMs. */
+            timeout?: number;
+            /** @description Default DEFAULT_EXEC_TIMEOUT_MS. */
+            timeoutMs?: number;
+            /**
+             * @description The workload's user, whatever its name.
+             * @enum {string}
+             */
+            user?: "workload";
+        };
+        Stats: {
+            pools: number;
+            containers: {
+                /** @description Those that serve a tenant. */
+                used: number;
+                /** @description Warm, starting and serving. */
+                total: number;
+            };
+            tenantsActive: number;
+            /** @description By state. */
+            tenants: {
+                [key: string]: number;
+            };
+            sync: {
+                /** @description Tenants whose state is saved, or in a container that will save it. */
+                ok: number;
+                /** @description Tenants that lost changes with their container. */
+                warn: number;
+                /** @description Tenants whose save failed. */
+                errors: number;
+            };
+            capacity: {
+                lite?: {
+                    running: number | null;
+                    cap: number;
+                };
+                basic?: {
+                    running: number | null;
+                    cap: number;
+                };
+                "standard-1"?: {
+                    running: number | null;
+                    cap: number;
+                };
+                "standard-2"?: {
+                    running: number | null;
+                    cap: number;
+                };
+                "standard-3"?: {
+                    running: number | null;
+                    cap: number;
+                };
+                "standard-4"?: {
+                    running: number | null;
+                    cap: number;
+                };
+            };
         };
         AuditRecord: {
             id: number;
@@ -2719,6 +2985,42 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTiers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Tier"][];
+                        nextCursor: null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             /** @description A problem document (RFC 9457); `code` names it. */
@@ -4552,7 +4854,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TenantSettings"];
+                    "application/json": components["schemas"]["Tenant"];
                 };
             };
             401: components["responses"]["Problem401"];
@@ -5314,7 +5616,96 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Operation"];
+                    "application/json": components["schemas"]["Operation"] | components["schemas"]["PoolOperation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listContainers: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+                poolId?: string;
+                /** @description claimed: assigned. unhealthy: failed. */
+                state?: "starting" | "warm" | "assigned" | "draining" | "failed" | "claimed" | "unhealthy";
+                tenantId?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Container"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listPoolContainers: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+                /** @description claimed: assigned. unhealthy: failed. */
+                state?: "starting" | "warm" | "assigned" | "draining" | "failed" | "claimed" | "unhealthy";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Container"][];
+                        nextCursor: string | null;
+                    };
                 };
             };
             401: components["responses"]["Problem401"];
@@ -5358,6 +5749,206 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteContainer: {
+        parameters: {
+            query?: {
+                /** @description Also one that serves a tenant, without saving what it holds. */
+                force?: "true" | "false";
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContainerRemoval"];
+                };
+            };
+            /** @description It is being ended */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContainerRemoval"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    execContainer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExecRequest"];
+            };
+        };
+        responses: {
+            /** @description It ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecResult"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getStats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of about a second ago */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getStatsAtRoot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of about a second ago */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Text exposition */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             /** @description A problem document (RFC 9457); `code` names it. */

@@ -54,6 +54,13 @@ const catalogue = {
     retry: false,
     suggestion: "See the Allow header.",
   },
+  bad_request: {
+    status: 400,
+    title: "Bad request",
+    meaning: "Something that the request needs is missing, or beyond its limit.",
+    retry: false,
+    suggestion: "Send what `detail` names.",
+  },
   malformed_json: {
     status: 400,
     title: "Malformed JSON",

@@ -1,11 +1,14 @@
+import { z } from "@hono/zod-openapi";
 import { configOf } from "../config.ts";
-import { tenantOf } from "../durable/stubs.ts";
+import { poolOf, tenantOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
+import { poolOfOperation } from "../pool/operation-id.ts";
 import { tenantOfOperation } from "../tenant/operation-id.ts";
 import { json, refusals, resource } from "./context.ts";
 import { addressOf } from "./endpoints.ts";
 import { guarded } from "./guarded.ts";
 import { ownIdParam } from "./params.ts";
+import { poolOperation, poolOperationView } from "./pool-views.ts";
 import { operation, operationView } from "./views.ts";
 
 const get = guarded("operations:read", {
@@ -14,11 +17,17 @@ const get = guarded("operations:read", {
   summary: "A long action: where it is, or how it ended",
   tags: ["operations"],
   request: { params: ownIdParam },
-  responses: { 200: json(operationView, "Known"), ...refusals },
+  responses: { 200: json(z.union([operationView, poolOperationView]), "Known"), ...refusals },
 });
 
 export const operations = resource().openapi(get, async (c) => {
   const { id } = c.req.valid("param");
+  const poolId = poolOfOperation(id);
+  if (poolId) {
+    const deletion = await poolOf(c.env, poolId).deletion(id);
+    if (!deletion.ok) throw Problem.of(deletion.failure);
+    return c.json(poolOperation(deletion.value), 200);
+  }
   const tenantId = tenantOfOperation(id);
   if (!tenantId) throw new Problem("not_found", `There is no operation ${id}.`);
   const outcome = await tenantOf(c.env, tenantId).operation(id);

@@ -6,6 +6,7 @@ import { TIERS } from "../runtime/port.ts";
 /** What pools look like from outside (contract: Pool). Times are ISO 8601. */
 
 const time = z.iso.datetime();
+const failures = z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() }));
 
 export const poolView = z
   .object({
@@ -54,7 +55,7 @@ export const poolView = z
       .object({
         operationId: z.string(),
         since: time,
-        failed: z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() })),
+        failed: failures,
       })
       .optional()
       .openapi({ description: "While the pool is being deleted; `failed`: whose release failed." }),
@@ -71,9 +72,28 @@ export const deletionView = z
     state: z.enum(["draining", "deleted"]),
     operationId: z.string(),
     left: z.int().openapi({ description: "Containers that are not gone yet." }),
-    failed: z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() })),
+    failed: failures,
   })
   .openapi("PoolDeletion");
+
+export const poolOperationView = z
+  .object({
+    id: z.string(),
+    poolId: z.string(),
+    kind: z.literal("drain"),
+    status: z
+      .enum(["running", "succeeded", "failed"])
+      .openapi({ description: "failed: tenants could not be released." }),
+    step: z.string(),
+    startedAt: time,
+    endedAt: time.optional(),
+    left: z.int(),
+    error: z
+      .object({ code: z.literal("in_use"), detail: z.string(), failed: failures })
+      .optional()
+      .openapi({ description: "The tenants that keep it from ending." }),
+  })
+  .openapi("PoolOperation");
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
@@ -113,4 +133,24 @@ export const deletionOf = (view: DeletionView): z.output<typeof deletionView> =>
   operationId: view.operationId,
   left: view.left,
   failed: view.failed,
+});
+
+export const poolOperation = (view: DeletionView): z.output<typeof poolOperationView> => ({
+  id: view.operationId,
+  poolId: view.poolId,
+  kind: "drain",
+  status: view.status,
+  step: view.status === "running" ? "draining" : view.status,
+  startedAt: iso(view.startedAt),
+  ...(view.endedAt === null ? {} : { endedAt: iso(view.endedAt) }),
+  left: view.left,
+  ...(view.status === "failed" ? { error: stuck(view) } : {}),
+});
+
+/** What keeps a deletion from ending, as a problem says it. */
+export const stuck = ({ poolId, failed }: DeletionView) => ({
+  code: "in_use" as const,
+  detail: `Pool ${poolId} is being deleted, but ${failed.length} tenants could not be released.`,
+  usedBy: failed.map(({ tenantId }) => `tenant:${tenantId}`),
+  failed,
 });

@@ -14,7 +14,7 @@ import { changedSince, known, nothing } from "./known.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 import { liveView, liveViews } from "./pool-live.ts";
-import { deletionOf, deletionView, poolView, viewOf } from "./pool-views.ts";
+import { deletionOf, deletionView, poolView, stuck, viewOf } from "./pool-views.ts";
 import { waitSchema } from "./wait.ts";
 
 const withTag = { headers: z.object({ etag: z.string() }) };
@@ -149,9 +149,8 @@ export const pools = resource()
     const view = deletionOf(deletion.value);
     if (deletion.value.status === "succeeded") return c.json(view, 200);
     if (deletion.value.status === "failed" && wait > 0) {
-      const usedBy = view.failed.map(({ tenantId }) => `tenant:${tenantId}`);
-      const detail = `Pool ${id} is being deleted, but ${usedBy.length} tenants could not be released.`;
-      throw new Problem("in_use", detail, { extra: { usedBy, failed: view.failed } });
+      const { code, detail, ...extra } = stuck(deletion.value);
+      throw new Problem(code, detail, { extra });
     }
     return c.json(view, 202, { location: `/api/v1/operations/${view.operationId}`, "retry-after": "1" });
   });

@@ -8,6 +8,7 @@ import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS } from "./environment.ts";
+import { Commands, type ExecAnswer, type ExecRequest } from "./exec.ts";
 import { type Holder, holderOf, whomItServes } from "./holder.ts";
 import { Inside } from "./inside.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
@@ -38,6 +39,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #record = new Document<BootRecord>(this.ctx.storage.sql, "instance");
   readonly #runtime = runtimeFor(this.ctx, this.env);
   readonly #open = new OpenRequests();
+  readonly #commands = new Commands(this.#runtime);
   readonly #hooks: ProxyHooks = {
     isCurrent: (tenantId, epoch) =>
       this.#state === "assigned" && this.#holder?.tenantId === tenantId && this.#holder.epoch === epoch,
@@ -206,6 +208,22 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       image: workload.image,
       startedAt: new Date(boot.startedAt).toISOString(),
     });
+  }
+
+  async exec(request: ExecRequest): Promise<Outcome<ExecAnswer>> {
+    await this.#settle();
+    const boot = this.#boot;
+    if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
+    if (this.#state !== "warm" && this.#state !== "assigned") {
+      return failed("invalid_transition", `The container is ${this.#state}; commands run in warm and assigned ones.`);
+    }
+    const ended = this.#open.begin();
+    try {
+      return await this.#commands.run(boot, request);
+    } finally {
+      ended();
+      this.#hooks.onActivity();
+    }
   }
 
   async retire(reason: string): Promise<Outcome<null>> {

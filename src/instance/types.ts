@@ -4,6 +4,7 @@ import type { Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, GenerationSummary } from "../vault/types.ts";
+import type { ExecAnswer, ExecRequest } from "./exec.ts";
 
 /** What a Pool tells an Instance once, when it starts the container; static for the container's life. */
 export interface BootPlan {
@@ -36,6 +37,8 @@ export interface Assignment {
 
 export interface Assigned {
   restored: GenerationSummary | null;
+  /** Of the gateway token that was delivered; absent: none was. */
+  gateway?: GatewayGrant;
   /** Milliseconds by step: fence, deliver, restore, ready. */
   timings: Record<string, number>;
 }
@@ -88,6 +91,8 @@ export interface InstanceApi {
   revoke(minVersion: number): Promise<void>;
   /** `not_found` once the container is gone. */
   describe(): Promise<Outcome<ContainerView>>;
+  /** Runs a command as the workload's user; counts as activity. Only in a container that is warm or serves. */
+  exec(request: ExecRequest): Promise<Outcome<ExecAnswer>>;
   /** Destroys the container; legal in every state, idempotent. */
   retire(reason: string): Promise<Outcome<null>>;
 }

@@ -184,7 +184,8 @@ export function removed(
 
 /** A command in a container: its program and a hash, never its arguments. */
 export function executed(record: PoolRecord, slot: Slot, note: ExecNote, by: By, now: number): AuditEntry {
-  const detail = { ...note, tenantId: slot.lease?.tenantId ?? null };
+  const program = note.program.slice(0, 256);
+  const detail = { ...note, program, tenantId: slot.lease?.tenantId ?? null };
   return audited(by, now, "container.exec", subjectOf(record), { detail });
 }
 

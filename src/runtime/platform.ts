@@ -99,6 +99,15 @@ export class PlatformRuntime implements ContainerRuntime {
       ...(options.cwd !== undefined && { cwd: options.cwd }),
       ...(options.stdin !== undefined && { stdin: streamOf(options.stdin) }),
     });
+    const { capture } = options;
+    if (capture) {
+      const [exitCode] = await Promise.all([
+        process.exitCode,
+        capture.stdout.drain(process.stdout),
+        capture.stderr.drain(process.stderr),
+      ]);
+      return { exitCode, stdout: capture.stdout.bytes, stderr: capture.stderr.bytes };
+    }
     const { exitCode, stdout, stderr } = await process.output();
     return { exitCode, stdout: new Uint8Array(stdout), stderr: new Uint8Array(stderr) };
   }

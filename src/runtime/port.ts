@@ -1,3 +1,5 @@
+import type { Capture } from "./capture.ts";
+
 /**
  * What the rest of the system knows of containers. Two adapters implement it, `platform` over `ctx.container` and
  * `simulated` in memory, and one contract suite (`test/support/runtime-contract.ts`) says what both must do.
@@ -56,6 +58,8 @@ export interface ExecOptions {
   env?: Record<string, string>;
   user?: string;
   cwd?: string;
+  /** Gets the output while the command runs, within its limits; the result then holds what it kept. */
+  capture?: Capture;
 }
 export interface ExecResult {
   exitCode: number;

@@ -1,3 +1,4 @@
+import type { Capture } from "../capture.ts";
 import type { ExecOptions, ExecResult } from "../port.ts";
 import type { SimulatedContainer } from "./container.ts";
 import { FileError, type Owner, ROOT } from "./files.ts";
@@ -11,6 +12,7 @@ interface Call {
   cwd: string;
   /** Fires when the command is killed. */
   killed: AbortSignal;
+  capture: Capture | undefined;
 }
 interface Output {
   exitCode?: number;
@@ -85,8 +87,20 @@ export async function execute(
     user: userOf(options.user),
     cwd: options.cwd ?? "/",
     killed,
+    capture: options.capture,
   });
+  if (options.capture) {
+    const { stdout, stderr } = options.capture;
+    tell(options.capture, output);
+    return { exitCode: output.exitCode ?? 0, stdout: stdout.bytes, stderr: stderr.bytes };
+  }
   return { exitCode: output.exitCode ?? 0, stdout: bytes(output.stdout ?? ""), stderr: bytes(output.stderr ?? "") };
+}
+
+/** What was printed so far, without what was told before. */
+function tell(capture: Capture | undefined, output: Output): void {
+  capture?.stdout.push(bytes(output.stdout ?? "").subarray(capture.stdout.length));
+  capture?.stderr.push(bytes(output.stderr ?? "").subarray(capture.stderr.length));
 }
 
 async function run(program: string, call: Call): Promise<Output> {
@@ -124,6 +138,7 @@ async function shell(call: Omit<Call, "args">, script: string): Promise<Output> 
     if (words[redirect] === ">&2") stderr += printed;
     else if (redirect < 0 || target === undefined) stdout += printed;
     else call.container.files.write(absolute(call, target), printed, call.user);
+    tell(call.capture, { stdout, stderr });
   }
   return { exitCode, stdout, stderr };
 }
