@@ -5,6 +5,8 @@ import type { AppEnv } from "./context.ts";
 const MAX_BYTES = 1_000_000;
 const MAX_DEPTH = 64;
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/i;
+/** JSON is UTF-8 (RFC 8259, 8.1), also for whoever says that it is not. */
+const OTHER_CHARSET = /;\s*charset\s*=\s*(?!"?utf-8"?\s*(?:;|$))/i;
 
 /**
  * Reads a JSON body within its limits before anything looks at it: type, size (also when it comes in chunks), encoding,
@@ -25,8 +27,10 @@ export const jsonBody = (presence: "required" | "optional") =>
 export async function readText(request: Request, presence: "required" | "optional"): Promise<string> {
   const bytes = await readBytes(request);
   if (bytes.length === 0 && presence === "optional") return "{}";
-  const type = request.headers.get("content-type")?.split(";")[0]?.trim() ?? "";
-  if (!JSON_TYPE.test(type)) throw new Problem("unsupported_media_type", "The body must be application/json.");
+  const given = request.headers.get("content-type") ?? "";
+  const type = given.split(";")[0]?.trim() ?? "";
+  if (!JSON_TYPE.test(type) || OTHER_CHARSET.test(given))
+    throw new Problem("unsupported_media_type", "The body must be application/json in UTF-8.");
   let text: string;
   let value: unknown;
   try {
