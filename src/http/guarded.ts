@@ -40,8 +40,17 @@ function subjectOf(path: string): TenantId | "nobody" | null {
   const [, , , resource, id] = path.split("/");
   if (resource !== "tenants" && resource !== "operations") return null;
   if (id === undefined) return null;
-  const text = decodeURIComponent(id);
+  const text = decoded(id);
   return (resource === "tenants" ? parseTenantId(text) : tenantOfOperation(text)) ?? "nobody";
+}
+
+/** Empty, which names nobody, for what is not percent-encoded UTF-8. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return "";
+  }
 }
 
 /** @throws Problem `not_found` for another tenant's things, whether they exist or not (P-CLOSED). */
