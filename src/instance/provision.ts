@@ -36,6 +36,7 @@ export async function provision(
     assignment.secrets ||
     gatewayToken !== undefined;
   if (!delivers) return done({ restored: null, timings });
+  const gateway = gatewayToken === undefined || !assignment.gateway ? {} : { gateway: assignment.gateway };
 
   const parcel = {
     ...(assignment.config === undefined ? {} : { config: assignment.config }),
@@ -55,7 +56,7 @@ export async function provision(
     if (!ready.ok) return ready;
     timings.ready = lap();
   }
-  return done({ restored, timings });
+  return done({ restored, timings, ...gateway });
 }
 
 const bundleOf = ({ generation, files, bytes }: GenerationSummary) => ({

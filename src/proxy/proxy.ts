@@ -86,7 +86,7 @@ async function admitted(
     cookies: onOwnHost ? "count" : "ignored",
   } as const;
   const background = (work: Promise<unknown>) => ctx.waitUntil(work);
-  const verdict = await visitorOf(presented, { env, now, background, tenantId });
+  const verdict = await visitorOf(presented, { request, env, now, background, tenantId });
   if (!verdict.ok) return refuse(verdict.failure);
   if (target.kind === "bad-tenant-id") {
     const errors = [{ pointer: "/path/tenant", detail: "is no tenant's id" }];

@@ -1,6 +1,7 @@
 import { decodeJwt } from "jose";
 import { bearerOf, isAdminKey } from "../auth/admin.ts";
 import { isApiKey } from "../auth/api-key.ts";
+import { withBackOff } from "../auth/back-off.ts";
 import { known, principalOfBearer } from "../auth/bearer.ts";
 import { looksLikeJwt, verifyTenantToken } from "../auth/jwt.ts";
 import type { Role } from "../auth/principal.ts";
@@ -32,6 +33,7 @@ export interface Presented {
 }
 
 interface Asked {
+  request: Request;
   env: Env;
   now: number;
   background: (work: Promise<unknown>) => void;
@@ -58,7 +60,13 @@ export async function visitorOf(presented: Presented, asked: Asked): Promise<Ver
   const byCookie = cookie === null ? null : await ofCookie(presented, cookie, asked);
   if (byCookie) return byCookie;
   const token = bearerOf(presented.headers.get("authorization"));
-  return (token === null ? null : await ofBearer(token, asked)) ?? refused(UNAUTHENTICATED);
+  if (token === null) return refused(UNAUTHENTICATED);
+  // Under the same limits as at the API: nobody tries keys here instead.
+  const tried = await withBackOff(asked.request, token, asked.env, async () => {
+    const verdict = await ofBearer(token, asked);
+    return { ok: verdict !== null, verdict };
+  });
+  return tried.verdict ?? refused(UNAUTHENTICATED);
 }
 
 /** Null when the ticket opens nothing. */
