@@ -122,6 +122,36 @@ describe("what is kept", () => {
     expect(Number(row?.expires_at) - Number(row?.started_at)).toBe(86_400_000);
   });
 
+  test("gives a new API key again, and no dump tells it", async () => {
+    const make = () => post("/api/v1/keys", "make-key", JSON.stringify({ name: "idem", role: "viewer" }));
+    const first = (await (await make()).json()) as { id: string; key: string };
+    const again = await make();
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    expect(await again.json()).toEqual(first);
+    expect(first.key.length).toBeGreaterThan(20);
+    expect(JSON.stringify(await rows())).not.toContain(first.key);
+    // Another's request under the same key is another request.
+    const other = await post("/api/v1/keys", "make-key", JSON.stringify({ name: "idem", role: "viewer" }), {
+      authorization: `Bearer ${first.key}`,
+    });
+    expect(other.status).toBe(403);
+  });
+
+  test("is its sender's: the same key of somebody else is a first request", async () => {
+    const key = async (name: string) => {
+      const made = await post("/api/v1/keys", `for-${name}`, JSON.stringify({ name, role: "operator" }));
+      return ((await made.json()) as { key: string }).key;
+    };
+    const body = workload("two-senders");
+    const as = async (name: string) =>
+      post("/api/v1/workloads", "shared", body, { authorization: `Bearer ${await key(name)}` });
+    expect((await as("ann")).status).toBe(201);
+    const ben = await as("ben");
+    expect(ben.status).toBe(409);
+    expect((await told(ben)).code).toBe("already_exists");
+    expect((await as("ann")).headers.get("idempotency-replayed")).toBe("true");
+  });
+
   test("ends after a day: then the key is new, and old rows are removed", async () => {
     expect((await create("aged", workload("aged"))).status).toBe(201);
     await env.DB.prepare("UPDATE idempotency SET expires_at = 1").run();
