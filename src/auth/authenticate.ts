@@ -17,7 +17,7 @@ import type { Principal } from "./principal.ts";
 export async function authenticate(request: Request, env: Env, background: Background): Promise<Principal> {
   const config = configOf(env);
   const authorization = request.headers.get("authorization");
-  if (authorization !== null) return bearer(request, authorization, env, background);
+  if (authorization) return bearer(request, authorization, env, background);
   const assertion = request.headers.get(ASSERTION);
   if (assertion !== null && config.access !== null) return person(request, assertion, env, config);
   throw new Problem("unauthenticated", "This needs a key.");
