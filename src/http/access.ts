@@ -110,7 +110,7 @@ async function issue(
   // What a tenant's own credential opens does not outlast it. The platform's principals vouch for others.
   const latest = role === "tenant" && expiresAt !== null ? expiresAt : Number.POSITIVE_INFINITY;
   const sessionExpiresAt = Math.min(now + sessionMs, latest);
-  const issued = await tenantOf(c.env, tenantId).admit(kind, { actor, sessionExpiresAt }, ttlMs);
+  const issued = await tenantOf(c.env, tenantId).admit(kind, { actor, sessionExpiresAt }, ttlMs, c.get("requestId"));
   if (!issued.ok) throw Problem.of(issued.failure);
   return {
     secret: issued.value.secret,

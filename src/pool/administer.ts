@@ -154,7 +154,9 @@ export function deleted(before: PoolRecord, drain: Drain, now: number): Decision
     breaker: null,
     drain: { ...drain, endedAt: now },
   };
-  return { record, entries: [entry("pool.deleted", before, record, drain.by, now)] };
+  // The request is recorded where it began; this is its end, which may be much later.
+  const by = { ...drain.by, requestId: null };
+  return { record, entries: [entry("pool.deleted", before, record, by, now)] };
 }
 
 /** A container that somebody ends. A slot that serves a tenant goes only with what its tenant did not save. */

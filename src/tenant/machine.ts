@@ -14,7 +14,7 @@ import type { TenantStore } from "./store.ts";
 import type { Awaited, OperationKind, OperationView } from "./types.ts";
 
 /** D1 is told soon after a change; should that be lost with this object's memory, this much later. */
-const DELIVER_AGAIN_MS = 60_000;
+export const DELIVER_AGAIN_MS = 60_000;
 
 /** What happened to an event: its plan, the names that were drawn for it, and the end of what it set going. */
 interface Taken {

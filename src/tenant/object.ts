@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { audited } from "../audit/entry.ts";
 import { ownHead } from "../audit/owner.ts";
 import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
@@ -12,7 +13,7 @@ import { rewrapped } from "../secrets/envelope.ts";
 import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
 import type { Given } from "./delivery.ts";
 import type { PlannedAction, PlannedChange } from "./events.ts";
-import { Machine } from "./machine.ts";
+import { DELIVER_AGAIN_MS, Machine } from "./machine.ts";
 import { releaseAnswer } from "./plan-save.ts";
 import { actionAnswer, claimAnswer } from "./plan-start.ts";
 import { view } from "./planning.ts";
@@ -125,11 +126,29 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return record && { tokenVersion: record.tokenVersion, suspended: record.state === "suspended" };
   }
 
-  async admit(kind: AdmissionKind, admission: Admission, ttlMs: number): Promise<Outcome<{ secret: string }>> {
+  async admit(
+    kind: AdmissionKind,
+    admission: Admission,
+    ttlMs: number,
+    requestId: string | null = null,
+  ): Promise<Outcome<{ secret: string }>> {
     const record = this.#store.load();
     if (!record) return failed("not_found", "There is no such tenant.");
     const random = crypto.getRandomValues(new Uint8Array(ADMISSION_SECRET_BYTES));
-    return this.#inOneCommit(() => this.#admissions.issue(kind, admission, ttlMs, Date.now(), random));
+    const now = Date.now();
+    const issued = this.#inOneCommit(() => {
+      const outcome = this.#admissions.issue(kind, admission, ttlMs, now, random);
+      if (outcome.ok) {
+        const { actor, sessionExpiresAt } = admission;
+        const detail = { ttlMs, sessionExpiresAt };
+        const subject = `tenant:${record.tenantId}`;
+        this.#store.journal.append([audited({ actor, requestId }, now, `tenant.${kind}_issued`, subject, { detail })]);
+        this.#store.alarm.arm(now + DELIVER_AGAIN_MS);
+      }
+      return outcome;
+    });
+    if (issued.ok) this.#outbox.soon();
+    return issued;
   }
 
   async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
@@ -272,6 +291,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       return commit(this.ctx.storage, write as () => T extends Promise<unknown> ? never : T);
     } catch (error) {
       this.#admissions.forget();
+      this.#store.journal.forget();
       throw error;
     }
   }

@@ -248,8 +248,13 @@ export interface TenantApi {
   configs(tenantId: TenantId): Promise<Outcome<ConfigVersion[]>>;
   /** Null for a tenant never seen. Reads only. */
   access(): Promise<TenantAccess | null>;
-  /** A random single-use secret for this tenant, valid for `ttlMs`. Its hash is stored, and what it leads to. */
-  admit(kind: "code" | "ticket", admission: Admission, ttlMs: number): Promise<Outcome<{ secret: string }>>;
+  /** A random single-use secret for this tenant, valid for `ttlMs`. Its hash is stored, and what it leads to; that it was issued is recorded. */
+  admit(
+    kind: "code" | "ticket",
+    admission: Admission,
+    ttlMs: number,
+    requestId?: string | null,
+  ): Promise<Outcome<{ secret: string }>>;
   /** Uses one up; null for one that is unknown, used or too old. */
   redeem(kind: "code" | "ticket", secret: string): Promise<Admission | null>;
   /** Sends D1 what it lacks and the whole projection again. */
