@@ -19,6 +19,7 @@ test("a claim delivers config, environment and secrets, and starts the workload 
     config: { a: [1, "ü"] },
     environment: { MULTI: value, EMPTY: "", HOME: "/tmp" },
     secrets: { API_KEY: "s3cret", "other.pem": "line\n" },
+    gatewayToken: "g4teway",
     state: "fresh",
   });
   expect(claimed).toMatchObject({ status: 200, body: { bootId: container.bootId, epoch: 7, restored: null } });
@@ -35,17 +36,21 @@ test("a claim delivers config, environment and secrets, and starts the workload 
   for (const expected of [`MULTI=${value}~`, "EMPTY=~", "HOME=/tmp~", "KEPT=yes~"])
     expect(environ.stdout).toContain(expected);
   const paths =
-    "/run/boilerhouse /run/boilerhouse/private /run/boilerhouse/config.json /run/secrets /run/secrets/API_KEY /data";
+    "/run/boilerhouse /run/boilerhouse/private /run/boilerhouse/config.json /run/boilerhouse/gateway-token /run/secrets /run/secrets/API_KEY /data";
   expect((await container.exec(`stat -c '%a %u %n' ${paths}`)).stdout).toBe(
     [
       "711 0 /run/boilerhouse",
       "700 0 /run/boilerhouse/private",
       "400 10001 /run/boilerhouse/config.json",
+      "400 10001 /run/boilerhouse/gateway-token",
       "500 10001 /run/secrets",
       "400 10001 /run/secrets/API_KEY",
       "755 10001 /data\n",
     ].join("\n"),
   );
+  expect((await container.exec("cat /run/boilerhouse/gateway-token", "workload")).stdout).toBe("g4teway");
+  expect((await container.exec("cat /run/boilerhouse/gateway-token", "nobody")).code).not.toBe(0);
+  expect((await container.exec("ls /run/boilerhouse/private/claim")).stdout).not.toContain("gateway-token");
   const written = await container.workload("/files/deep/er.txt", { method: "PUT", body: "hello" });
   expect(written.status).toBe(201);
 });

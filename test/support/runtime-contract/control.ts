@@ -59,6 +59,7 @@ export const control: Contract = {
       config: { model: "small" },
       environment: { COLOUR: "red" },
       secrets: { TOKEN: "s3cret" },
+      gatewayToken: "g4teway",
       state: "fresh",
     } as const;
     const claimed = value(await claim(booted, parcel));
@@ -76,6 +77,7 @@ export const control: Contract = {
       [],
     );
     assert.equal(await sh(harness.runtime, "cat /run/secrets/TOKEN"), "s3cret");
+    assert.equal(await sh(harness.runtime, "cat /run/boilerhouse/gateway-token"), "g4teway");
   },
 
   "a running workload is started again for a claim's environment": async (harness) => {
