@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { SYSTEM } from "../../src/auth/principal.ts";
 import { type ContainerId, epoch, type TenantId } from "../../src/ids.ts";
 import { occupied, planLease } from "../../src/pool/plan-lease.ts";
 import { FILL_CONCURRENCY, nextAlarm, planRefill, planReplace, planShrink } from "../../src/pool/plan-size.ts";
@@ -75,6 +76,35 @@ describe("a lease", () => {
     });
   });
 
+  it("that demands a version passes over older slots, and says so", () => {
+    const pool = aPool({}, { workloadVersion: 3 });
+    const slots = [aSlot(1, { workloadVersion: 2 })];
+    const demanding = { ...request("alice", 1), minWorkloadVersion: 3 };
+    expect(planLease(pool, slots, demanding).plan).toEqual({ kind: "start", reason: "other_version" });
+    const coming = aSlot(2, { state: "starting", workloadVersion: 3 });
+    expect(planLease(pool, [...slots, coming], demanding).plan).toMatchObject({ kind: "reserve", slot: coming });
+    expect(planLease(pool, slots, request("alice", 1)).plan).toMatchObject({ kind: "warm" });
+  });
+
+  it("prefers the latest version, and never takes a slot of another tier", () => {
+    const newer = aSlot(9, { workloadVersion: 2 });
+    expect(planLease(aPool(), [aSlot(1), newer], request("alice", 1)).plan).toEqual({ kind: "warm", slot: newer });
+    const other = [aSlot(1, { tier: "basic" })];
+    expect(planLease(aPool(), other, request("alice", 1)).plan).toEqual({ kind: "start", reason: "no_warm_slot" });
+    const wanted = { ...request("alice", 1), tier: "basic" as const };
+    expect(planLease(aPool(), other, wanted).plan).toMatchObject({ kind: "warm" });
+  });
+
+  it("of a pool that is being deleted is refused, but the one that is held stays", () => {
+    const drain = { operationId: "pop", startedAt: 1, by: SYSTEM, releases: true, failed: [], endedAt: null };
+    const slots = [aSlot(1, leasedTo("alice", 3)), aSlot(2)];
+    expect(planLease(aPool({}, { drain }), slots, request("alice", 3)).plan).toMatchObject({ kind: "again" });
+    expect(planLease(aPool({}, { drain }), slots, request("alice", 4))).toEqual({
+      plan: { kind: "draining" },
+      superseded: [],
+    });
+  });
+
   it("is refused when maxSize containers are there", () => {
     const slots = [1, 2, 3, 4, 5].map((n) => aSlot(n, leasedTo(`t${n}`, 1)));
     expect(planLease(aPool(), slots, request("alice", 1)).plan).toEqual({ kind: "full" });
@@ -89,10 +119,60 @@ describe("refill", () => {
     expect(planRefill({ ...aPool(), paused: true }, [], 0, 0)).toBe(0);
   });
 
+  it("follows the target instead of minSize, and waits for what failed", () => {
+    expect(planRefill(aPool({}, { target: 3 }), [aSlot(1), aSlot(2)], 0, 0)).toBe(1);
+    const failures = { count: 1, recent: [], successes: 0, detail: "", notBefore: 5_000 };
+    expect(planRefill(aPool({}, { failures }), [], 0, 4_999)).toBe(0);
+    expect(planRefill(aPool({}, { failures }), [], 0, 5_000)).toBe(2);
+  });
+
+  it("tries one start alone when the breaker is half-open, none while it is open", () => {
+    const pool = aPool({}, { breaker: { openedAt: 0, retryAt: 60_000, opened: 1 } });
+    expect(planRefill(pool, [], 0, 59_999)).toBe(0);
+    expect(planRefill(pool, [], 0, 60_000)).toBe(1);
+    expect(planRefill(pool, [aSlot(1, { state: "starting" })], 1, 60_000)).toBe(0);
+  });
+
+  it("looks again in time for what is due, and never again for a deleted pool", () => {
+    const quiet = nextAlarm(aPool(), [aSlot(1), aSlot(2)], 1_000, 0);
+    expect(quiet).toBe(61_000);
+    expect(nextAlarm(aPool(), [aSlot(1, { state: "draining" })], 1_000, 0)).toBe(6_000);
+    const pool = aPool({ minSize: 0 });
+    expect(nextAlarm({ ...pool, spec: { ...pool.spec, idleTimeoutMs: 2_000 } }, [aSlot(1)], 1_000, 0)).toBe(2_001);
+    const failures = { count: 1, recent: [], successes: 0, detail: "", notBefore: 5_000 };
+    expect(nextAlarm(aPool({}, { failures }), [], 1_000, 0)).toBe(5_000);
+    const drain = { operationId: "pop", startedAt: 1, by: SYSTEM, releases: true, failed: [], endedAt: 2 };
+    expect(nextAlarm(aPool({}, { drain }), [], 1_000, 0)).toBeNull();
+  });
+
   it("lets a surplus warm slot go only after the idle timeout", () => {
     const slots = [aSlot(1), aSlot(2), aSlot(3)];
     expect(planShrink(aPool(), slots, 1_000)).toEqual([]);
     expect(planShrink(aPool(), slots, 900_001)).toEqual(["c-1"]);
+  });
+});
+
+describe("slots of an older version", () => {
+  const pool = (spec: { minSize?: number; maxSize?: number } = {}) => aPool(spec, { workloadVersion: 2 });
+  const current = (n: number, state: Slot["state"] = "warm") => aSlot(n, { workloadVersion: 2, state });
+
+  it("stay until one of the present version is warm, and then go one for one", () => {
+    const old = [aSlot(1), aSlot(2)];
+    expect(planReplace(pool(), old)).toEqual([]);
+    expect(planRefill(pool(), old, 0, 0)).toBe(2);
+    expect(planReplace(pool(), [...old, current(3, "starting")])).toEqual([]);
+    expect(planReplace(pool(), [...old, current(3)])).toEqual(["c-1"]);
+    expect(planReplace(pool(), [...old, current(3), current(4)])).toEqual(["c-1", "c-2"]);
+  });
+
+  it("make room, one at a time, where maxSize leaves none", () => {
+    const old = [aSlot(1), aSlot(2)];
+    expect(planReplace(pool({ maxSize: 2 }), old)).toEqual(["c-1"]);
+    expect(planReplace(pool({ maxSize: 2 }), [aSlot(2), current(3, "starting")])).toEqual([]);
+  });
+
+  it("stay while the pool is paused", () => {
+    expect(planReplace({ ...pool(), paused: true }, [aSlot(1), aSlot(2), current(3)])).toEqual([]);
   });
 });
 
