@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { aPool, call, claim, env, eventually, put, release, simulation } from "../support/fleet.ts";
+import { aPool, call, claim, env, eventually, put, release, request, simulation } from "../support/fleet.ts";
 
 interface Event {
   id: number;
@@ -91,6 +91,29 @@ describe("events", () => {
     const { lastId } = await events("tenantId=page");
     await insert.run();
     expect((await events(`tenantId=page&since=${lastId}`)).items).toHaveLength(1);
+  });
+
+  test("of a tenant are all that the tenant itself can read, and name no operator to it", async () => {
+    const pool = await aPool("events-own");
+    await claim("mine", pool);
+    await claim("theirs", pool);
+    const body = { name: "mine", role: "tenant", tenantId: "mine" };
+    const { key } = (await call<{ key: string }>("POST", "/api/v1/keys", body)).body;
+    const read = async (path: string) => {
+      const response = await request("GET", `/api/v1/${path}`, undefined, { authorization: `Bearer ${key}` });
+      return { status: response.status, body: (await response.json()) as Page };
+    };
+    await eventually(async () => expect(typesOf((await read("events")).body)).toContain("container.claimed"));
+    for (const path of ["events", "events?tenantId=mine", `events?poolId=${pool}&since=0`]) {
+      const { items } = (await read(path)).body;
+      expect(new Set(items.map(({ payload }) => payload.tenantId))).toEqual(new Set(["mine"]));
+      expect(new Set(items.map(({ payload }) => payload.actor))).toEqual(new Set(["operator", "system"]));
+    }
+    expect((await read("events?tenantId=theirs")).status).toBe(404);
+    expect((await read("events?tenantId=nobody")).status).toBe(404);
+    for (const path of ["audit", "audit/export", "audit/verify?subject=tenant:mine"]) {
+      expect((await read(path)).status).toBe(403);
+    }
   });
 
   test("are not asked for by what they do not have", async () => {
