@@ -27,10 +27,11 @@ export interface ContainerCount {
 }
 
 const FLEET_MS = 2_000;
+/** What is neither saved nor in a container has nothing to save, and counts nowhere. */
 const SYNC = `SELECT
   COUNT(*) FILTER (WHERE state = 'release_failed') AS errors,
   COUNT(*) FILTER (WHERE state <> 'release_failed' AND container_id IS NULL AND unsaved_since IS NOT NULL) AS warn,
-  COUNT(*) FILTER (WHERE state <> 'release_failed' AND NOT (container_id IS NULL AND unsaved_since IS NOT NULL) AND generation > 0) AS ok
+  COUNT(*) FILTER (WHERE state <> 'release_failed' AND (container_id IS NOT NULL OR (unsaved_since IS NULL AND generation > 0))) AS ok
   FROM tenants`;
 
 export async function readStats(env: Env): Promise<{ stats: Stats; containers: ContainerCount[] }> {

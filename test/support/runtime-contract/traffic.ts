@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Capture } from "../../../src/runtime/capture.ts";
 import { boot, bootStateful, type Contract, codeOf, get, PORT, ready, STATE_DIR, text, value } from "./harness.ts";
 import { claimFresh } from "./parcels.ts";
 
@@ -40,6 +41,19 @@ export const traffic: Contract = {
     assert.ok(Date.now() - before < 900);
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     assert.notEqual((await harness.runtime.exec(["cat", "/tmp/late"], { timeoutMs: 10_000 })).exitCode, 0);
+  },
+
+  "exec hands out what was printed within its limit, also by a command whose time was over": async (harness) => {
+    await boot(harness);
+    const capture = new Capture(8);
+    const script = "echo 0123456789; echo err >&2; sleep 5";
+    const late = () => harness.runtime.exec(["sh", "-c", script], { timeoutMs: 500, capture });
+    assert.equal(await codeOf(late), "timeout");
+    assert.deepEqual([text(capture.stdout.bytes), text(capture.stderr.bytes)], ["01234567", "err\n"]);
+    assert.deepEqual([capture.stdout.truncated, capture.stderr.truncated], [true, false]);
+    const whole = new Capture(100);
+    const said = await harness.runtime.exec(["sh", "-c", "echo out; exit 3"], { timeoutMs: 10_000, capture: whole });
+    assert.deepEqual([said.exitCode, text(said.stdout), said.stderr.length], [3, "out\n", 0]);
   },
 
   "fetch carries method, query, headers and body both ways": async (harness) => {
