@@ -11,6 +11,7 @@ function createdTables(): string[] {
     "src/tenant/store.ts",
     "src/tenant/admissions.ts",
     "src/pool/store.ts",
+    "src/durable/journal.ts",
     "src/instance/object.ts",
     "src/fleet/store.ts",
     "src/limits/store.ts",
