@@ -75,11 +75,11 @@ export async function collect(
 const tooLarge = () => new Problem("payload_too_large", "The body is larger than 1 MB.");
 
 /**
- * Refuses what would be trouble further in: deep nesting, keys that reach a prototype, and numbers that JSON can write and
- * nobody can keep (1e999 would come back as null). Walks without recursion.
+ * Refuses what would be trouble further in: deep nesting, keys that reach a prototype, and what JSON can write and nobody
+ * can keep as it is (1e999 would come back as null, half of a surrogate pair as another character). Walks without recursion.
  */
 function checkShape(value: unknown): void {
-  checkNumber("", value);
+  checkValue("", value);
   let level: [pointer: string, value: object][] = isObject(value) ? [["", value]] : [];
   for (let depth = 1; level.length > 0; depth += 1) {
     const below: typeof level = [];
@@ -88,7 +88,8 @@ function checkShape(value: unknown): void {
       for (const [key, child] of Object.entries(parent)) {
         const at = `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
         if (key === "__proto__") throw invalid([{ pointer: at, detail: "is not allowed as a name" }]);
-        checkNumber(at, child);
+        checkValue(at, key);
+        checkValue(at, child);
         if (isObject(child)) below.push([at, child]);
       }
     }
@@ -96,9 +97,13 @@ function checkShape(value: unknown): void {
   }
 }
 
-function checkNumber(pointer: string, value: unknown): void {
-  if (typeof value === "number" && !Number.isFinite(value))
+function checkValue(pointer: string, value: unknown): void {
+  if (typeof value === "number" && !Number.isFinite(value)) {
     throw invalid([{ pointer, detail: "is too large a number" }]);
+  }
+  if (typeof value === "string" && !value.isWellFormed()) {
+    throw invalid([{ pointer, detail: "holds half of a surrogate pair, which is no text" }]);
+  }
 }
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;

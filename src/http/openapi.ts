@@ -52,6 +52,7 @@ export const SECURITY_SCHEMES = {
 
 /** What all routes of a kind have in common, so that no route can forget to say it: id, key, refusals. */
 export function completed(document: Document): Document {
+  withoutFlags(document);
   for (const [path, item] of Object.entries(document.paths ?? {})) {
     for (const method of ["get", "put", "post", "delete", "patch"] as const) {
       const operation = item[method];
@@ -63,6 +64,15 @@ export function completed(document: Document): Document {
   const parameters = { IdempotencyKey: IDEMPOTENCY_KEY };
   document.components = { ...document.components, responses, parameters };
   return document;
+}
+
+/** A pattern is the words of a regular expression; the generator leaves the end of one with flags, as in `a+/u`. */
+function withoutFlags(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  if ("pattern" in value && typeof value.pattern === "string") {
+    value.pattern = value.pattern.replace(/\/[dgimsuvy]+$/, "");
+  }
+  for (const child of Object.values(value)) withoutFlags(child);
 }
 
 function completedOperation(method: string, path: string, operation: Operation): Operation {

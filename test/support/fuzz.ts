@@ -53,6 +53,10 @@ function fittingText(schema: Schema, minLength: number, maxLength: number): fc.A
 
 function fittingObject(schema: Schema, resolve: Resolve, depth: number): fc.Arbitrary<unknown> {
   const required = (schema.required ?? []) as string[];
+  const others = schema.additionalProperties;
+  if (!schema.properties && typeof others === "object") {
+    return fc.dictionary(fc.string({ maxLength: 20 }), fitting(others as Schema, resolve, depth + 1), { maxKeys: 4 });
+  }
   const members = Object.entries((schema.properties ?? {}) as Record<string, Schema>)
     .filter(([name]) => depth < 5 || required.includes(name))
     .map(([name, member]) => [name, fitting(member, resolve, depth + 1)] as const);

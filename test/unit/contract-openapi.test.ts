@@ -49,6 +49,17 @@ describe("the OpenAPI document", () => {
     }
   });
 
+  test("has patterns that whoever generates from it can use", () => {
+    const patterns = [...objects(document)].flatMap(([, { pattern }]) =>
+      typeof pattern === "string" ? [pattern] : [],
+    );
+    expect(patterns.length).toBeGreaterThan(10);
+    for (const pattern of patterns) {
+      expect(() => new RegExp(pattern, "u"), pattern).not.toThrow();
+      expect(pattern).not.toMatch(/\/[a-z]+$/);
+    }
+  });
+
   test("refers to nothing that is not there", () => {
     const refs = [...objects(document)].flatMap(([, { $ref }]) => (typeof $ref === "string" ? [$ref] : []));
     expect(refs.length).toBeGreaterThan(50);

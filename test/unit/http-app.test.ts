@@ -156,6 +156,20 @@ describe("a body", () => {
     }
   });
 
+  test("with text that is none is 422 and points at it", async () => {
+    for (const [body, at] of [
+      ['{"id":"a","image":"b","name":"\\ud800"}', "/name"],
+      ['{"environment":{"A":["x\\udc00\\ud800"]}}', "/environment/A/0"],
+      ['{"configSchema":{"\\ud800":1}}', "/configSchema/\ud800"],
+    ] as const) {
+      const response = await post("/api/v1/workloads", body);
+      expect(response.status).toBe(422);
+      expect(await pointers(response)).toEqual([at]);
+    }
+    // A whole pair is a character like any other.
+    expect(await pointers(await post("/api/v1/workloads", '{"name":"\\ud83d\\ude00","x":1}'))).not.toContain("/name");
+  });
+
   test("with a key that reaches a prototype is 422 and points at it", async () => {
     const response = await post("/api/v1/workloads", '{"id":"a","image":"b","environment":{"__proto__":"x"}}');
     expect(response.status).toBe(422);

@@ -4,6 +4,7 @@ import { openApiDocument } from "../../src/app.ts";
 import { ERROR_CODES, entryOf } from "../../src/errors/codes.ts";
 import { aPool, call, claim, request } from "../support/fleet.ts";
 import { fitting, HOSTILE, IDS, KEYS, QUERY_VALUES, type Schema, spoilt } from "../support/fuzz.ts";
+import { BODIES } from "../support/fuzz-bodies.ts";
 
 /**
  * Whatever is sent, every answer is one of the contract: no defect (5xx), no stack trace, no SQL. Made from the OpenAPI
@@ -52,14 +53,17 @@ function removes({ method, path }: Operation): boolean {
   return method === "DELETE" || /\/(?:destroy|revoke|suspend)$/.test(path);
 }
 
-/** A subject that exists where one can, so that a body is looked at. */
-const SUBJECTS: readonly [pattern: RegExp, id: string][] = [
-  [/^\/api\/v1\/tenants\//, "fuzz-tenant"],
-  [/^\/api\/v1\//, "fuzz"],
-];
+/** Subjects that exist, by the start of a path, so that a body is looked at. */
+const subjects = new Map([
+  ["/api/v1/tenants/", "fuzz-tenant"],
+  ["/api/v1/domains/", "fuzz.example.com"],
+]);
 const filled = (path: string): string => {
-  const id = SUBJECTS.find(([pattern]) => pattern.test(path))?.[1] ?? "fuzz";
-  return path.replace(/\{\w+\}/, id).replace(/\{\w+\}/g, "1");
+  const id = [...subjects].find(([start]) => path.startsWith(start))?.[1] ?? "fuzz";
+  return path
+    .replace(/\{\w+\}/, id)
+    .replace("{name}", "TOKEN")
+    .replace(/\{\w+\}/g, "1");
 };
 /** Nothing here waits for what it began. */
 const unwaited = ({ query }: Operation): string => (query.includes("wait") ? "?wait=0s" : "");
@@ -95,19 +99,35 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 beforeAll(async () => {
   await aPool("fuzz", { minSize: 1, maxSize: 3 });
-  await claim("fuzz-tenant", "fuzz");
-  await call("POST", "/api/v1/sync-specs", { id: "fuzz", poolId: "fuzz", mappings: [] });
+  const { body } = await claim("fuzz-tenant", "fuzz", { secrets: { TOKEN: "a" } });
+  subjects.set("/api/v1/containers/", body.containerId);
+  const make = async (path: string, more: object) => {
+    const made = await call<{ id?: string }>("POST", path, { ...BODIES[`POST ${path}`], ...more });
+    expect(made.status, JSON.stringify(made.body)).toBe(201);
+    return made.body.id ?? "";
+  };
+  await make("/api/v1/sync-specs", { id: "fuzz" });
+  await make("/api/v1/domains", { host: "fuzz.example.com" });
+  subjects.set("/api/v1/keys/", await make("/api/v1/keys", {}));
 });
 
 describe.each(operations)("$name", (operation) => {
   const { method, path, body, query } = operation;
+
+  const right = BODIES[operation.name];
+
+  test.runIf(right !== undefined)("takes the body that others are spoilt from", async () => {
+    const response = await request(method, `${filled(path)}${unwaited(operation)}`, JSON.stringify(right), JSON_TYPE);
+    expect(response.status, await response.text()).toBeLessThan(300);
+  });
 
   test.runIf(body !== null)("answers every body with what the contract says", async () => {
     const url = `${filled(path)}${unwaited(operation)}`;
     const wanted = fitting(body ?? {}, resolve).map(modest);
     const sent = fc.oneof(
       { weight: 1, arbitrary: wanted },
-      { weight: 4, arbitrary: spoilt(wanted) },
+      { weight: 3, arbitrary: spoilt(wanted) },
+      { weight: right ? 6 : 0, arbitrary: spoilt(fc.constant<unknown>(right ?? {})).map(modest) },
       { weight: 1, arbitrary: fc.constantFrom(...HOSTILE) },
     );
     await check(sent, (value) => request(method, url, JSON.stringify(value) ?? "null", JSON_TYPE));
