@@ -1,3 +1,4 @@
+import { known } from "../auth/bearer.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import type { TenantId } from "../ids.ts";
 import type { TenantAccess } from "../tenant/types.ts";
@@ -68,7 +69,7 @@ const caches = new WeakMap<Env, AccessCache>();
 export function accessCacheOf(env: Env): AccessCache {
   let cache = caches.get(env);
   if (!cache) {
-    cache = new AccessCache((tenantId) => tenantOf(env, tenantId).access());
+    cache = new AccessCache((tenantId) => known(tenantOf(env, tenantId).access()));
     caches.set(env, cache);
   }
   return cache;

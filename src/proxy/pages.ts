@@ -1,3 +1,4 @@
+import { known } from "../auth/bearer.ts";
 import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { problemResponse } from "../errors/problem.ts";
@@ -62,7 +63,7 @@ async function enter({ request, url, env, now, requestId, tenantId }: Visit): Pr
   const id = await tenantId();
   // Asked before the code is used: one that is still good afterwards is of this version or a later one.
   const access = id && (await accessCacheOf(env).fresh(id, now));
-  const admission = id && access && (await tenantOf(env, id).redeem("code", url.searchParams.get("code") ?? ""));
+  const admission = id && access && (await known(tenantOf(env, id).redeem("code", url.searchParams.get("code") ?? "")));
   if (!admission || admission.sessionExpiresAt <= now) return refuse(USED_UP);
   if (access.suspended) return problemResponse(SUSPENDED, requestId, PAGE_HEADERS);
   const { actor, sessionExpiresAt: expiresAt } = admission;

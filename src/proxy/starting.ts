@@ -16,11 +16,8 @@ export interface Starting {
 export function startingPage(starting: Starting, exposure: Exposure, requestId: string, now: number): Response {
   const retryS = String(Math.max(1, Math.ceil(starting.retryAfterMs / 1000)));
   const headers = { "retry-after": retryS, "x-request-id": requestId };
-  // No script may run under the origin that all tenants share; there the browser itself looks again.
-  const own =
-    exposure === "host"
-      ? headers
-      : { ...headers, refresh: retryS, "content-security-policy": "sandbox; frame-ancestors 'none'" };
+  // `STARTING` is a page of tenants' own hosts; under the shared origin the browser itself looks again.
+  const own = exposure === "host" ? headers : { ...headers, refresh: retryS };
   return htmlPage(503, "Starting…", body(starting, exposure, now), own);
 }
 

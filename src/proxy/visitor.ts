@@ -78,7 +78,7 @@ async function ofTicket(
   const id = await tenantId();
   // Asked before the ticket is used: one that is still good afterwards is of this version or a later one.
   const access = id && (await accessCacheOf(env).fresh(id, now));
-  const admission = id && access && (await tenantOf(env, id).redeem("ticket", ticket));
+  const admission = id && access && (await known(tenantOf(env, id).redeem("ticket", ticket)));
   if (!admission || admission.sessionExpiresAt <= now) return null;
   if (access.suspended) return refused(SUSPENDED);
   const session = { expiresAt: admission.sessionExpiresAt, tokenVersion: access.tokenVersion };
