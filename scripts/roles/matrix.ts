@@ -5,6 +5,11 @@ import type { Role } from "../../src/auth/principal.ts";
 const OPEN = new Set(["GET /health", "GET /ready", "GET /openapi.json"]);
 const isOpen = (operation: string): boolean => OPEN.has(operation) || /^GET \/docs(?:\/|$)/.test(operation);
 
+/** Where a tenant's key finds its own things although no tenant stands in the path: the handlers see to it. */
+const OWN_BY_HANDLER = new Set(["GET /api/v1/whoami", "GET /api/v1/tenants", "GET /api/v1/events"]);
+/** Where the door compares the tenant in the path with the key's (src/http/guarded.ts). */
+const OWN_BY_DOOR = /^\/api\/v1\/(?:tenants|operations)\/\{id\}(?:\/|$)/;
+
 export interface Row {
   method: string;
   /** As in the OpenAPI document, with `{id}`. */
@@ -30,8 +35,15 @@ export function matrixOf(document: Described, routes: readonly Route[]): { rows:
   for (const [method, path, operation] of operationsOf(document)) {
     if (isOpen(`${method} ${path}`)) continue;
     const permission = PERMISSIONS.find((one) => one === operation["x-permission"]);
-    if (permission) rows.push({ method, path, permission, roles: rolesWith(permission) });
-    else gaps.push(`${method} ${path} has no permission: make it with guarded()`);
+    if (!permission) {
+      gaps.push(`${method} ${path} has no permission: make it with guarded()`);
+      continue;
+    }
+    const roles = rolesWith(permission);
+    rows.push({ method, path, permission, roles });
+    if (roles.includes("tenant") && !OWN_BY_DOOR.test(path) && !OWN_BY_HANDLER.has(`${method} ${path}`)) {
+      gaps.push(`${method} ${path} is open to tenants, and nothing says whose it is`);
+    }
   }
   const described = new Set(rows.map(({ method, path }) => `${method} ${path}`));
   for (const { method, path } of routes) {

@@ -30,6 +30,13 @@ describe("the role-by-route matrix", () => {
     expect(matrixOf({ paths: {} }, [{ method: "GET", path: "/docs/errors/:code" }]).gaps).toEqual([]);
   });
 
+  test("finds a route for tenants whose path does not say whose it is", () => {
+    const forTenants = { "x-permission": "tenants:read" };
+    expect(matrixOf(document(forTenants, "/api/v1/things/{id}"), []).gaps).toHaveLength(1);
+    expect(matrixOf(document(forTenants, "/api/super/users/{id}/status"), []).gaps).toHaveLength(1);
+    expect(matrixOf(document(forTenants, "/api/v1/tenants/{id}/things"), []).gaps).toEqual([]);
+  });
+
   test("takes a permission that it does not know for none", () => {
     for (const operation of [{}, { "x-permission": "things:do" }, { "x-permission": "toString" }]) {
       expect(matrixOf(document(operation), []).gaps).toHaveLength(1);
