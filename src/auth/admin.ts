@@ -4,12 +4,6 @@ import type { Config } from "../config.ts";
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 const keys = new WeakMap<Config, Buffer>();
 
-/** Whether an `Authorization` header carries the admin key. */
-export function isAdmin(config: Config, authorization: string | null): boolean {
-  const token = bearerOf(authorization);
-  return token !== null && isAdminKey(config, token);
-}
-
 /** Whether a token is the admin key. Compares digests, so that neither length nor content shows in time. */
 export function isAdminKey(config: Config, token: string): boolean {
   if (config.adminKey === null) return false;
