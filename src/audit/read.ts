@@ -97,7 +97,9 @@ function where(filter: AuditFilter): { conditions: string[]; values: (string | n
   if (actions !== undefined) add(`action IN (${actions.map(() => "?").join(", ")})`, ...actions);
   if (requestId !== undefined) add("request_id = ?", requestId);
   if (result !== undefined) add("result = ?", result);
-  if (poolId !== undefined) add("(subject = ? OR json_extract(detail, '$.poolId') = ?)", `pool:${poolId}`, poolId);
+  // One record that somebody made unreadable does not hide the others.
+  const ofPool = "(subject = ? OR CASE WHEN json_valid(detail) THEN json_extract(detail, '$.poolId') = ? END)";
+  if (poolId !== undefined) add(ofPool, `pool:${poolId}`, poolId);
   if (from !== undefined) add("at >= ?", from);
   if (to !== undefined) add("at < ?", to);
   if (after !== undefined) add("id > ?", after);

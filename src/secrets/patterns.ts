@@ -23,22 +23,31 @@ const secrets = new RegExp(`("secrets"\\s{0,8}:\\s{0,8})\\{(?:${STRING}|[^"}])*\
 const header = new RegExp(`((?:${HEADERS})${IS})(${QUOTED}|[^\\s"'\\\\[][^\\r\\n"'\\\\]*)`, "gi");
 const pair = new RegExp(`((?:${NAMES})${IS})(${QUOTED}|${BARE})`, "gi");
 const key = new RegExp(`(\\bkey=|"key\\\\{0,4}"\\s{0,8}:\\s{0,8})(${QUOTED}|${BARE})`, "gi");
+const prefixed = /\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|[sr]k[-_])[\w-]{16,}/g;
 const parameter = new RegExp(`([?&](?:${PARAMETERS})=)[^&#\\s"'<>[]+`, "gi");
 
+interface Pattern {
+  /** Cheap, and true of every text that has one: most texts have none of anything. */
+  needs: RegExp;
+  replace: (text: string) => string;
+}
+
+const ASSIGNMENT = /[:=]/;
+
 /** In the order in which they apply: whole structures first, then what is left of single tokens. */
-export const PATTERNS: readonly ((text: string) => string)[] = [
-  (text) => text.replace(privateKey, REDACTED),
-  (text) => text.replace(secrets, `$1"${REDACTED}"`),
-  (text) => text.replace(header, hidden),
-  (text) => text.replace(/\b(bearer\s{1,8})([\w.~+/=-]{8,})/gi, bearer),
-  (text) => text.replace(/\b(basic\s{1,8})([a-z0-9+/]{8,}={0,2})/gi, basic),
-  (text) => text.replace(/:\/\/[^\s/?#"'<>]*@/g, `://${REDACTED}@`),
-  (text) => text.replace(parameter, `$1${REDACTED}`),
-  (text) => text.replace(pair, hidden),
-  (text) => text.replace(key, hidden),
-  (text) => text.replace(/bh_[\w-]{8,}/g, `bh_${REDACTED}`),
-  (text) => text.replace(/\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|[sr]k[-_])[\w-]{16,}/g, REDACTED),
-  (text) => text.replace(/[\w.+/=~-]+/g, token),
+export const PATTERNS: readonly Pattern[] = [
+  { needs: /-----BEGIN/, replace: (text) => text.replace(privateKey, REDACTED) },
+  { needs: ASSIGNMENT, replace: (text) => text.replace(secrets, `$1"${REDACTED}"`) },
+  { needs: ASSIGNMENT, replace: (text) => text.replace(header, hidden) },
+  { needs: /\s/, replace: (text) => text.replace(/\b(bearer\s{1,8})([\w.~+/=-]{8,})/gi, bearer) },
+  { needs: /\s/, replace: (text) => text.replace(/\b(basic\s{1,8})([a-z0-9+/]{8,}={0,2})/gi, basic) },
+  { needs: /@/, replace: (text) => text.replace(/:\/\/[^\s/?#"'<>]*@/g, `://${REDACTED}@`) },
+  { needs: /[?&]/, replace: (text) => text.replace(parameter, `$1${REDACTED}`) },
+  { needs: ASSIGNMENT, replace: (text) => text.replace(pair, hidden) },
+  { needs: ASSIGNMENT, replace: (text) => text.replace(key, hidden) },
+  { needs: /bh_/, replace: (text) => text.replace(/bh_[\w-]{8,}/g, `bh_${REDACTED}`) },
+  { needs: /[_-][\w-]{16}/, replace: (text) => text.replace(prefixed, REDACTED) },
+  { needs: /eyJ|[A-Za-z0-9+/]{20}/, replace: (text) => text.replace(/[\w.+/=~-]+/g, token) },
 ];
 
 /** What a value may be and still tell nothing; `<key>` stands for one in a sentence about keys. */
