@@ -10,11 +10,11 @@ type Parameter = NonNullable<Operation["parameters"]>[number];
 /** What the document says beside its routes; every tag that a route names is here. */
 export const TAGS: Readonly<Record<string, string>> = {
   health: "Whether it runs. No key is needed.",
-  registry: "Workloads (what to run), and pools (a workload at a size, with warm containers).",
+  registry:
+    "Workloads (what to run), pools (a workload at a size, with warm containers), and where files are mirrored.",
   tenants: "Whoever owns state and, for a while, a container.",
   operations: "Actions that take longer than their request.",
   containers: "What runs now; each serves at most one tenant in its life.",
-  sync: "Where tenants' files are mirrored.",
   keys: "Who may come in.",
   audit: "Every change, once, in a chain of hashes.",
   events: "What happened.",

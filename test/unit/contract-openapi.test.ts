@@ -70,6 +70,8 @@ describe("the OpenAPI document", () => {
     const schemes = Object.keys(document.components?.securitySchemes ?? {});
     expect((document.security ?? []).flatMap((one) => Object.keys(one)).sort()).toEqual(schemes.sort());
     expect((document.tags ?? []).map(({ name }) => String(name))).toEqual(Object.keys(TAGS));
+    const used = new Set(operations.flatMap(({ operation }) => (operation.tags ?? []).map(String)));
+    expect([...used].sort()).toEqual(Object.keys(TAGS).sort());
   });
 
   test("gives every operation a name of its own", () => {
