@@ -58,17 +58,15 @@ const credential = z
 const endpoint = z
   .url({ protocol: /^https?$/, error: "must be an http or https URL" })
   .max(512)
-  .refine((text) => {
-    const url = URL.parse(text);
-    return (
-      url !== null &&
-      url.origin !== "null" &&
-      [url.username, url.password, url.search, url.hash].every((it) => it === "") &&
-      url.pathname === "/"
-    );
-  }, "must be a host alone, without a user, a path or a query")
+  .refine(isOrigin, "must be a host alone, without a user, a path or a query")
   .transform((text) => new URL(text).origin)
   .openapi({ type: "string", format: "uri" });
+
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password, pathname, search, hash } = new URL(text);
+  return `${username}${password}${search}${hash}` === "" && pathname === "/";
+}
 
 const r2Sink = z.strictObject({ type: z.literal("r2"), prefix: sinkPath.optional() });
 
@@ -159,7 +157,6 @@ export const syncSpecReplacement = fields
 
 type Input = z.output<typeof syncSpecSchema>;
 type S3Sink = Omit<z.output<typeof s3Sink>, "secretAccessKey">;
-export type SyncMapping = Input["mappings"][number];
 /** Without its secret. */
 export type SyncSpec = Omit<Input, "sink"> & { sink: z.output<typeof r2Sink> | S3Sink };
 
