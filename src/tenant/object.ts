@@ -5,11 +5,12 @@ import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { commit } from "../durable/commit.ts";
+import { messageOf } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
 import { poolOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
-import { rewrapped } from "../secrets/envelope.ts";
+import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts";
 import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
 import type { Given } from "./delivery.ts";
 import type { PlannedAction, PlannedChange } from "./events.ts";
@@ -223,7 +224,9 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const record = this.#store.load();
     if (!record?.secrets) return done({ rewrapped: false });
     const { secrets, tenantId } = record;
-    const key = await rewrapped(configOf(this.env), tenantId, secrets.key);
+    const wrapped = await wrappedAnew(configOf(this.env), tenantId, secrets.key);
+    if (!wrapped.ok) return wrapped;
+    const key = wrapped.value;
     if (!key) return done({ rewrapped: false });
     const change = { kind: "rewrap" as const, key, before: secrets.version };
     const { planned } = this.#machine.take({ type: "change", change, ifMatch: null }, null, SYSTEM);
@@ -308,3 +311,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
 const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
   failed("not_found", `There is no tenant ${tenantId}.`);
+
+/** Null: it is already. Failure: the platform's key that wraps it is not there any more. */
+async function wrappedAnew(keyring: Keyring, tenantId: TenantId, key: WrappedKey): Promise<Outcome<WrappedKey | null>> {
+  try {
+    return done(await rewrapped(keyring, tenantId, key));
+  } catch (error) {
+    return failed("internal", messageOf(error));
+  }
+}

@@ -1,14 +1,29 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { SignJWT } from "jose";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
-import { type Answer, aPool, call, claim, env, eventually, put, release, request } from "../support/fleet.ts";
+import { log } from "../../src/log.ts";
+import {
+  type Answer,
+  aPool,
+  call,
+  claim,
+  env,
+  eventually,
+  put,
+  release,
+  request,
+  simulation,
+  status,
+} from "../support/fleet.ts";
 import { dumpStores, formsOf } from "../support/stores.ts";
 
 /** Distinctive, long enough that nothing has it by chance, and with characters that encodings change. */
 const plant = (what: string) => `planted/${what.replaceAll(/\W/g, "_")}+${"Zq7~Xk".repeat(3)}=`;
 const TENANT = "safe";
+
+afterEach(() => vi.restoreAllMocks());
 
 test("no secret that anyone gives or gets lies readable in any store", async () => {
   const planted = new Map<string, string>();
@@ -64,6 +79,33 @@ test("no secret that anyone gives or gets lies readable in any store", async () 
     for (const form of formsOf(value)) expect([what, form, places(form)]).toEqual([what, form, []]);
   }
 });
+
+test("a failure whose text repeats a secret is stored, answered and logged without it", async () => {
+  const lines: string[] = [];
+  for (const level of ["info", "warn", "error"] as const) {
+    vi.spyOn(console, level).mockImplementation((...args) => lines.push(args.join(" ")));
+  }
+  const pool = await aPool("telling", { minSize: 0 });
+  const detail = `init: DATABASE_URL=postgres://ann:${SPOKEN}@db.example refused; password=${SPOKEN} ${PLATFORM_KEY}`;
+  simulation.every.fail("start", { times: 100, detail });
+  const failed = await claim("teller", pool);
+  simulation.every.faults.clear();
+  expect(failed.status, JSON.stringify(failed.body)).toBeGreaterThanOrEqual(500);
+  const told = [failed.body, (await call("GET", `/api/v1/pools/${pool}`)).body, (await status("teller")).body];
+  expect(JSON.stringify(told)).toContain("db.example refused");
+  const dump = await dumpStores();
+  expect([...dump].filter(([, content]) => content.includes("db.example refused")).length).toBeGreaterThan(0);
+  log.error("as it was thrown", { error: new Error(detail) });
+  expect(lines.join()).toContain("db.example refused");
+  for (const secret of [SPOKEN, PLATFORM_KEY]) {
+    expect(JSON.stringify(told)).not.toContain(secret);
+    expect(lines.join()).not.toContain(secret);
+    expect([...dump].filter(([, content]) => content.includes(secret))).toEqual([]);
+  }
+});
+
+const PLATFORM_KEY = (env as unknown as { SECRETS_KEY: string }).SECRETS_KEY;
+const SPOKEN = "planted0spoken0secret";
 
 type Plant = (what: string, value?: string) => string;
 
