@@ -99,15 +99,14 @@ export class Containers {
     if (delayMs > 0) await sleep(delayMs);
     const record = this.#store.record;
     if (!record) return failed("internal", "The pool is gone.");
-    if (this.#store.slot(slot.containerId)?.state !== "starting") return this.#started(slot.containerId, null);
-    const began = Date.now();
+    if (this.#store.slot(slot.containerId)?.state !== "starting") return this.#started(slot.containerId);
     const outcome = await this.#effects.start(record, slot);
     this.#starts.delete(slot.containerId);
     if (!outcome.ok) return this.#startFailed(slot.containerId, outcome.failure);
-    return this.#started(slot.containerId, Date.now() - began);
+    return this.#started(slot.containerId);
   }
 
-  #started(id: ContainerId, startMs: number | null): Outcome<null> {
+  #started(id: ContainerId): Outcome<null> {
     const { record, statistics } = this.#store;
     const slot = this.#store.slot(id);
     if (!record || slot?.state !== "starting") {
@@ -117,11 +116,12 @@ export class Containers {
       return failed("start_failed", "The container was retired while it started.");
     }
     const now = Date.now();
+    const startMs = Math.max(0, now - slot.startedAt); // also of a start that an earlier life of this object began
     this.#live.add(id);
     const { record: healthy, closed } = afterSuccess(record, now);
     this.#store.save({
       ...(healthy === record ? {} : { record: healthy }),
-      ...(startMs === null ? {} : { statistics: withStart(statistics, startMs) }),
+      statistics: withStart(statistics, startMs),
       put: [{ ...slot, state: slot.lease ? "assigned" : "warm", since: now, startMs }],
       entries: [
         came(record, slot, now),
