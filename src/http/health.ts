@@ -51,7 +51,7 @@ async function isWarm(env: Env, id: Config["demoPool"]): Promise<void> {
   if (id === null) return;
   const pool = await poolOf(env, id).describe();
   if (!pool.ok) throw new Error(pool.failure.detail);
-  if (pool.value.warm < pool.value.minSize) throw new Error("not at its target");
+  if (pool.value.warm < pool.value.target) throw new Error("not at its target");
 }
 
 /** Whether a check passed; why it did not is in the log. */
