@@ -113,48 +113,53 @@ beforeAll(async () => {
 
 describe.each(operations)("$name", (operation) => {
   const { method, path, body, query } = operation;
-
   const right = BODIES[operation.name];
 
-  test.runIf(right !== undefined)("takes the body that others are spoilt from", async () => {
-    const response = await request(method, `${filled(path)}${unwaited(operation)}`, JSON.stringify(right), JSON_TYPE);
-    expect(response.status, await response.text()).toBeLessThan(300);
-  });
-
-  test.runIf(body !== null)("answers every body with what the contract says", async () => {
-    const url = `${filled(path)}${unwaited(operation)}`;
-    const wanted = fitting(body ?? {}, resolve).map(modest);
-    const sent = fc.oneof(
-      { weight: 1, arbitrary: wanted },
-      { weight: 3, arbitrary: spoilt(wanted) },
-      { weight: right ? 6 : 0, arbitrary: spoilt(fc.constant<unknown>(right ?? {})).map(modest) },
-      { weight: 1, arbitrary: fc.constantFrom(...HOSTILE) },
-    );
-    await check(sent, (value) => request(method, url, JSON.stringify(value) ?? "null", JSON_TYPE));
-  });
-
-  test.runIf(body !== null)("refuses what is no JSON of its type", async () => {
-    const url = `${filled(path)}${unwaited(operation)}`;
-    for (const [bytes, type] of BROKEN) {
-      const response = await request(method, url, bytes, { "content-type": type });
-      const { status } = response;
-      await sound(response);
-      expect([400, 404, 409, 413, 415, 422], `${type} ${String(bytes).slice(0, 40)}`).toContain(status);
-    }
-  });
-
-  test.runIf(path.includes("{"))("answers every id with what the contract says", async () => {
-    const parts = path.split(/\{\w+\}/).length - 1;
-    const ids = fc.array(fc.oneof(fc.constantFrom(...IDS), fc.constant("1"), fc.constant("fuzz-other")), {
-      minLength: parts,
-      maxLength: parts,
+  if (right !== undefined) {
+    test("takes the body that others are spoilt from", async () => {
+      const response = await request(method, `${filled(path)}${unwaited(operation)}`, JSON.stringify(right), JSON_TYPE);
+      expect(response.status, await response.text()).toBeLessThan(300);
     });
-    await check(ids, (values) => {
-      let at = 0;
-      const url = path.replace(/\{\w+\}/g, () => values[at++] ?? "x");
-      return request(method, `${url}${unwaited(operation)}`, body ? "{}" : undefined, JSON_TYPE);
+  }
+
+  if (body !== null) {
+    test("answers every body with what the contract says", async () => {
+      const url = `${filled(path)}${unwaited(operation)}`;
+      const wanted = fitting(body, resolve).map(modest);
+      const sent = fc.oneof(
+        { weight: 1, arbitrary: wanted },
+        { weight: 3, arbitrary: spoilt(wanted) },
+        { weight: right ? 6 : 0, arbitrary: spoilt(fc.constant<unknown>(right ?? {})).map(modest) },
+        { weight: 1, arbitrary: fc.constantFrom(...HOSTILE) },
+      );
+      await check(sent, (value) => request(method, url, JSON.stringify(value) ?? "null", JSON_TYPE));
     });
-  });
+
+    test("refuses what is no JSON of its type", async () => {
+      const url = `${filled(path)}${unwaited(operation)}`;
+      for (const [bytes, type] of BROKEN) {
+        const response = await request(method, url, bytes, { "content-type": type });
+        const { status } = response;
+        await sound(response);
+        expect([400, 404, 409, 413, 415, 422], `${type} ${String(bytes).slice(0, 40)}`).toContain(status);
+      }
+    });
+  }
+
+  if (path.includes("{")) {
+    test("answers every id with what the contract says", async () => {
+      const parts = path.split(/\{\w+\}/).length - 1;
+      const ids = fc.array(fc.oneof(fc.constantFrom(...IDS), fc.constant("1"), fc.constant("fuzz-other")), {
+        minLength: parts,
+        maxLength: parts,
+      });
+      await check(ids, (values) => {
+        let at = 0;
+        const url = path.replace(/\{\w+\}/g, () => values[at++] ?? "x");
+        return request(method, `${url}${unwaited(operation)}`, body ? "{}" : undefined, JSON_TYPE);
+      });
+    });
+  }
 
   test("answers every query and header with what the contract says", async () => {
     const names = fc.constantFrom(...query, ...KEYS.map(encodeURIComponentSafely), "unknown");
