@@ -69,6 +69,9 @@ export function brokenAt(entries: readonly ChainedEntry[], start = { seq: 0, has
 /** SHA-256 in hex over a value's JSON with sorted keys. Pure. */
 export const stateHash = (value: unknown): string => sha256(canonical(value));
 
+/** The same over a document as it is stored, which is its owner's alone to write and keeps its order. Pure. */
+export const documentHash = (text: string): string => sha256(text);
+
 const hashOf = (entry: AuditEntry & { seq: number; prev: string }): string => sha256(canonical(entry));
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 

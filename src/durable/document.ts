@@ -19,8 +19,8 @@ export class Document<T extends object> {
     return row ? (JSON.parse(row.doc) as T) : null;
   }
 
-  /** Inside a commit. */
-  write(value: T): void {
+  /** Inside a commit. `text` is the value's JSON, where the caller has it already. */
+  write(value: T, text = JSON.stringify(value)): void {
     if (!this.#exists) {
       this.#sql.exec(
         `CREATE TABLE IF NOT EXISTS ${this.#table} (id INTEGER PRIMARY KEY CHECK (id = 1), doc TEXT NOT NULL) STRICT`,
@@ -29,7 +29,7 @@ export class Document<T extends object> {
     }
     this.#sql.exec(
       `INSERT INTO ${this.#table} (id, doc) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`,
-      JSON.stringify(value),
+      text,
     );
   }
 }

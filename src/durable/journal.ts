@@ -4,6 +4,8 @@ import { hasTable } from "./document.ts";
 /** Delivered entries that stay with their owner, for whoever asks it and not D1. */
 const KEPT = 500;
 const PRUNE_EVERY = 50;
+/** The row that says up to where D1 has the entries; a table of its own would cost every new object two more writes. */
+const DELIVERED = 0;
 
 /**
  * An object's own record of what happened to it: a hash chain, written in the transaction of each change, and the outbox
@@ -39,7 +41,7 @@ export class Journal {
   pending(limit: number): ChainedEntry[] {
     const { seq, delivered } = this.head();
     if (seq === delivered) return [];
-    return this.#read("WHERE seq > ? ORDER BY seq LIMIT ?", delivered, limit);
+    return this.#read("AND seq > ? ORDER BY seq LIMIT ?", delivered, limit);
   }
 
   /** The latest entries, the newest first. */
@@ -51,7 +53,7 @@ export class Journal {
   confirm(seq: number): void {
     const head = this.head();
     if (seq <= head.delivered) return;
-    this.#sql.exec("UPDATE outbox SET delivered = ? WHERE id = 1", seq);
+    this.#sql.exec("INSERT OR REPLACE INTO history (seq, doc) VALUES (?, ?)", DELIVERED, String(seq));
     this.#head = { ...head, delivered: seq };
   }
 
@@ -67,32 +69,35 @@ export class Journal {
   }
 
   #load() {
-    this.#created ??= hasTable(this.#sql, "history");
-    if (!this.#created) return { seq: 0, hash: CHAIN_START, delivered: 0 };
+    if (!this.#there()) return { seq: 0, hash: CHAIN_START, delivered: 0 };
     const [last] = this.#read("ORDER BY seq DESC LIMIT 1");
-    const [row] = this.#sql.exec<{ delivered: number }>("SELECT delivered FROM outbox WHERE id = 1").toArray();
-    return { seq: last?.seq ?? 0, hash: last?.hash ?? CHAIN_START, delivered: row?.delivered ?? 0 };
+    const [row] = this.#sql.exec<{ doc: string }>("SELECT doc FROM history WHERE seq = ?", DELIVERED).toArray();
+    return { seq: last?.seq ?? 0, hash: last?.hash ?? CHAIN_START, delivered: Number(row?.doc ?? 0) };
   }
 
   #read(clause: string, ...bindings: number[]): ChainedEntry[] {
     return this.#sql
-      .exec<{ doc: string }>(`SELECT doc FROM history ${clause}`, ...bindings)
+      .exec<{ doc: string }>(`SELECT doc FROM history WHERE seq > ${DELIVERED} ${clause}`, ...bindings)
       .toArray()
       .map(({ doc }) => JSON.parse(doc) as ChainedEntry);
   }
 
   #prune(delivered: number): void {
-    this.#sql.exec("DELETE FROM history WHERE seq <= ? AND seq <= (SELECT MAX(seq) FROM history) - ?", delivered, KEPT);
+    this.#sql.exec(
+      "DELETE FROM history WHERE seq > 0 AND seq <= ? AND seq <= (SELECT MAX(seq) FROM history) - ?",
+      delivered,
+      KEPT,
+    );
+  }
+
+  #there(): boolean {
+    this.#created ??= hasTable(this.#sql, "history");
+    return this.#created;
   }
 
   #create(): void {
-    this.#created ??= hasTable(this.#sql, "history");
-    if (this.#created) return;
-    this.#sql.exec(
-      `CREATE TABLE IF NOT EXISTS history (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT;
-       CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY CHECK (id = 1), delivered INTEGER NOT NULL) STRICT;
-       INSERT OR IGNORE INTO outbox (id, delivered) VALUES (1, 0)`,
-    );
+    if (this.#there()) return;
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS history (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT");
     this.#created = true;
   }
 }

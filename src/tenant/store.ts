@@ -1,4 +1,4 @@
-import { type AuditEntry, audited, stateHash } from "../audit/entry.ts";
+import { type AuditEntry, audited, documentHash } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
 import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
@@ -33,6 +33,8 @@ export class TenantStore {
   readonly #record: Document<TenantRecord>;
   /** What the row holds; this object is its only writer. `undefined` before the first read. */
   #cached: TenantRecord | null | undefined;
+  /** Of the row, once it was written in this life of the object. */
+  #hash: string | null = null;
   /** The operation that ended last, as its row says; whoever waited for it asks at once. */
   #ended: OperationView | null = null;
 
@@ -55,11 +57,14 @@ export class TenantStore {
   save(change: TenantChange): void {
     const { record, now, by, ended, newConfig, alarm } = change;
     const before = this.#cached ?? null;
-    const entries = entriesOf(before, change);
+    const text = JSON.stringify(record);
+    const hash = documentHash(text);
+    const states = { before: this.#hash ?? (before && documentHash(JSON.stringify(before))), after: hash };
+    const entries = entriesOf(before, change, states);
     try {
       commit(this.#storage, () => {
         if (before === null) this.#createTables();
-        this.#record.write(record);
+        this.#record.write(record, text);
         this.journal.append(entries);
         if (ended) this.#keepOperation(ended, record.epoch, now);
         if (newConfig) this.#keepConfig({ ...newConfig, at: now, actor: by.actor });
@@ -70,6 +75,7 @@ export class TenantStore {
       throw error;
     }
     this.#cached = record;
+    this.#hash = hash;
     if (ended) this.#ended = ended;
   }
 
@@ -123,15 +129,17 @@ export class TenantStore {
   }
 }
 
-/** What is recorded of a change. Hashes only where there is something to record: they cost more than the rest. */
-function entriesOf(before: TenantRecord | null, { record, now, by, journal }: TenantChange): AuditEntry[] {
-  if (journal.length === 0) return [];
-  const hashes = { before: before && stateHash(before), after: stateHash(record) };
+/** What is recorded of a change. */
+function entriesOf(
+  before: TenantRecord | null,
+  { record, now, by, journal }: TenantChange,
+  states: { before: string | null; after: string },
+): AuditEntry[] {
   const place = placeOf(before, record);
   return journal.map(({ type, detail = {} }) =>
     audited(by, now, type, `tenant:${record.tenantId}`, {
       result: typeof detail.code === "string" ? detail.code : "ok",
-      ...hashes,
+      ...states,
       detail: { ...place, ...detail },
     }),
   );

@@ -256,7 +256,7 @@ async function aWarmContainer(pool: string): Promise<string> {
 async function deliverAgain(namespace: DurableObjectNamespace<never> | typeof env.TENANT, name: string): Promise<void> {
   const stub = (namespace as typeof env.TENANT).getByName(name);
   await runInDurableObject(stub as unknown as DurableObjectStub, (_, state) => {
-    state.storage.sql.exec("UPDATE outbox SET delivered = 0");
+    state.storage.sql.exec("DELETE FROM history WHERE seq = 0");
   });
   expect(await (stub as unknown as { project(): Promise<unknown> }).project()).toMatchObject({ ok: true });
 }
