@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { By } from "../auth/principal.ts";
 import { redactValue } from "../secrets/redact.ts";
 
@@ -72,8 +72,14 @@ export const stateHash = (value: unknown): string => sha256(canonical(value));
 /** The same over a document as it is stored, which is its owner's alone to write and keeps its order. Pure. */
 export const documentHash = (text: string): string => sha256(text);
 
-const hashOf = (entry: AuditEntry & { seq: number; prev: string }): string => sha256(canonical(entry));
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+/** Over the fields in this order, as JSON; of what has an order of its own (`detail`) the keys sorted. */
+function hashOf(entry: AuditEntry & { seq: number; prev: string }): string {
+  const { seq, prev, at, action, subject, actor, requestId, result, before, after, detail } = entry;
+  return sha256(
+    JSON.stringify([seq, prev, at, action, subject, actor, requestId, result, before, after, canonical(detail)]),
+  );
+}
+const sha256 = (text: string): string => hash("sha256", text, "hex");
 
 /** JSON with sorted keys, so that equal values have equal text. */
 export function canonical(value: unknown): string {

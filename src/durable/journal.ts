@@ -7,6 +7,8 @@ const PRUNE_EVERY = 50;
 /** The row that says up to where D1 has the entries; a table of its own would cost every new object two more writes. */
 const DELIVERED = 0;
 
+export const HISTORY = "CREATE TABLE IF NOT EXISTS history (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT";
+
 /**
  * An object's own record of what happened to it: a hash chain, written in the transaction of each change, and the outbox
  * from which D1 gets its copy. An entry is never changed; a delivered one goes when 500 newer ones are there.
@@ -24,8 +26,8 @@ export class Journal {
   /** Inside a commit. If that is rolled back, so must this object's memory be: call `forget`. */
   append(entries: readonly AuditEntry[]): void {
     if (entries.length === 0) return;
-    this.#create();
     const head = this.head();
+    this.#create();
     let { seq, hash } = head;
     for (const entry of entries) {
       seq += 1;
@@ -60,6 +62,17 @@ export class Journal {
   head(): { seq: number; hash: string; delivered: number } {
     this.#head ??= this.#load();
     return this.#head;
+  }
+
+  /** For an object that never stored anything: saves looking. */
+  begin(): void {
+    this.#created = false;
+  }
+
+  /** The same, inside the commit that creates the object's tables with `HISTORY` among them. */
+  began(): void {
+    this.#created = true;
+    this.#head ??= { seq: 0, hash: CHAIN_START, delivered: 0 };
   }
 
   /** After a transaction that was rolled back. */
@@ -97,7 +110,7 @@ export class Journal {
 
   #create(): void {
     if (this.#there()) return;
-    this.#sql.exec("CREATE TABLE IF NOT EXISTS history (seq INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT");
+    this.#sql.exec(HISTORY);
     this.#created = true;
   }
 }

@@ -3,12 +3,29 @@ import { messageOf, sleep, within } from "./deadline.ts";
 
 /** Changes that follow one another closely go together. */
 const GATHER_MS = 60;
-/** In a burst, deliveries of one isolate beyond this many wait: what they tell is for lists and records, and D1 is one writer. */
+/**
+ * In a burst deliveries wait: what they tell is for lists and records, D1 is one writer, and whoever waits for a claim
+ * comes first. Counted per isolate, which is what shares a processor.
+ */
+const BURST_PER_SECOND = 50;
 const AT_ONCE = 4;
-const BUSY_MS = 1_000;
+const BUSY_MS = 4_000;
 const DELIVERY_MS = 15_000;
 
 let underWay = 0;
+const lately = { second: 0, changes: 0, before: 0 };
+
+/** Counts one change; whether there are many of them, now or a second ago. */
+function isBurst(now: number): boolean {
+  const second = Math.floor(now / 1_000);
+  if (second !== lately.second) {
+    lately.before = second === lately.second + 1 ? lately.changes : 0;
+    lately.second = second;
+    lately.changes = 0;
+  }
+  lately.changes += 1;
+  return Math.max(lately.changes, lately.before) > BURST_PER_SECOND;
+}
 
 /** Sends an object's journal and projection to D1 soon after each change; what fails is sent by the object's next change or alarm. */
 export class Outbox {
@@ -26,11 +43,11 @@ export class Outbox {
   soon(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.#waitUntil(this.#run());
+    this.#waitUntil(this.#run(isBurst(Date.now()) ? BUSY_MS * (0.5 + Math.random()) : GATHER_MS));
   }
 
-  async #run(): Promise<void> {
-    await sleep(GATHER_MS);
+  async #run(delayMs: number): Promise<void> {
+    await sleep(delayMs);
     while (underWay >= AT_ONCE) await sleep(BUSY_MS * (0.5 + Math.random()));
     this.#scheduled = false; // what changes from now on is a delivery of its own
     underWay += 1;

@@ -16,6 +16,10 @@ export const jsonBody = (presence: "required" | "optional") =>
   createMiddleware<AppEnv>(async (c, next) => {
     const { raw } = c.req;
     const text = await readText(raw, presence);
+    if (raw.headers.get("content-type")?.toLowerCase() === "application/json") {
+      Object.assign(c.req.bodyCache, { text: Promise.resolve(text) }); // what the validator reads
+      return next();
+    }
     const headers = new Headers(raw.headers);
     headers.set("content-type", "application/json");
     headers.delete("content-length");

@@ -6,6 +6,8 @@ const MIN_KNOWN = 8;
 /** What is longer is cut: nobody reads it, and it would cost what it is long. */
 const MAX_TEXT = 100_000;
 const MAX_DEPTH = 16;
+/** One short word: too short for any token, and no pattern is about less than that, but for our own keys'. */
+const WORD = /^(?!bh_)[\w.]{0,15}$/;
 
 /** This isolate's configured secrets, and the forms in which they appear in URLs, JSON and base64. */
 const known = new Set<string>();
@@ -28,6 +30,7 @@ export function forbid(value: string): void {
 export function redactText(text: string): string {
   let safe = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (${text.length - MAX_TEXT} characters cut)` : text;
   if (anyKnown && safe.length >= MIN_KNOWN) safe = safe.replace(anyKnown, REDACTED);
+  if (WORD.test(safe)) return safe;
   for (const { needs, replace } of PATTERNS) if (needs.test(safe)) safe = replace(safe);
   return safe;
 }

@@ -144,10 +144,9 @@ export class Machine {
     if (!finished && !this.#running.has(id)) this.take({ type: "tick", running: false }, null, SYSTEM);
     const deadline = Date.now() + ms;
     for (;;) {
-      const ended = this.#store.operation(id);
       const left = deadline - Date.now();
       const promise = this.#running.get(id);
-      if (ended || left <= 0 || !promise) return ended;
+      if (left <= 0 || !promise) return this.#store.operation(id);
       try {
         await within(left, "operation", promise);
       } catch (error) {

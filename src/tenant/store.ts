@@ -3,7 +3,7 @@ import type { By } from "../auth/principal.ts";
 import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
-import { Journal } from "../durable/journal.ts";
+import { HISTORY, Journal } from "../durable/journal.ts";
 import type { Epoch } from "../ids.ts";
 import type { JournalEntry } from "./events.ts";
 import { type TenantRecord, upgraded } from "./record.ts";
@@ -49,6 +49,7 @@ export class TenantStore {
     if (this.#cached === undefined) {
       const stored = this.#record.read();
       this.#cached = stored && upgraded(stored);
+      if (stored === null) this.journal.begin();
     }
     return this.#cached;
   }
@@ -124,8 +125,10 @@ export class TenantStore {
 
   #createTables(): void {
     this.#storage.sql.exec(
-      "CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT",
+      `CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, ended_at INTEGER NOT NULL, doc TEXT NOT NULL) STRICT;
+       ${HISTORY}`,
     );
+    this.journal.began();
   }
 }
 
