@@ -1,8 +1,9 @@
 import { z } from "@hono/zod-openapi";
 import { TENANT_ID } from "../ids.ts";
-import { type ListedTenant, listTenants } from "../registry/tenants.ts";
+import { listTenants, type TenantLine } from "../registry/tenants.ts";
 import { json, refusals, resource } from "./context.ts";
 import { guarded } from "./guarded.ts";
+import { jsonTime, listOf } from "./json-list.ts";
 import { cursorOf, encodeCursor, pageQuery } from "./paging.ts";
 
 const time = z.iso.datetime();
@@ -62,18 +63,9 @@ export const tenantList = resource().openapi(list, async (c) => {
     ...(tenantId === null ? {} : { tenantId }),
   };
   const page = await listTenants(c.env.DB, filter, sort, cursor ?? null, limit);
-  return c.json({ items: page.items.map(lineOf), nextCursor: encodeCursor(page.next) }, 200);
+  return listOf<z.output<typeof lineView>>(page.items.map(lineOf), encodeCursor(page.next));
 });
 
-function lineOf(tenant: ListedTenant): z.output<typeof lineView> {
-  const { unsavedSince, lastActivityAt, createdAt, updatedAt } = tenant;
-  return {
-    ...tenant,
-    unsavedSince: isoOrNull(unsavedSince),
-    lastActivityAt: isoOrNull(lastActivityAt),
-    createdAt: new Date(createdAt).toISOString(),
-    updatedAt: new Date(updatedAt).toISOString(),
-  };
-}
-
-const isoOrNull = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+/** A `TenantLine` of the contract as text. */
+const lineOf = ({ facts, unsavedSince, lastActivityAt, createdAt, updatedAt }: TenantLine): string =>
+  `${facts.slice(0, -1)},"unsavedSince":${jsonTime(unsavedSince)},"lastActivityAt":${jsonTime(lastActivityAt)},"createdAt":${jsonTime(createdAt)},"updatedAt":${jsonTime(updatedAt)}}`;

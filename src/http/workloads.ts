@@ -19,12 +19,14 @@ import {
   listWorkloads,
   poolsRunning,
   replaceWorkload,
+  type WorkloadLine,
   type WorkloadVersion,
 } from "../registry/workloads.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";
 import { by, guarded } from "./guarded.ts";
+import { jsonTime, listOf } from "./json-list.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 import { changedSince, known, nothing } from "./registered.ts";
@@ -156,7 +158,7 @@ export const workloads = resource()
   .openapi(list, async (c) => {
     const { limit, cursor } = c.req.valid("query");
     const page = await listWorkloads(c.env.DB, cursor ?? "", limit);
-    return c.json({ items: page.items.map(viewOf), nextCursor: encodeCursor(page.next) }, 200);
+    return listOf<z.output<typeof workloadView>>(page.items.map(lineOf), encodeCursor(page.next));
   })
   .openapi(get, async (c) => {
     const { id } = c.req.valid("param");
@@ -242,5 +244,9 @@ const viewOf = ({ spec, version, pools, createdAt, updatedAt }: ListedWorkload):
   createdAt: iso(createdAt),
   updatedAt: iso(updatedAt),
 });
+
+/** `viewOf` as text, from the text that is stored. */
+const lineOf = ({ spec, version, pools, createdAt, updatedAt }: WorkloadLine): string =>
+  `${spec.slice(0, -1)},"version":${version},"pools":${pools},"createdAt":${jsonTime(createdAt)},"updatedAt":${jsonTime(updatedAt)}}`;
 
 const versionOf = ({ at, ...version }: WorkloadVersion): z.output<typeof versionView> => ({ ...version, at: iso(at) });

@@ -53,6 +53,9 @@ export async function listPools(db: D1Database, after: string, limit: number): P
 const find = (db: D1Database, table: "workloads" | "pools", id: string): Promise<Row | null> =>
   db.prepare(`SELECT version, spec, created_at, updated_at FROM ${table} WHERE id = ?`).bind(id).first<Row>();
 
+/** Between texts that are joined in SQL: JSON has no bare control characters in it, and no id has. */
+export const SEPARATOR = "\x1e";
+
 /** One row more than a page was asked for, so that its end is known. Pure. */
 export function pageOf<R extends { id: string }, T>(rows: readonly R[], limit: number, itemOf: (row: R) => T): Page<T> {
   const shown = rows.slice(0, limit);

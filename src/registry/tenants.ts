@@ -1,20 +1,16 @@
-import type { Page } from "./store.ts";
+import { type Page, SEPARATOR } from "./store.ts";
 
-/** A tenant as lists show it: the copy that its object sends after each change (src/tenant/projection.ts). Times are ms since 1970. */
-export interface ListedTenant {
-  tenantId: string;
-  state: string;
-  desired: string;
-  poolId: string | null;
-  containerId: string | null;
-  tier: string | null;
-  epoch: number;
-  generation: number;
-  unsavedSince: number | null;
-  lastActivityAt: number | null;
-  lastError: string | null;
-  createdAt: number;
-  updatedAt: number;
+/**
+ * A tenant as lists show it: the copy that its object sends after each change (src/tenant/projection.ts). `facts` is all
+ * but the times, as the text of a JSON object; times are text of ms since 1970, empty for none.
+ */
+export interface TenantLine {
+  id: string;
+  facts: string;
+  unsavedSince: string;
+  lastActivityAt: string;
+  createdAt: string;
+  updatedAt: string;
 }
 
 export interface TenantFilter {
@@ -29,9 +25,10 @@ export interface TenantFilter {
 /** `updatedAt`: the latest change first. */
 export type TenantOrder = "tenantId" | "updatedAt";
 
-const COLUMNS = `tenant_id AS tenantId, state, desired, pool_id AS poolId, container_id AS containerId, tier, epoch,
-  generation, unsaved_since AS unsavedSince, last_activity_at AS lastActivityAt, last_error AS lastError,
-  created_at AS createdAt, updated_at AS updatedAt`;
+/** All but the times as JSON; a list makes these the text of its item. */
+const FACTS = `json_object('tenantId', tenant_id, 'state', state, 'desired', desired, 'poolId', pool_id, 'containerId', container_id,
+  'tier', tier, 'epoch', epoch, 'generation', generation, 'lastError', last_error)`;
+const TIMES = `coalesce(unsaved_since, '') || ' ' || coalesce(last_activity_at, '') || ' ' || created_at || ' ' || updated_at`;
 
 /** `after` is the place that the page before ended at, as `next` said it. */
 export async function listTenants(
@@ -40,7 +37,7 @@ export async function listTenants(
   order: TenantOrder,
   after: string | null,
   limit: number,
-): Promise<Page<ListedTenant>> {
+): Promise<Page<TenantLine>> {
   const conditions: string[] = [];
   const bindings: (string | number)[] = [];
   const where = (condition: string, ...values: (string | number)[]) => {
@@ -58,12 +55,21 @@ export async function listTenants(
   }
   const by = order === "tenantId" ? "tenant_id" : "updated_at DESC, tenant_id DESC";
   const clause = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
-  const { results } = await db
-    .prepare(`SELECT ${COLUMNS} FROM tenants ${clause} ORDER BY ${by} LIMIT ?`)
+  // One row for the whole page: a thousand of them would cost twice as much on their way out of the database.
+  const row = await db
+    .prepare(
+      `SELECT group_concat(id, char(30)) AS ids, group_concat(facts, char(30)) AS facts, group_concat(times, char(30)) AS times FROM
+        (SELECT tenant_id AS id, ${FACTS} AS facts, ${TIMES} AS times FROM tenants ${clause} ORDER BY ${by} LIMIT ?)`,
+    )
     .bind(...bindings, limit + 1)
-    .all<ListedTenant>();
-  const items = results.slice(0, limit);
+    .first<{ ids: string | null; facts: string | null; times: string | null }>();
+  const ids = row?.ids?.split(SEPARATOR) ?? [];
+  const [facts, times] = [row?.facts?.split(SEPARATOR) ?? [], row?.times?.split(SEPARATOR) ?? []];
+  const items = ids.slice(0, limit).map((id, index): TenantLine => {
+    const [unsavedSince = "", lastActivityAt = "", createdAt = "", updatedAt = ""] = (times[index] ?? "").split(" ");
+    return { id, facts: facts[index] ?? "{}", unsavedSince, lastActivityAt, createdAt, updatedAt };
+  });
   const last = items.at(-1);
-  const place = last && (order === "tenantId" ? last.tenantId : `${last.updatedAt} ${last.tenantId}`);
-  return { items, next: results.length > limit && place !== undefined ? place : null };
+  const place = last && (order === "tenantId" ? last.id : `${last.updatedAt} ${last.id}`);
+  return { items, next: ids.length > limit && place !== undefined ? place : null };
 }

@@ -201,7 +201,9 @@ describe("a registration", () => {
       environment: {},
       start: "on-boot",
     };
-    await env.DB.prepare("INSERT INTO workloads VALUES ('old', 1, ?, 1, 1)").bind(JSON.stringify(old)).run();
+    await env.DB.prepare("INSERT INTO workloads (id, version, spec, created_at, updated_at) VALUES ('old', 1, ?, 1, 1)")
+      .bind(JSON.stringify(old))
+      .run();
     const read = await call("GET", `${PATH}/old`);
     expect(read).toMatchObject({
       status: 200,
@@ -234,5 +236,27 @@ test("every change leaves one record, chained by the hashes of what it found and
     expect(updated?.before).toBe(created?.after);
     expect(deleted?.before).toBe(updated?.after);
     expect(updated?.after).not.toBe(created?.after);
+  });
+});
+
+describe("a page of large workloads", () => {
+  test("ends early, and the pages together have every one of them once", async () => {
+    const configSchema = { type: "object", properties: { a: { enum: ["x".repeat(60_000)] } } };
+    const ids = Array.from({ length: 80 }, (_, index) => `large-${String(index).padStart(2, "0")}`);
+    for (const id of ids) await call("POST", "/api/v1/workloads", { id, image: "sandbox", configSchema });
+    const seen: string[] = [];
+    let [cursor, pages] = ["", 0];
+    do {
+      const at = cursor === "" ? "" : `&cursor=${cursor}`;
+      const { body } = await call<{ items: { id: string }[]; nextCursor: string | null }>(
+        "GET",
+        `/api/v1/workloads?limit=1000${at}`,
+      );
+      seen.push(...body.items.map(({ id }) => id).filter((id) => id.startsWith("large-")));
+      cursor = body.nextCursor ?? "";
+      pages += 1;
+    } while (cursor !== "");
+    expect(pages).toBeGreaterThan(1);
+    expect(seen).toEqual(ids);
   });
 });
