@@ -73,40 +73,55 @@ export interface WorkloadLine {
 /** Of what is stored now. It changes when a default is added or another, so that what was stored before is completed again. */
 const SHAPE = stateHash(workloadSchema.parse({ id: "x", image: IMAGES[0] })).slice(0, 16);
 
-/**
- * Rows of a page go together into rows of the answer, since a thousand of them cost twice as much on their way out of the
- * database as what is in them; by so many bytes, since D1 returns no text of more than 2 MB and one specification may
- * have 1 MB. A page ends early at 4 MB.
- */
+/** D1 returns no text of more than 2 MB, and one specification may have 1 MB. A page ends early at 4 MB. */
 const TOGETHER_BYTES = 900_000;
 const PAGE_BYTES = 4_000_000;
+const FACTS = `id || ' ' || version || ' ' || created_at || ' ' || updated_at || ' ' ||
+  (SELECT count(*) FROM pools WHERE workload_id = workloads.id) || ' ' || (shape = '${SHAPE}')`;
 
+/**
+ * Rows of a page go together into one row of the answer, since a thousand of them cost twice as much on their way out of
+ * the database as what is in them; only a page that is too large for one text is put together in parts, which takes longer.
+ */
 export async function listWorkloads(db: D1Database, after: string, limit: number): Promise<Page<WorkloadLine>> {
+  const whole = await db
+    .prepare(
+      `SELECT group_concat(facts, char(30)) AS facts, group_concat(spec, char(30)) AS specs FROM (
+        SELECT ${FACTS} AS facts, spec FROM workloads WHERE id > ?1 AND ${TOGETHER_BYTES} >=
+          (SELECT sum(bytes) FROM (SELECT length(spec) AS bytes FROM workloads WHERE id > ?1 ORDER BY id LIMIT ?2))
+        ORDER BY id LIMIT ?2)`,
+    )
+    .bind(after, limit + 1)
+    .first<{ facts: string | null; specs: string | null }>();
+  if (!whole?.facts || !whole.specs) return listInParts(db, after, limit);
+  return pageOf(linesOf(whole.facts, whole.specs), limit, (line) => line);
+}
+
+async function listInParts(db: D1Database, after: string, limit: number): Promise<Page<WorkloadLine>> {
   const { results } = await db
     .prepare(
       `WITH page AS (SELECT id, length(spec) AS bytes FROM workloads WHERE id > ? ORDER BY id LIMIT ?),
-        placed AS (SELECT id, row_number() OVER w AS place, sum(bytes) OVER w AS total FROM page WINDOW w AS (ORDER BY id)),
-        used AS (SELECT workload_id, count(*) AS pools FROM pools GROUP BY workload_id)
-       SELECT (SELECT count(*) FROM page) AS count, group_concat(spec, char(30)) AS specs,
-        group_concat(id || ' ' || version || ' ' || created_at || ' ' || updated_at || ' ' || coalesce(pools, 0) || ' ' || shape, char(30)) AS facts
-       FROM placed CROSS JOIN workloads USING (id) LEFT JOIN used ON workload_id = id
-       WHERE total <= ${PAGE_BYTES} OR place = 1 GROUP BY total / ${TOGETHER_BYTES}`,
+        placed AS (SELECT id, row_number() OVER w AS place, sum(bytes) OVER w AS total FROM page WINDOW w AS (ORDER BY id))
+       SELECT (SELECT count(*) FROM page) AS count, group_concat(spec, char(30)) AS specs, group_concat(${FACTS}, char(30)) AS facts
+       FROM placed CROSS JOIN workloads USING (id) WHERE total <= ${PAGE_BYTES} OR place = 1 GROUP BY total / ${TOGETHER_BYTES}`,
     )
     .bind(after, limit + 1)
     .all<{ count: number; facts: string; specs: string }>();
-  const rows = results.flatMap((row) => linesOf(row.facts.split(SEPARATOR), row.specs.split(SEPARATOR)));
-  const page = pageOf(rows, limit, (line) => line);
-  const isCut = page.next === null && rows.length < (results[0]?.count ?? 0);
-  return isCut ? { ...page, next: rows.at(-1)?.id ?? null } : page;
+  const lines = results.flatMap(({ facts, specs }) => linesOf(facts, specs));
+  const page = pageOf(lines, limit, (line) => line);
+  const isCut = page.next === null && lines.length < (results[0]?.count ?? 0);
+  return isCut ? { ...page, next: lines.at(-1)?.id ?? null } : page;
 }
 
-const linesOf = (facts: readonly string[], specs: readonly string[]): WorkloadLine[] =>
-  facts.map((fact, index) => {
-    const [id = "", version = "", createdAt = "", updatedAt = "", pools = "", shape] = fact.split(" ");
-    const stored = specs[index] ?? "{}";
-    const spec = shape === SHAPE ? stored : JSON.stringify(storedWorkload(stored));
+function linesOf(facts: string, specs: string): WorkloadLine[] {
+  const stored = specs.split(SEPARATOR);
+  return facts.split(SEPARATOR).map((fact, index) => {
+    const [id = "", version = "", createdAt = "", updatedAt = "", pools = "", isPresent] = fact.split(" ");
+    const text = stored[index] ?? "{}";
+    const spec = isPresent === "1" ? text : JSON.stringify(storedWorkload(text));
     return { id, version, createdAt, updatedAt, pools, spec };
   });
+}
 
 /** The newest first; `before` is the version that the page before ended with. */
 export async function listVersions(
