@@ -88,9 +88,10 @@ const remove = guarded("registry:write", {
 export const pools = resource()
   .openapi(create, async (c) => {
     const spec = c.req.valid("json");
+    const inserted = await insertPool(c.env.DB, spec, Date.now());
+    // Read once the pool is there to keep it from being deleted, and to hear of its next versions.
     const workload = await findWorkload(c.env.DB, spec.workloadId);
     if (!workload) throw nothing("workload", spec.workloadId);
-    const inserted = await insertPool(c.env.DB, spec, Date.now());
     const registered = inserted ?? (await unfinished(c.env, spec.id));
     if (!registered) throw new Problem("already_exists", `There is a pool ${spec.id} already.`);
     const pool = poolOf(c.env, idOf(registered));

@@ -62,13 +62,14 @@ export function pageOf<R extends { id: string }, T>(rows: readonly R[], limit: n
   return { items: shown.map(itemOf), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
 }
 
-/** Null when the id is taken. */
+/** Null when the id is taken, or there is no such workload (any more). */
 export async function insertPool(db: D1Database, spec: PoolSpec, now: number): Promise<RegisteredPool | null> {
   const { meta } = await db
     .prepare(
-      "INSERT OR IGNORE INTO pools (id, workload_id, version, spec, created_at, updated_at) VALUES (?, ?, 1, ?, ?, ?)",
+      `INSERT OR IGNORE INTO pools (id, workload_id, version, spec, created_at, updated_at)
+       SELECT ?1, ?2, 1, ?3, ?4, ?4 WHERE EXISTS (SELECT 1 FROM workloads WHERE id = ?2)`,
     )
-    .bind(spec.id, spec.workloadId, JSON.stringify(spec), now, now)
+    .bind(spec.id, spec.workloadId, JSON.stringify(spec), now)
     .run();
   return meta.changes === 0 ? null : { spec, version: 1, createdAt: now, updatedAt: now };
 }
