@@ -239,6 +239,24 @@ test("every change leaves one record, chained by the hashes of what it found and
   });
 });
 
+describe("a page of workloads", () => {
+  test("shows each as it is alone, to the millisecond, from where the page before ended", async () => {
+    const ids = Array.from({ length: 25 }, (_, index) => `alike-${String(index).padStart(2, "0")}`);
+    for (const id of ids) await register(id, { name: `"${id}" \\ ü` });
+    const seen: unknown[] = [];
+    let cursor = btoa("alike").replaceAll("=", "");
+    while (seen.length < ids.length) {
+      const { body } = await call<{ items: { id: string }[]; nextCursor: string }>(
+        "GET",
+        `${PATH}?limit=10&cursor=${cursor}`,
+      );
+      seen.push(...body.items.filter(({ id }) => id.startsWith("alike-")));
+      cursor = body.nextCursor;
+    }
+    for (const [index, id] of ids.entries()) expect(seen[index]).toEqual((await call("GET", `${PATH}/${id}`)).body);
+  });
+});
+
 describe("a page of large workloads", () => {
   test("ends early, and the pages together have every one of them once", async () => {
     const configSchema = { type: "object", properties: { a: { enum: ["x".repeat(60_000)] } } };
