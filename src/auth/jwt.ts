@@ -16,6 +16,8 @@ export interface TenantClaims {
 export type Verified<T> = { ok: true; value: T } | { ok: false; why: Refusal };
 
 const CLOCK_SKEW_S = 60;
+/** Of the year 9999. Issuers may write fractions (RFC 7519, 2), and do write milliseconds; times here are whole and have a date. */
+const LAST_SECOND = 253_402_300_799;
 const SUBJECT = /^[^\p{Cc}]{1,256}$/u;
 const UNKNOWN = { ok: false, why: "unknown" } as const;
 
@@ -53,7 +55,7 @@ export async function verify(
   try {
     const { payload } =
       typeof key === "function" ? await jwtVerify(token, key, options) : await jwtVerify(token, key, options);
-    return { ok: true, value: { ...payload, exp: Number(payload.exp) } };
+    return { ok: true, value: { ...payload, exp: Math.min(Math.floor(Number(payload.exp)), LAST_SECOND) } };
   } catch (error) {
     if (error instanceof KeysUnavailable) throw error;
     // Times are looked at when the signature is right, so this tells nothing to others.

@@ -39,7 +39,11 @@ export async function requireSelfService(
   if (principal.role !== "tenant") return;
   const status = await tenantOf(env, tenantId).status(tenantId);
   // The pool that it has counts; only one that has none yet may choose.
-  const poolId = (status.ok ? status.value.poolId : undefined) ?? wantedPool;
+  const own = status.ok ? status.value.poolId : undefined;
+  if (own !== undefined && wantedPool !== null && wantedPool !== own) {
+    throw new Problem("forbidden", "A tenant does not move itself to another pool.");
+  }
+  const poolId = own ?? wantedPool;
   const found = poolId === null ? null : await poolAndWorkload(env.DB, poolId, Date.now(), background);
   if (found?.workload.spec.selfService === true) return;
   throw new Problem("forbidden", "The tenant's workload does not let tenants do this themselves (`selfService`).");

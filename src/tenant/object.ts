@@ -101,10 +101,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const prepared = await this.#prepared(record, change);
       if (!prepared.ok) return prepared;
       const { planned } = this.#machine.take({ type: "change", change: prepared.value, ifMatch }, null, by);
-      if (planned.kind === "go") {
-        if (change.kind === "revoke-tokens") this.#inOneCommit(() => this.#admissions.revokeAll());
-        return this.settings(tenantId);
-      }
+      if (planned.kind === "go") return this.settings(tenantId);
       if (planned.kind === "wait") return failed("internal", "A change waits for nothing.");
       const isStale = planned.failure.code === "version_mismatch" && ifMatch === null;
       if (!isStale || attempt === CHANGE_ATTEMPTS) return { ok: false, failure: planned.failure };

@@ -5,6 +5,7 @@ import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
 import { HISTORY, Journal } from "../durable/journal.ts";
 import type { Epoch } from "../ids.ts";
+import { Admissions } from "./admissions.ts";
 import type { JournalEntry } from "./events.ts";
 import { type TenantRecord, upgraded } from "./record.ts";
 import type { ConfigVersion, OperationView } from "./types.ts";
@@ -69,6 +70,7 @@ export class TenantStore {
         this.journal.append(entries);
         if (ended) this.#keepOperation(ended, record.epoch, now);
         if (newConfig) this.#keepConfig({ ...newConfig, at: now, actor: by.actor });
+        this.#withdraw(before, record);
         this.alarm.arm(alarm);
       });
     } catch (error) {
@@ -106,6 +108,14 @@ export class TenantStore {
     sql.exec("CREATE TABLE IF NOT EXISTS configs (version INTEGER PRIMARY KEY, doc TEXT NOT NULL) STRICT");
     sql.exec("INSERT OR REPLACE INTO configs (version, doc) VALUES (?, ?)", config.version, JSON.stringify(config));
     sql.exec("DELETE FROM configs WHERE version <= ?", config.version - KEPT_CONFIGS);
+  }
+
+  /** What other tables hold ends with what the record says: codes and tickets with their token version, configs with the tenant. */
+  #withdraw(before: TenantRecord | null, after: TenantRecord): void {
+    const { sql } = this.#storage;
+    if (before && after.tokenVersion > before.tokenVersion) new Admissions(sql).revokeAll();
+    if (before?.delivery.config === undefined || after.delivery.config !== undefined) return;
+    if (hasTable(sql, "configs")) sql.exec("DELETE FROM configs");
   }
 
   #keepOperation(ended: OperationView, epoch: Epoch, now: number): void {
