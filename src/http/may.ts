@@ -38,6 +38,8 @@ export async function requireSelfService(
 ): Promise<void> {
   if (principal.role !== "tenant") return;
   const status = await tenantOf(env, tenantId).status(tenantId);
+  // A save that it can make fail is no way out of a suspension.
+  if (status.ok && status.value.suspended) throw new Problem("suspended", "The tenant is suspended.");
   // The pool that it has counts; only one that has none yet may choose.
   const own = status.ok ? status.value.poolId : undefined;
   if (own !== undefined && wantedPool !== null && wantedPool !== own) {

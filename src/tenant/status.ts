@@ -4,6 +4,7 @@ import { viewsOf } from "./secrets.ts";
 import type { ConfigVersion, Settings, TenantStatus } from "./types.ts";
 
 const PENDING = new Set(["claiming", "waking", "recovering"]);
+const SUSPENDED = new Set(["suspended", "release_failed"]);
 const RELEASING = new Set(["releasing", "sleeping", "saving", "destroying"]);
 
 /** What a status answer says of a record. Pure. */
@@ -31,7 +32,8 @@ export function statusOf(record: TenantRecord): TenantStatus {
     ...(held && record.tier !== null && record.tier !== held.tier ? { pendingTier: record.tier } : {}),
     ...(held?.workloadVersion === undefined ? {} : { version: held.workloadVersion }),
     ...(isOutdated(record) ? { pendingRestart: true as const } : {}),
-    ...(record.state === "suspended" && record.suspension ? { suspended: record.suspension } : {}),
+    // Also while the save of a suspension has failed, and is tried again or held.
+    ...(SUSPENDED.has(record.state) && record.suspension ? { suspended: record.suspension } : {}),
     ...(record.operation ? { operation: view(record, record.operation) } : {}),
     ...(latest ? { lastError: latest } : {}),
     ...(record.lastLoss ? { lastLoss: record.lastLoss } : {}),

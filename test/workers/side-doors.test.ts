@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
-import { aPool, call, claim, release, request } from "../support/fleet.ts";
+import { aPool, call, claim, put, release, remove, request } from "../support/fleet.ts";
 import { aCode, acceptTokens, aKey, aTicket, bearer, hostOf, JWT, open, visit } from "../support/visitors.ts";
 
 /** Ways around what a role may do, and around the end of a tenant. */
@@ -23,6 +23,27 @@ test("a tenant that may start itself in its pool does not move to another pool",
   const hop = (poolId: string) => asked(key, "POST", "/api/v1/tenants/hopper/claim?wait=10s", { poolId });
   expect(await hop(other)).toMatchObject({ status: 403, body: { code: "forbidden" } });
   expect((await hop(own)).status).toBe(201);
+});
+
+describe("a tenant that an operator suspends", () => {
+  test("does not call that off where its save fails", async () => {
+    const pool = await aPool("evader", { minSize: 1 }, { selfService: true });
+    expect((await claim("evader", pool)).status).toBe(201);
+    for (const name of ["a", "b", "c", "d"]) await put("evader", name, "x");
+    expect((await call("POST", "/api/v1/tenants/evader/sync?wait=10s", { direction: "outward" })).status).toBe(200);
+    for (const name of ["a", "b", "c"]) await remove("evader", name);
+    const suspended = await call("POST", "/api/v1/tenants/evader/suspend?wait=10s", { reason: "unpaid" });
+    expect(suspended).toMatchObject({ status: 409, body: { code: "guard_blocked" } });
+    const key = await aKey("tenant", "evader");
+    for (const action of ["claim", "start", "stop", "restart", "release"]) {
+      const evading = await asked(key, "POST", `/api/v1/tenants/evader/${action}?wait=10s`, {});
+      expect(evading, action).toMatchObject({ status: 403, body: { code: "suspended" } });
+    }
+    expect((await call("GET", "/api/v1/tenants/evader/status")).body).toMatchObject({
+      state: "release_failed",
+      suspended: { reason: "unpaid" },
+    });
+  });
 });
 
 describe("of a destroyed tenant", () => {
