@@ -135,8 +135,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (boot.plan.workload.volumes.state === undefined) return done(null);
     const { epoch, saveId } = request;
     const before = this.#saving;
-    if (before && (before.saveId !== saveId || before.epoch !== epoch))
+    if (before && (before.saveId !== saveId || before.epoch !== epoch)) {
+      // One of the workload while it ran ends soon after that was stopped: a last save is not given up for it.
+      const since = Date.now();
+      await within(request.timeoutMs, "save", before.outcome).catch(() => {});
+      const timeoutMs = request.timeoutMs - (Date.now() - since);
+      if (this.#saving !== before && timeoutMs > 0) return this.save({ ...request, timeoutMs });
       return failed("operation_interrupted", "An earlier save of this container has not ended yet.");
+    }
     // The same save again, after a lost reply, joins the one under way.
     this.#saving ??= { saveId, epoch, outcome: this.#save(boot, request) };
     const outcome = await this.#saving.outcome;

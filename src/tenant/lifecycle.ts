@@ -48,6 +48,7 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     restart: "saving",
     lost: "idle",
     released: "idle",
+    suspended: "suspended", // its save failed, and there is nothing left to save
     destroy: "destroying",
   },
   error: { claim: "claiming", release: "releasing", suspended: "suspended", destroy: "destroying" },

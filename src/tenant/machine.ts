@@ -69,7 +69,8 @@ export class Machine {
         const running = this.#store.load();
         if (!running?.operation) return failed("internal", "The operation is gone.");
         const operation = view(running, running.operation);
-        if (isAnswer(event, operation.kind)) return done({ kind: "pending", operation });
+        const isOwn = planned.kind === "go" && operation.id === id; // whatever kind it took
+        if (isOwn || isAnswer(event, operation.kind)) return done({ kind: "pending", operation });
         // Nothing goes on with this request after the operation that it waited for, so nobody may think so.
         const detail = `The tenant is ${running.state}; this was not begun.`;
         return failed("operation_in_progress", detail, { retryAfterMs: 1_000, extra: { operation: operation.id } });

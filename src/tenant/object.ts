@@ -206,9 +206,9 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async project(): Promise<Outcome<null>> {
-    const record = this.#store.load();
-    if (!record) return failed("not_found", "There is no such tenant.");
     while ((await deliver(this.env.DB, this.#store)) === "more");
+    const record = this.#store.load(); // read with the number that it is sent under
+    if (!record) return failed("not_found", "There is no such tenant.");
     await projected(this.env.DB, record, this.#store).run();
     return done(null);
   }

@@ -5,7 +5,7 @@ import { restart, sync } from "./plan-restart.ts";
 import { beginSave } from "./plan-save.ts";
 import { claim, inProgress, joining } from "./plan-start.ts";
 import { move, nothing, refuse } from "./planning.ts";
-import type { Leaving, TenantRecord } from "./record.ts";
+import type { Leaving, Operation, TenantRecord } from "./record.ts";
 import type { OperationKind, TenantState } from "./types.ts";
 
 /** What an operator's or a tenant's wish means in each state. A wish that is granted already changes nothing. */
@@ -19,7 +19,7 @@ export function act(
 ): Plan {
   if (action.kind === "destroy") return destroy(record, action, fresh, limits, now);
   if (record.operation) {
-    const joins = JOINS[action.kind]?.includes(record.operation.kind) && !record.operation.lossy;
+    const joins = isSame(action, record.operation) && !record.operation.lossy;
     return joins ? joining(record, false) : inProgress(record);
   }
   switch (action.kind) {
@@ -49,6 +49,13 @@ const JOINS: { readonly [K in Kind]?: readonly OperationKind[] } = {
   sync: ["sync"],
   suspend: ["suspend"],
 };
+
+/** Not a restart of something else, nor a save where the way back was asked for. */
+function isSame(action: PlannedAction, { kind, restart }: Operation): boolean {
+  if (JOINS[action.kind]?.includes(kind) !== true) return false;
+  if (action.kind === "restart") return action.scope === restart?.scope;
+  return action.kind !== "sync" || action.direction !== "inward";
+}
 
 /** Whether to wait for an operation of this kind is an answer to that wish. Total. */
 export const leadsTo = (kind: Kind, operation: OperationKind): boolean =>

@@ -95,7 +95,8 @@ export function promoted(record: TenantRecord, operation: Operation, event: Resu
   }
   const { retiring, steps } = letGo(record, "release");
   const promotedRecord = afterSave(record, event.committed, now);
-  const next = { ...promotedRecord, operation: null, held: null, retiring, hold: null, unsavedSince: null };
+  const none = { operation: null, held: null, hold: null, unsavedSince: null, suspension: null };
+  const next = { ...promotedRecord, ...none, retiring };
   const ended = end(record, operation, now, { result: releaseAnswer({ ...next, state: "idle" }, event.committed) });
   if (record.state === "idle") {
     return {

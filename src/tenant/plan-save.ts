@@ -65,7 +65,14 @@ export function beginSave(
   return move(
     record,
     transition,
-    { operation, hold: null, desired, stoppedReason: reasonOf(kind, more) },
+    {
+      operation,
+      hold: null,
+      desired,
+      stoppedReason: reasonOf(kind, more),
+      // One whose save failed is called off by whatever else is asked for then.
+      suspension: kind === "suspend" ? record.suspension : null,
+    },
     {
       steps: [quiesceStep(record, operation)],
       detail: { operation: operation.id, kind },

@@ -59,6 +59,11 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
         return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", {
           errors: [{ pointer: "/poolId", detail: "required" }],
         });
+      // What is to be gone is not restored, and what a new life saves is not deleted with it.
+      if (record.destruction?.data === "delete")
+        return refuse("invalid_transition", "What this tenant saved is being deleted; claim it again after that.", {
+          state: record.state,
+        });
       const changes = { ...content, poolId, desired: "active" as const, hold: null, destruction: null };
       const planned = begin(
         { ...record, ...changes },
@@ -113,10 +118,11 @@ export function lost(
     return planned.kind === "go" && ended ? { ...planned, ended } : planned;
   }
   if (record.state === "release_failed") {
+    const [transition, desired] = record.suspension ? (["suspended", "asleep"] as const) : (["lost", "idle"] as const);
     return move(
       { ...record, ...bare, retiring },
-      "lost",
-      { desired: "idle", hold: null, unsavedSince: null },
+      transition,
+      { desired, hold: null, unsavedSince: null },
       { steps, detail: { reason: event.detail } },
     );
   }

@@ -1,4 +1,4 @@
-import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
+import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { act } from "./plan-act.ts";
 import { ended, erased, eraseKept, removalSteps, removed } from "./plan-destroy.ts";
 import { promoted, promoteStep, release } from "./plan-release.ts";
@@ -45,7 +45,7 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
   }
   // The result of a step counts only for the operation that took it: a late reply changes nothing (P-FENCE).
   const operation = record.operation;
-  if (operation === null || operation.id !== event.operationId) return nothing(record);
+  if (operation === null || operation.id !== event.operationId) return unwanted(record, event);
   switch (event.type) {
     case "leased":
       return leased(record, operation, event);
@@ -65,6 +65,14 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
     case "promoted":
       return promoted(record, operation, event, now);
   }
+}
+
+/** Late: the record stays as it is. A container that was to come with it is given back, with all that it was given. */
+function unwanted(record: TenantRecord, event: StepResult): Plan {
+  const lease = "lease" in event ? event.lease : null;
+  if (!lease || !record.poolId || lease.containerId === record.held?.containerId) return nothing(record);
+  const step: Step = { do: "retire", containerId: lease.containerId, poolId: record.poolId, reason: "came too late" };
+  return { kind: "go", record, steps: [step], journal: [] };
 }
 
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
@@ -91,12 +99,8 @@ function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limi
       const { retiring, steps } = letGo(record, "guard hold is over");
       const lost = record.hold.generation === undefined ? record.held : null;
       const lastLoss = lost ? lossOf(record, lost.containerId, "its save was refused", now) : record.lastLoss;
-      return move(
-        record,
-        "released",
-        { held: null, retiring, hold: null, desired: "idle", lastLoss, unsavedSince: null },
-        { steps },
-      );
+      const [way, desired] = record.suspension ? (["suspended", "asleep"] as const) : (["released", "idle"] as const);
+      return move(record, way, { held: null, retiring, hold: null, desired, lastLoss, unsavedSince: null }, { steps });
     }
   }
   const look: Step[] =

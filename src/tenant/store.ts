@@ -126,7 +126,9 @@ export class TenantStore {
       now,
       JSON.stringify(ended),
     );
-    if (epoch % PRUNE_EVERY !== 0) return;
+    // What neither comes nor goes may come often under one epoch.
+    const stays = ended.kind === "sync" || ended.kind === "restart";
+    if (!stays && epoch % PRUNE_EVERY !== 0) return;
     sql.exec(
       "DELETE FROM operations WHERE id NOT IN (SELECT id FROM operations ORDER BY ended_at DESC LIMIT ?)",
       KEPT_OPERATIONS,

@@ -1,0 +1,83 @@
+import { runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { SYSTEM } from "../../src/auth/principal.ts";
+import type { TenantId } from "../../src/ids.ts";
+import type { Tenant } from "../../src/tenant/object.ts";
+import { aPool, call, claim, env, eventually, get, put, simulation, status } from "../support/fleet.ts";
+
+const act = (tenant: string, action: string, body: object = {}, wait = "10s") =>
+  call<Record<string, never>>("POST", `/api/v1/tenants/${tenant}/${action}?wait=${wait}`, body);
+
+describe("an action that leads to an operation of another kind", () => {
+  it("answers 202 with that operation: a way back to what is saved, and a restart of a sleeping tenant", async () => {
+    const pool = await aPool("kinds", { minSize: 2 });
+    await claim("kinds", pool);
+    const inward = await act("kinds", "sync", { direction: "inward" }, "0s");
+    expect(inward).toMatchObject({ status: 202, body: { operation: { kind: "restart" } } });
+    await eventually(async () => expect((await status("kinds")).body).toMatchObject({ state: "active", epoch: 2 }));
+    await act("kinds", "stop");
+    const restarted = await act("kinds", "restart", {}, "0s");
+    expect(restarted).toMatchObject({ status: 202, body: { operation: { kind: "wake" } } });
+    await eventually(async () => expect((await status("kinds")).body).toMatchObject({ state: "active", epoch: 3 }));
+  });
+});
+
+describe("a destruction", () => {
+  it("during a save of the running workload keeps what came after that began", async () => {
+    const pool = await aPool("ends-in-save", { minSize: 2 });
+    const { body } = await claim("ends-in-save", pool);
+    await put("ends-in-save", "a.txt", "1");
+    simulation.for(body.containerId).slow("bundle", 700);
+    const syncing = act("ends-in-save", "sync", { direction: "outward" });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await put("ends-in-save", "b.txt", "2");
+    const destroyed = await act("ends-in-save", "destroy");
+    expect(destroyed).toMatchObject({ status: 200, body: { state: "destroyed" } });
+    await syncing;
+    await claim("ends-in-save", pool);
+    expect(await (await get("ends-in-save", "b.txt")).text()).toBe("2");
+    expect((await status("ends-in-save")).body.lastLoss).toBeUndefined();
+  });
+
+  it("in the middle of a claim leaves no container behind", async () => {
+    const pool = await aPool("ends-in-claim", { minSize: 1 });
+    simulation.every.slow("claim", 500);
+    const claiming = claim("ends-in-claim", pool);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await act("ends-in-claim", "destroy")).toMatchObject({ status: 200 });
+    await claiming;
+    await eventually(async () => {
+      const { body } = await call<{ items: object[] }>("GET", `/api/v1/pools/${pool}/containers`);
+      expect(body.items).toMatchObject([{ state: "warm" }]);
+    });
+  });
+});
+
+describe("the operations of a tenant", () => {
+  it("that saves again and again under one epoch are not all kept", async () => {
+    const pool = await aPool("many-saves");
+    await claim("many-saves", pool);
+    for (let n = 0; n < 30; n += 1) await act("many-saves", "sync", { direction: "outward" });
+    const kept = await runInDurableObject(env.TENANT.getByName("many-saves"), (_, { storage }) =>
+      storage.sql.exec("SELECT id FROM operations").toArray(),
+    );
+    expect(kept.length).toBeLessThanOrEqual(28);
+  });
+});
+
+describe("a projection that is asked for", () => {
+  it("does not put an older record under the number of a newer entry", async () => {
+    const pool = await aPool("projects");
+    await claim("projects", pool);
+    const row = await runInDurableObject(env.TENANT.getByName("projects"), async (tenant: Tenant) => {
+      const id = "projects" as TenantId;
+      await tenant.change(id, { kind: "tier", tier: "standard-1" }, null, SYSTEM);
+      // The tenant changes while D1 is told of the change before.
+      const projected = tenant.project();
+      await tenant.change(id, { kind: "tier", tier: "standard-2" }, null, SYSTEM);
+      await projected;
+      return env.DB.prepare("SELECT tier FROM tenants WHERE tenant_id = 'projects'").first();
+    });
+    expect(row).toEqual({ tier: "standard-2" });
+  });
+});
