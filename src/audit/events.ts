@@ -32,10 +32,18 @@ export function actionsOf(type: string): Pick<AuditFilter, "actions"> {
   return { actions: type in NAMES ? renamed : [type, ...renamed] };
 }
 
-/** Pure. `reader`: a tenant sees what happened, and who of its own did it; operators are not named to it. */
-export function eventOf(row: AuditRow, reader: { actor: string; role: string }): DashboardEvent {
-  const actor =
-    reader.role !== "tenant" || row.actor === reader.actor || row.actor === "system" ? row.actor : "operator";
+interface Reader {
+  actor: string;
+  role: string;
+}
+
+/** Pure. A tenant sees who of its own did something; operators are not named to it. */
+export const actorFor = (reader: Reader, actor: string): string =>
+  reader.role !== "tenant" || actor === reader.actor || actor === "system" ? actor : "operator";
+
+/** Pure. `reader`: a tenant sees what happened, and of those who did it its own. */
+export function eventOf(row: AuditRow, reader: Reader): DashboardEvent {
+  const actor = actorFor(reader, row.actor);
   const payload = { ...row.detail, ...subjectOf(row.subject), action: row.action, actor, result: row.result };
   const requestId = row.requestId === null || actor === "operator" ? {} : { requestId: row.requestId };
   return {

@@ -1,4 +1,6 @@
 import { z } from "@hono/zod-openapi";
+import { actorFor } from "../audit/events.ts";
+import type { Principal } from "../auth/principal.ts";
 import { TIERS } from "../runtime/port.ts";
 import type { ConfigVersion, Settings } from "../tenant/types.ts";
 
@@ -60,8 +62,13 @@ export const settings = ({ config, secrets: _, ...rest }: Settings): z.output<ty
   configVersion: config?.version ?? 0,
 });
 
-export const configVersion = ({ at, ...rest }: ConfigVersion): z.output<typeof configVersionView> => ({
+/** As `reader` may see it. */
+export const configVersion = (
+  { at, actor, ...rest }: ConfigVersion,
+  reader: Principal,
+): z.output<typeof configVersionView> => ({
   ...rest,
+  actor: actorFor(reader, actor),
   at: new Date(at).toISOString(),
 });
 

@@ -205,7 +205,7 @@ export const tenantSettings = resource()
     const { id } = c.req.valid("param");
     const outcome = await tenantOf(c.env, id).configs(id);
     if (!outcome.ok) throw Problem.of(outcome.failure);
-    return c.json({ items: outcome.value.map(configVersion), nextCursor: null }, 200);
+    return c.json({ items: outcome.value.map((one) => configVersion(one, c.get("principal"))), nextCursor: null }, 200);
   })
   .openapi(rollback, async (c) => {
     const { id } = c.req.valid("param");
@@ -247,7 +247,9 @@ async function change(c: Context<AppEnv>, id: TenantId, wanted: Change): Promise
 
 function config(c: Context<AppEnv>, { tenantId, config: latest, pendingRestart }: Settings) {
   if (!latest) throw new Problem("not_found", `The tenant ${tenantId} has no config.`);
-  return c.json({ ...configVersion(latest), pendingRestart }, 200, { etag: etagOf(latest.version) });
+  return c.json({ ...configVersion(latest, c.get("principal")), pendingRestart }, 200, {
+    etag: etagOf(latest.version),
+  });
 }
 
 function secrets(c: Context<AppEnv>, of: Settings) {

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { actorFor } from "../audit/events.ts";
 import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
@@ -92,5 +93,7 @@ export const tenants = resource()
     const { host, endpoints } = await addressOf(id, configOf(c.env), new URL(c.req.url));
     const outcome = await tenantOf(c.env, id).status(id);
     if (!outcome.ok) throw Problem.of(outcome.failure);
-    return c.json(status(outcome.value, host, endpoints), 200);
+    const { suspended, ...known } = outcome.value;
+    const shown = suspended && { ...suspended, actor: actorFor(c.get("principal"), suspended.actor) };
+    return c.json(status({ ...known, ...(shown ? { suspended: shown } : {}) }, host, endpoints), 200);
   });

@@ -60,6 +60,14 @@ async function enter({ request, url, env, now, requestId, tenantId }: Visit): Pr
     const errors = [{ pointer: "/query/next", detail: "must be a path on this host" }];
     return problemResponse({ code: "invalid", detail: "The link leads elsewhere.", extra: { errors } }, requestId);
   }
+  // A browser that only looks ahead, perhaps on another site's behalf, may throw the cookie away.
+  if (request.headers.get("sec-purpose")?.includes("prefetch")) {
+    return problemResponse(
+      { code: "bad_request", detail: "A code is not used ahead of time." },
+      requestId,
+      PAGE_HEADERS,
+    );
+  }
   const id = await tenantId();
   // Asked before the code is used: one that is still good afterwards is of this version or a later one.
   const access = id && (await accessCacheOf(env).fresh(id, now));

@@ -46,6 +46,28 @@ describe("a tenant that an operator suspends", () => {
   });
 });
 
+test("no operator is named to a tenant", async () => {
+  const pool = await aPool("unnamed");
+  expect((await claim("unnamed", pool, { config: { a: 1 } })).status).toBe(201);
+  expect((await call("POST", "/api/v1/tenants/unnamed/suspend?wait=10s", {})).status).toBe(200);
+  const key = await aKey("tenant", "unnamed");
+  const actor = "operator";
+  expect(await asked(key, "GET", "/api/v1/tenants/unnamed/status")).toMatchObject({ body: { suspended: { actor } } });
+  expect(await asked(key, "GET", "/api/v1/tenants/unnamed/config")).toMatchObject({ body: { actor } });
+  const versions = await asked(key, "GET", "/api/v1/tenants/unnamed/config/versions");
+  expect(versions).toMatchObject({ body: { items: [{ actor }] } });
+  const viewer = await asked(await aKey("viewer"), "GET", "/api/v1/tenants/unnamed/status");
+  expect(viewer).toMatchObject({ body: { suspended: { actor: "admin-key" } } });
+});
+
+test("a browser that looks ahead does not use up a code", async () => {
+  expect((await claim("ahead", await aPool("ahead"))).status).toBe(201);
+  const { body } = await aCode("ahead");
+  const ahead = await visit(body.url, { headers: { "sec-purpose": "prefetch;prerender" } });
+  expect([ahead.status, ahead.headers.get("set-cookie")]).toEqual([400, null]);
+  expect((await visit(body.url)).status).toBe(303);
+});
+
 describe("of a destroyed tenant", () => {
   beforeAll(async () => {
     const pool = await aPool("gone", { minSize: 2 });
