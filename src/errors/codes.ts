@@ -78,7 +78,8 @@ const catalogue = {
   payload_too_large: {
     status: 413,
     title: "Body too large",
-    meaning: "The body is larger than 1 MB; nothing of it was used.",
+    meaning:
+      "The body is larger than 1 MB, or a tenant's config and secrets would be larger than 1.8 MB together; nothing of it was used.",
     retry: false,
     suggestion: "Send less than 1 MB.",
   },

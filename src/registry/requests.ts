@@ -3,7 +3,7 @@ import { type PoolId, SLUG } from "../ids.ts";
 
 /** Bodies of claim and release (contract: Claim, Release). Unknown fields are refused. */
 
-const MAX_SECRETS = 100;
+export const MAX_SECRETS = 100;
 
 /** A secret becomes a file of this name, delivered in a tar with 100 bytes for `secrets/` and the name (instance/claim-tar.ts). */
 export const secretName = z

@@ -10,6 +10,7 @@ import { Outbox } from "../durable/outbox.ts";
 import { poolOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import { MAX_SECRETS } from "../registry/requests.ts";
 import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts";
 import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
 import type { Given } from "./delivery.ts";
@@ -268,6 +269,9 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
           return failed("not_found", `There is no secret ${change.name}.`);
         }
         const values = change.value === null ? rest : { ...rest, [change.name]: change.value };
+        if (change.value !== null && Object.keys(values).length > MAX_SECRETS) {
+          return failed("invalid", `A tenant has at most ${MAX_SECRETS} secrets.`);
+        }
         const sealed = await sealAll(keyring, tenantId, secrets, values, Date.now());
         return done({ kind: "secrets", sealed, before: secrets?.version ?? 0 });
       }

@@ -6,7 +6,7 @@ import { restarted, restartStep } from "./plan-restart.ts";
 import { beginSleep, quiesced, quiesceStep, retrySave, saved, saveFailed, saveStep } from "./plan-save.ts";
 import { change } from "./plan-settings.ts";
 import { assigned, claim, leased, leaseStep, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
-import { end, letGo, move, nothing } from "./planning.ts";
+import { end, letGo, move, nothing, refuse } from "./planning.ts";
 import { type Held, idleTimeoutOf, type Operation, type TenantRecord } from "./record.ts";
 import { wakeAtOf } from "./schedule.ts";
 
@@ -14,8 +14,26 @@ import { wakeAtOf } from "./schedule.ts";
 export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
   const planned = decide(record, event, fresh, limits, now);
   if (planned.kind !== "go") return planned;
+  if (isGiven(event) && isTooMuch(record, planned.record)) {
+    return refuse(
+      "payload_too_large",
+      "Config and secrets of a tenant are together larger than 1.8 MB as they are stored.",
+    );
+  }
   const wakeAt = wakeAtOf(planned.record, now);
   return wakeAt === planned.record.wakeAt ? planned : { ...planned, record: { ...planned.record, wakeAt } };
+}
+
+/** A record is one row, which holds 2 MB (platform limit); what a tenant was given is all of it that can be large. */
+const MAX_GIVEN_BYTES = 1_800_000;
+
+/** Not so a key that is wrapped anew: nobody gave anything, and a rotation ends. */
+const isGiven = (event: TenantEvent): boolean =>
+  event.type === "claim" || (event.type === "change" && event.change.kind !== "rewrap");
+
+function isTooMuch(before: TenantRecord, { delivery, secrets }: TenantRecord): boolean {
+  if (delivery === before.delivery && secrets === before.secrets) return false;
+  return new TextEncoder().encode(JSON.stringify([delivery, secrets])).length > MAX_GIVEN_BYTES;
 }
 
 function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {

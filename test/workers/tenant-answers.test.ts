@@ -81,3 +81,21 @@ describe("a projection that is asked for", () => {
     expect(row).toEqual({ tier: "standard-2" });
   });
 });
+
+describe("what is given to a tenant piece by piece", () => {
+  it("is refused where it is too much in all, and the tenant stays as it was", async () => {
+    const pool = await aPool("heavy");
+    await claim("heavy", pool);
+    const set = (path: string, body: object) => call("PUT", `/api/v1/tenants/heavy/${path}`, body);
+    const many = (count: number, length: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`S${n}`, "x".repeat(length)]));
+    expect((await set("config", { text: "é".repeat(490_000) })).status).toBe(200);
+    expect(await set("secrets", many(15, 65_000))).toMatchObject({ status: 413, body: { code: "payload_too_large" } });
+    const more = { secrets: many(15, 65_000) };
+    expect(await claim("heavy", pool, more)).toMatchObject({ status: 413, body: { code: "payload_too_large" } });
+    expect((await set("secrets", many(100, 10))).status).toBe(200);
+    expect(await set("secrets/ONE_MORE", { value: "x" })).toMatchObject({ status: 422, body: { code: "invalid" } });
+    expect((await set("secrets/S7", { value: "y" })).status).toBe(200);
+    expect((await status("heavy")).body).toMatchObject({ state: "active", pendingRestart: true });
+  });
+});
