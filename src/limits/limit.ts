@@ -39,7 +39,8 @@ export async function spend(principal: Principal, env: Env): Promise<Spent> {
 }
 
 /** Whose minute it is: subjects of tokens are unique within a tenant only. */
-const limiterName = ({ actor, tenantId }: Principal): string => `principal:${actor}${tenantId ? `@${tenantId}` : ""}`;
+/** The tenant first: its id has no space, and an actor (what a token's `sub` says) may have anything. */
+const limiterName = ({ actor, tenantId }: Principal): string => `principal:${tenantId ?? ""} ${actor}`;
 
 const refused = (perMinute: number, retryAfterMs: number): Failure => ({
   code: "rate_limited",

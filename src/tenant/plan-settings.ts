@@ -34,9 +34,9 @@ export function change(record: TenantRecord, wanted: PlannedChange, ifMatch: num
       if (wanted.before !== undefined && wanted.before !== (record.secrets?.version ?? 0)) return stale(record);
       const { secrets } = merged(record, { secrets: wanted.sealed });
       if (secrets === record.secrets) return nothing(record);
-      // Names only: a value is nobody's business, its hash included.
-      const names = Object.keys(secrets?.items ?? {}).sort();
-      return set(record, { secrets }, "tenant.secrets_set", { version: secrets?.version ?? 0, names });
+      // Neither values nor names: whoever may not list the secrets reads this too.
+      const count = Object.keys(secrets?.items ?? {}).length;
+      return set(record, { secrets }, "tenant.secrets_set", { version: secrets?.version ?? 0, count });
     }
     case "rewrap": {
       const { secrets } = record;
