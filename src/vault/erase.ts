@@ -14,7 +14,7 @@ const R2_BATCH = 1000;
 export async function erase(parts: VaultParts, bucket: R2Bucket, epoch: Epoch): Promise<Outcome<null>> {
   const record = parts.store.record();
   if (record !== null) {
-    if (epoch < record.epoch) return failed("stale_epoch", `The vault is at epoch ${record.epoch}.`);
+    if (epoch < record.epoch) return stale(record.epoch);
     const emptied = transact(parts, () => {
       for (const table of Object.keys(TABLES)) if (table !== "vault") parts.storage.sql.exec(`DELETE FROM ${table}`);
       // Numbers of generations are never given out again.
@@ -26,6 +26,11 @@ export async function erase(parts: VaultParts, bucket: R2Bucket, epoch: Epoch): 
   for (;;) {
     const { objects } = await bucket.list({ prefix, limit: R2_BATCH });
     if (objects.length === 0) return done(null);
+    // One whose caller stopped waiting may go on until the tenant is claimed again: what was listed may be of that life.
+    const now = parts.store.record()?.epoch ?? epoch;
+    if (epoch < now) return stale(now);
     await bucket.delete(objects.map(({ key }) => key));
   }
 }
+
+const stale = (epoch: Epoch) => failed("stale_epoch", `The vault is at epoch ${epoch}.`);
