@@ -59,7 +59,7 @@ describe("a key's limit", () => {
     const { id, key } = await aKey({ requestsPerMinute: 2 });
     await whoami(key);
     await whoami(key);
-    await evictDurableObject(limiter(`principal:key:${id}`));
+    await evictDurableObject(limiter(`principal: key:${id}`));
     expect((await whoami(key)).status).toBe(429);
   });
 
@@ -67,7 +67,7 @@ describe("a key's limit", () => {
     startClock();
     const { id, key } = await aKey({ requestsPerMinute: 2 });
     await whoami(key);
-    const object = limiter(`principal:key:${id}`);
+    const object = limiter(`principal: key:${id}`);
     await runDurableObjectAlarm(object);
     const tables = () =>
       runInDurableObject(object, (_, { storage }) =>
