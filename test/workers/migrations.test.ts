@@ -35,7 +35,9 @@ const schema = async () =>
 /** What an installation of the first version may hold. */
 async function fill(): Promise<void> {
   await env.DB.batch([
-    env.DB.prepare("INSERT INTO workloads (id, version, spec, created_at, updated_at) VALUES ('old', 1, ?, 5, 6)").bind(JSON.stringify(WORKLOAD)),
+    env.DB.prepare("INSERT INTO workloads (id, version, spec, created_at, updated_at) VALUES ('old', 1, ?, 5, 6)").bind(
+      JSON.stringify(WORKLOAD),
+    ),
     env.DB.prepare(`INSERT INTO pools VALUES ('old-pool', 'old', 1, '{"id":"old-pool","workloadId":"old"}', 7, 8)`),
     env.DB.prepare("INSERT INTO tenant_hosts VALUES ('t-label', 'Old:Tenant')"),
   ]);
