@@ -1,2 +1,4 @@
--- By which defaults a specification was completed: lists pass the text of the present ones on as it is (src/registry/workloads.ts).
+-- A workload as lists show it, but for its pools: JSON made when it is written, so that a page of a thousand is one text
+-- from here on; and by which defaults it was completed. One made by others is completed when it is read (src/registry/workloads.ts).
+ALTER TABLE workloads ADD COLUMN shown TEXT NOT NULL DEFAULT '';
 ALTER TABLE workloads ADD COLUMN shape TEXT NOT NULL DEFAULT '';

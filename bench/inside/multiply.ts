@@ -8,13 +8,16 @@ export interface Multiply {
 
 const ID = { tenants: "tenant_id", workloads: "id", pools: "id" } as const;
 
+/** Columns that hold the id in JSON. */
+const JSON_COLUMNS = new Set(["spec", "shown"]);
+
 /** Fills a table with rows like one that is there, so that nothing here has to know what a row looks like. 404: it is not there yet. */
 export async function multiply(db: D1Database, { table, from, times }: Multiply): Promise<Response> {
   const { results } = await db.prepare(`PRAGMA table_info(${table})`).all<{ name: string }>();
   const columns = results.map(({ name }) => name);
   const copy = `printf('${from}-%05d', n.i)`;
   const values = columns.map((name) =>
-    name === ID[table] ? copy : name === "spec" ? `json_set(spec, '$.id', ${copy})` : `${table}.${name}`,
+    name === ID[table] ? copy : JSON_COLUMNS.has(name) ? `json_set(${name}, '$.id', ${copy})` : `${table}.${name}`,
   );
   const { meta } = await db
     .prepare(

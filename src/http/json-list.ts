@@ -5,13 +5,17 @@ import type { JSONParsed } from "hono/utils/types";
  * A page whose items are JSON text already. For lists of up to a thousand rows: made into objects and into text again,
  * they cost more than the database does. What an item is stays typed where its text is made.
  */
-export function listOf<Item>(items: readonly string[], nextCursor: string | null): ListResponse<Item> {
-  // Added up, not joined: `join` copies every part once more, which is a third of the work here.
-  let text = "";
-  for (const item of items) text += text === "" ? item : `,${item}`;
-  return new Response(`{"items":[${text}],"nextCursor":${JSON.stringify(nextCursor)}}`, {
+export function listOf<Item>(items: string, nextCursor: string | null): ListResponse<Item> {
+  return new Response(`{"items":[${items}],"nextCursor":${JSON.stringify(nextCursor)}}`, {
     headers: { "content-type": "application/json" },
   }) as ListResponse<Item>;
+}
+
+/** Added up, not joined: `join` copies every part once more, which is a third of the work here. Pure. */
+export function textOf(items: readonly string[]): string {
+  let text = "";
+  for (const item of items) text += text === "" ? item : `,${item}`;
+  return text;
 }
 
 type ListResponse<Item> = Response &

@@ -3,7 +3,7 @@ import { TENANT_ID } from "../ids.ts";
 import { listTenants, type TenantLine } from "../registry/tenants.ts";
 import { json, refusals, resource } from "./context.ts";
 import { guarded } from "./guarded.ts";
-import { jsonTime, listOf } from "./json-list.ts";
+import { jsonTime, listOf, textOf } from "./json-list.ts";
 import { cursorOf, encodeCursor, pageQuery } from "./paging.ts";
 
 const time = z.iso.datetime();
@@ -63,7 +63,7 @@ export const tenantList = resource().openapi(list, async (c) => {
     ...(tenantId === null ? {} : { tenantId }),
   };
   const page = await listTenants(c.env.DB, filter, sort, cursor ?? null, limit);
-  return listOf<z.output<typeof lineView>>(page.items.map(lineOf), encodeCursor(page.next));
+  return listOf<z.output<typeof lineView>>(textOf(page.items.map(lineOf)), encodeCursor(page.next));
 });
 
 /** A `TenantLine` of the contract as text. */

@@ -26,7 +26,7 @@ import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";
 import { by, guarded } from "./guarded.ts";
-import { jsonTime, listOf } from "./json-list.ts";
+import { jsonTime, listOf, textOf } from "./json-list.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 import { changedSince, known, nothing } from "./registered.ts";
@@ -158,7 +158,8 @@ export const workloads = resource()
   .openapi(list, async (c) => {
     const { limit, cursor } = c.req.valid("query");
     const page = await listWorkloads(c.env.DB, cursor ?? "", limit);
-    return listOf<z.output<typeof workloadView>>(page.items.map(lineOf), encodeCursor(page.next));
+    const text = "text" in page ? page.text : textOf(page.items.map(lineOf));
+    return listOf<z.output<typeof workloadView>>(text, encodeCursor(page.next));
   })
   .openapi(get, async (c) => {
     const { id } = c.req.valid("param");

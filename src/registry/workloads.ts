@@ -80,21 +80,28 @@ const FACTS = `id || ' ' || version || ' ' || created_at || ' ' || updated_at ||
   (SELECT count(*) FROM pools WHERE workload_id = workloads.id) || ' ' || (shape = '${SHAPE}')`;
 
 /**
- * Rows of a page go together into one row of the answer, since a thousand of them cost twice as much on their way out of
- * the database as what is in them; only a page that is too large for one text is put together in parts, which takes longer.
+ * A page, as the JSON of its items where it can be: made in the database from what was made at each writing, because a
+ * thousand rows that are handed over, taken apart and put together again take twice as long. A page that is too large for
+ * one text, or has rows from before the present defaults, is put together here.
  */
-export async function listWorkloads(db: D1Database, after: string, limit: number): Promise<Page<WorkloadLine>> {
-  const whole = await db
+export async function listWorkloads(
+  db: D1Database,
+  after: string,
+  limit: number,
+): Promise<{ text: string; next: string | null } | Page<WorkloadLine>> {
+  const page = await db
     .prepare(
-      `SELECT group_concat(facts, char(30)) AS facts, group_concat(spec, char(30)) AS specs FROM (
-        SELECT ${FACTS} AS facts, spec FROM workloads WHERE id > ?1 AND ${TOGETHER_BYTES} >=
-          (SELECT sum(bytes) FROM (SELECT length(spec) AS bytes FROM workloads WHERE id > ?1 ORDER BY id LIMIT ?2))
-        ORDER BY id LIMIT ?2)`,
+      `SELECT max(id) AS last, min(shape = '${SHAPE}') AS plain, (SELECT count(*) FROM (SELECT 1 FROM workloads WHERE id > ?1 LIMIT ?2 + 1)) AS found,
+        group_concat('{"pools":' || (SELECT count(*) FROM pools WHERE workload_id = w.id) || ',' || substr(shown, 2), ',') AS text
+       FROM (SELECT id, shape, shown FROM workloads WHERE id > ?1 AND ${TOGETHER_BYTES} >=
+          (SELECT sum(bytes) FROM (SELECT length(shown) AS bytes FROM workloads WHERE id > ?1 ORDER BY id LIMIT ?2))
+        ORDER BY id LIMIT ?2) AS w`,
     )
-    .bind(after, limit + 1)
-    .first<{ facts: string | null; specs: string | null }>();
-  if (!whole?.facts || !whole.specs) return listInParts(db, after, limit);
-  return pageOf(linesOf(whole.facts, whole.specs), limit, (line) => line);
+    .bind(after, limit)
+    .first<{ last: string | null; plain: number | null; found: number; text: string | null }>();
+  if (page?.found === 0) return { text: "", next: null };
+  if (!page?.plain || page.text === null) return listInParts(db, after, limit);
+  return { text: page.text, next: page.found > limit ? page.last : null };
 }
 
 async function listInParts(db: D1Database, after: string, limit: number): Promise<Page<WorkloadLine>> {
@@ -122,6 +129,15 @@ function linesOf(facts: string, specs: string): WorkloadLine[] {
     return { id, version, createdAt, updatedAt, pools, spec };
   });
 }
+
+/** What a list shows of a workload, but for its pools. */
+const shownAs = (spec: Workload, version: number, createdAt: number, updatedAt: number): string =>
+  JSON.stringify({
+    ...spec,
+    version,
+    createdAt: new Date(createdAt).toISOString(),
+    updatedAt: new Date(updatedAt).toISOString(),
+  });
 
 /** The newest first; `before` is the version that the page before ended with. */
 export async function listVersions(
@@ -160,9 +176,9 @@ export async function insertWorkload(
   const [inserted] = await db.batch([
     db
       .prepare(
-        "INSERT OR IGNORE INTO workloads (id, version, spec, shape, created_at, updated_at) VALUES (?, 1, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO workloads (id, version, spec, shape, shown, created_at, updated_at) VALUES (?, 1, ?, ?, ?, ?, ?)",
       )
-      .bind(spec.id, json, SHAPE, now, now),
+      .bind(spec.id, json, SHAPE, shownAs(spec, 1, now, now), now, now),
     recordIfChanged(
       db,
       audited(by, now, "workload.created", subject(spec.id), { after: stateHash(spec), detail: { version: 1 } }),
@@ -189,22 +205,33 @@ export async function replaceWorkload(
     if (ifMatch !== null && ifMatch !== before.version) return { kind: "mismatch", version: before.version };
     if (canonical(before.spec) === canonical(spec)) return { kind: "same", workload: before };
     const version = before.version + 1;
-    if (await writeVersion(db, { spec, version, before: before.spec, by, now })) {
+    if (await writeVersion(db, { spec, version, before: before.spec, createdAt: before.createdAt, by, now })) {
       return { kind: "changed", workload: { ...before, spec, version, updatedAt: now } };
     }
     if (attempt === ATTEMPTS) return { kind: "mismatch", version };
   }
 }
 
+interface NextVersion {
+  spec: Workload;
+  version: number;
+  before: Workload;
+  createdAt: number;
+  by: By;
+  now: number;
+}
+
 async function writeVersion(
   db: D1Database,
-  { spec, version, before, by, now }: { spec: Workload; version: number; before: Workload; by: By; now: number },
+  { spec, version, before, createdAt, by, now }: NextVersion,
 ): Promise<boolean> {
   const json = JSON.stringify(spec);
   const [updated] = await db.batch([
     db
-      .prepare("UPDATE workloads SET version = ?, spec = ?, shape = ?, updated_at = ? WHERE id = ? AND version = ?")
-      .bind(version, json, SHAPE, now, spec.id, version - 1),
+      .prepare(
+        "UPDATE workloads SET version = ?, spec = ?, shape = ?, shown = ?, updated_at = ? WHERE id = ? AND version = ?",
+      )
+      .bind(version, json, SHAPE, shownAs(spec, version, createdAt, now), now, spec.id, version - 1),
     recordIfChanged(
       db,
       audited(by, now, "workload.updated", subject(spec.id), {

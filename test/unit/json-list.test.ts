@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { jsonTime, listOf } from "../../src/http/json-list.ts";
+import { jsonTime, listOf, textOf } from "../../src/http/json-list.ts";
 
 it("times are what Date says, to the millisecond, over days and their ends", () => {
   for (let index = 0; index < 20_000; index += 1) {
@@ -12,9 +12,9 @@ it("times are what Date says, to the millisecond, over days and their ends", () 
 });
 
 it("a page of texts is a list", async () => {
-  expect(await listOf(['{"a":1}', '{"a":2}'], "abc").json()).toEqual({
+  expect(await listOf(textOf(['{"a":1}', '{"a":2}']), "abc").json()).toEqual({
     items: [{ a: 1 }, { a: 2 }],
     nextCursor: "abc",
   });
-  expect(await listOf([], null).json()).toEqual({ items: [], nextCursor: null });
+  expect(await listOf(textOf([]), null).json()).toEqual({ items: [], nextCursor: null });
 });
