@@ -1,6 +1,6 @@
-import { hash } from "node:crypto";
 import type { By } from "../auth/principal.ts";
 import { redactValue } from "../secrets/redact.ts";
+import { sha256 } from "../sha256.ts";
 
 /** One change of state or one action, as it is recorded for good (P-AUDIT). Nothing in it is secret. */
 export interface AuditEntry {
@@ -79,7 +79,6 @@ function hashOf(entry: AuditEntry & { seq: number; prev: string }): string {
     JSON.stringify([seq, prev, at, action, subject, actor, requestId, result, before, after, canonical(detail)]),
   );
 }
-const sha256 = (text: string): string => hash("sha256", text, "hex");
 
 /** JSON with sorted keys, so that equal values have equal text. */
 export function canonical(value: unknown): string {

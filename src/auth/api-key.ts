@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import type { TenantId } from "../ids.ts";
+import { sha256 } from "../sha256.ts";
 import type { Role } from "./principal.ts";
 
 /** A key of the API as it is stored: everything but the key itself. Times are ms since 1970. */
@@ -30,12 +30,11 @@ const MARK = "bh_";
 const SHOWN_CHARACTERS = 6;
 
 export const isApiKey = (token: string): boolean => token.startsWith(MARK);
-export const hashOf = (token: string): string => createHash("sha256").update(token).digest("hex");
 
 /** The key of 32 random bytes, and what is kept of it. Pure. */
 export function keyOf(random: Uint8Array): { key: string; hash: string; prefix: string } {
   const key = MARK + Buffer.from(random).toString("base64url");
-  return { key, hash: hashOf(key), prefix: key.slice(0, MARK.length + SHOWN_CHARACTERS) };
+  return { key, hash: sha256(key), prefix: key.slice(0, MARK.length + SHOWN_CHARACTERS) };
 }
 
 /** Ids sort by the time of creation: nine digits of base 36, then eight random characters. Pure. */

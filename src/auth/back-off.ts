@@ -2,7 +2,7 @@ import { within } from "../durable/deadline.ts";
 import { limiterOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
 import { log } from "../log.ts";
-import { hashOf } from "./api-key.ts";
+import { sha256 } from "../sha256.ts";
 
 const COUNT_MS = 2_000;
 const MAX_REMEMBERED = 10_000;
@@ -22,11 +22,11 @@ export async function withBackOff<Checked extends { ok: boolean }>(
   check: () => Promise<Checked>,
 ): Promise<Checked> {
   const address = addressOf(request.headers.get("cf-connecting-ip"));
-  if (waits.size > 0) refuseWhile(`${address} ${hashOf(credential)}`);
+  if (waits.size > 0) refuseWhile(`${address} ${sha256(credential)}`);
   const checked = await check();
   if (checked.ok) return checked;
   refuseWhile(address);
-  const hash = hashOf(credential);
+  const hash = sha256(credential);
   const { credentialWaitMs, addressWaitMs } = await count(env, address, hash);
   remember(`${address} ${hash}`, credentialWaitMs);
   remember(address, addressWaitMs);

@@ -1,4 +1,5 @@
-import { type ApiKey, hashOf, type Refusal, refusalOf } from "./api-key.ts";
+import { sha256 } from "../sha256.ts";
+import { type ApiKey, type Refusal, refusalOf } from "./api-key.ts";
 
 /** What an isolate may still believe of a key after another one changed it, in ms. */
 export const KEY_TTL_MS = 5_000;
@@ -25,7 +26,7 @@ export class KeyCache {
     find: (hash: string) => Promise<ApiKey | null>,
     used: (key: ApiKey) => void,
   ): Promise<{ ok: true; key: ApiKey } | { ok: false; why: Refusal }> {
-    const hash = hashOf(token);
+    const hash = sha256(token);
     const key = this.#get(hash, now) ?? (await this.#find(hash, now, find));
     if (!key) return { ok: false, why: "unknown" };
     const why = refusalOf(key, hash, now);

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { createMiddleware } from "hono/factory";
-import { canonical } from "../audit/entry.ts";
+import { stateHash } from "../audit/entry.ts";
 import { configOf } from "../config.ts";
 import { DeadlineError, within } from "../durable/deadline.ts";
 import { instanceOf, poolOf } from "../durable/stubs.ts";
@@ -80,7 +80,7 @@ export const containerExec = resource().openapi(exec, async (c) => {
   const { containerId, poolId } = await poolIdOf(c.env, c.req.valid("param").id);
   const ms = timeoutMs ?? configOf(c.env).deadlines.execMs;
   const [program = ""] = command;
-  const note = { containerId, program, commandHash: await sha256(canonical(command)), timeoutMs: ms };
+  const note = { containerId, program, commandHash: stateHash(command), timeoutMs: ms };
   // Recorded before it runs: what nobody recorded did not run.
   const noted = await poolOf(c.env, poolId).noteExec(note, by(c));
   if (!noted.ok) throw Problem.of(noted.failure);
@@ -96,8 +96,3 @@ export const containerExec = resource().openapi(exec, async (c) => {
   if (!ended.ok) throw Problem.of(ended.failure);
   return c.json(ended.value, 200);
 });
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Buffer.from(digest).toString("hex");
-}

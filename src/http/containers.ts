@@ -8,9 +8,9 @@ import { noContainer, poolIdOf } from "./container-known.ts";
 import { CONTAINER_STATES, containerPage, containerView, stateFilter, viewOfSlot } from "./container-views.ts";
 import { json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
-import { nothing } from "./known.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { ownIdParam, slugParam } from "./params.ts";
+import { nothing } from "./registered.ts";
 
 const MAX_PAGE = 1_000;
 const longPage = pageQuery.extend({

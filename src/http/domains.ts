@@ -9,8 +9,8 @@ import { type Domain, deleteDomain, findDomain, insertDomain, listDomains } from
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
-import { nothing } from "./known.ts";
 import { cursorOf, encodeCursor, pageQuery } from "./paging.ts";
+import { nothing } from "./registered.ts";
 
 const HOST = /^[a-z0-9.-]{4,253}$/;
 const hostName = z

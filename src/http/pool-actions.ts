@@ -8,9 +8,9 @@ import { findPool } from "../registry/store.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
-import { known, nothing } from "./known.ts";
 import { slugParam } from "./params.ts";
 import { type PoolView, poolView, viewOf } from "./pool-views.ts";
+import { known, nothing } from "./registered.ts";
 
 const action = <Path extends string>(path: Path, summary: string) =>
   guarded("registry:write", {

@@ -10,11 +10,11 @@ import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";
 import { by, guarded } from "./guarded.ts";
-import { changedSince, known, nothing } from "./known.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 import { liveView, liveViews } from "./pool-live.ts";
 import { deletionOf, deletionView, poolView, stuck, viewOf } from "./pool-views.ts";
+import { changedSince, known, nothing } from "./registered.ts";
 import { waitSchema } from "./wait.ts";
 
 const withTag = { headers: z.object({ etag: z.string() }) };

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { keyIdOf } from "../sha256.ts";
 import type { Secret } from "./secret.ts";
 
 /**
@@ -107,9 +107,6 @@ function keyOf({ secretsKey, secretsKeyPrevious }: Keyring, keyId: string): Uint
   }
   throw new Error(`the platform key ${keyId} is neither SECRETS_KEY nor SECRETS_KEY_PREVIOUS`);
 }
-
-/** Names a key without telling it: the first 8 hex digits of its SHA-256. */
-const keyIdOf = (key: Uint8Array): string => createHash("sha256").update(key).digest("hex").slice(0, 8);
 
 const imported = (key: Uint8Array<ArrayBuffer>): Promise<CryptoKey> =>
   crypto.subtle.importKey("raw", key, "AES-GCM", false, ["encrypt", "decrypt"]);

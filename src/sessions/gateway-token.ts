@@ -1,6 +1,7 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { Config } from "../config.ts";
 import type { Epoch, TenantId } from "../ids.ts";
+import { keyIdOf } from "../sha256.ts";
 
 /**
  * What a workload recognises our proxy by: the same token lies in a file that only the workload reads, and stands in
@@ -36,5 +37,3 @@ export function gatewayToken(secrets: Secrets, tenantId: TenantId, grant: Gatewa
 
 const derive = (secret: string, tenantId: TenantId, { epoch, tokenVersion }: GatewayGrant): string =>
   createHmac("sha256", secret).update(`gw:${tenantId}:${epoch}:${tokenVersion}`).digest("base64url");
-
-const keyIdOf = (secret: string): string => createHash("sha256").update(secret).digest("hex").slice(0, 8);

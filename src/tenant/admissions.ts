@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { hasTable } from "../durable/document.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import { sha256 } from "../sha256.ts";
 import type { Admission } from "./types.ts";
 
 export type AdmissionKind = "code" | "ticket";
@@ -42,7 +42,7 @@ export class Admissions {
     const secret = Buffer.from(random).toString("base64url");
     this.#sql.exec(
       "INSERT INTO admissions (hash, kind, admission, expires_at) VALUES (?, ?, ?, ?)",
-      hashOf(secret),
+      sha256(secret),
       kind,
       JSON.stringify(admission),
       now + ttlMs,
@@ -56,7 +56,7 @@ export class Admissions {
     const [row] = this.#sql
       .exec<{ admission: string }>(
         "DELETE FROM admissions WHERE hash = ? AND kind = ? AND expires_at > ? RETURNING admission",
-        hashOf(secret),
+        sha256(secret),
         kind,
         now,
       )
@@ -91,5 +91,3 @@ export class Admissions {
     this.#exists = true;
   }
 }
-
-const hashOf = (secret: string): string => createHash("sha256").update(secret).digest("hex");

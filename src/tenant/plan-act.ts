@@ -1,12 +1,12 @@
 import type { By } from "../auth/principal.ts";
 import type { Fresh, Limits, Plan, PlannedAction } from "./events.ts";
 import { destroy } from "./plan-destroy.ts";
-import { restart, sync } from "./plan-restart.ts";
+import { forcing, restart, sync } from "./plan-restart.ts";
 import { beginSave } from "./plan-save.ts";
 import { claim, inProgress, joining } from "./plan-start.ts";
 import { move, nothing, refuse } from "./planning.ts";
-import type { Leaving, Operation, TenantRecord } from "./record.ts";
-import type { OperationKind, TenantState } from "./types.ts";
+import { isLossy, type Operation, type TenantRecord } from "./record.ts";
+import type { OperationKind, ReleaseRequest, TenantState } from "./types.ts";
 
 /** What an operator's or a tenant's wish means in each state. A wish that is granted already changes nothing. */
 export function act(
@@ -19,12 +19,12 @@ export function act(
 ): Plan {
   if (action.kind === "destroy") return destroy(record, action, fresh, limits, now);
   if (record.operation) {
-    const joins = isSame(action, record.operation) && !record.operation.lossy;
+    const joins = isSame(action, record.operation) && !isLossy(record.operation);
     return joins ? joining(record, false) : inProgress(record);
   }
   switch (action.kind) {
     case "stop":
-      return stop(record, action.force === true ? forced : {}, fresh, limits, now);
+      return stop(record, forcing(action), fresh, limits, now);
     case "start":
       return start(record, fresh, limits, now);
     case "restart":
@@ -62,13 +62,12 @@ export const leadsTo = (kind: Kind, operation: OperationKind): boolean =>
   kind === operation || JOINS[kind]?.includes(operation) === true;
 
 const HAS_NOTHING: { readonly [S in TenantState]?: true } = { idle: true, suspended: true, destroyed: true };
-const forced: Leaving = { lossy: true };
 
-function stop(record: TenantRecord, more: Leaving, fresh: Fresh, limits: Limits, now: number): Plan {
+function stop(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limits: Limits, now: number): Plan {
   switch (record.state) {
     case "active":
     case "release_failed":
-      return beginSave(record, "sleep", more.lossy ? { force: true } : {}, fresh, limits, now, more);
+      return beginSave(record, "sleep", request, fresh, limits, now);
     case "asleep":
     case "idle":
     case "suspended":

@@ -3,7 +3,7 @@ import type { Failure } from "../outcome.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step } from "./events.ts";
 import { quiesceStep } from "./plan-save.ts";
 import { actionAnswer } from "./plan-start.ts";
-import { end, letGo, move, nothing, withError } from "./planning.ts";
+import { end, letGo, move, nothing, operationOf, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 
 /** Decisions about the end of a tenant: the parts to delete are stored first, then each is deleted, and not found is done. */
@@ -22,13 +22,7 @@ export function destroy(record: TenantRecord, action: Destroy, fresh: Fresh, lim
     if (!escalates) return { kind: "wait", operationId: before.id, again: false };
   }
   const operation: Operation = {
-    id: fresh.operationId,
-    kind: "destroy",
-    startedAt: now,
-    deadlineAt: now + limits.saveMs,
-    attempts: 1,
-    from: record.state,
-    fresh: "never",
+    ...operationOf(record, "destroy", fresh, limits.saveMs, now),
     release: {},
     saveId: record.hold?.kind === "retry" ? record.hold.saveId : fresh.saveId,
   };

@@ -1,7 +1,7 @@
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
 import { afterSave, beginSave, quiesceStep, releaseAnswer } from "./plan-save.ts";
 import { inProgress } from "./plan-start.ts";
-import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import type { ReleaseRequest } from "./types.ts";
 
@@ -54,13 +54,7 @@ export function release(
 /** Accepts what a guard refused: the quarantined generation becomes the head. */
 function promote(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limits: Limits, now: number): Plan {
   const operation: Operation = {
-    id: fresh.operationId,
-    kind: "release",
-    startedAt: now,
-    deadlineAt: now + limits.saveMs,
-    attempts: 1,
-    from: record.state,
-    fresh: "never",
+    ...operationOf(record, "release", fresh, limits.saveMs, now),
     release: request,
     saveId: fresh.saveId,
   };
@@ -113,13 +107,7 @@ export function promoted(record: TenantRecord, operation: Operation, event: Resu
 /** Without a container there is nothing to save: the assignment just ends. */
 function endAssignment(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, now: number): Plan {
   const operation: Operation = {
-    id: fresh.operationId,
-    kind: "release",
-    startedAt: now,
-    deadlineAt: now,
-    attempts: 1,
-    from: record.state,
-    fresh: "never",
+    ...operationOf(record, "release", fresh, 0, now),
     release: request,
   };
   const { retiring, steps } = letGo(record, "release");

@@ -4,8 +4,9 @@ import type { Committed } from "../vault/types.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
 import { beginSave, saveStep } from "./plan-save.ts";
 import { actionAnswer, contentDetail, leaseStep } from "./plan-start.ts";
-import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
+import type { ReleaseRequest } from "./types.ts";
 
 /** Decisions about a running workload that goes on running: restarts, and saves in between. */
 
@@ -16,11 +17,11 @@ type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 export function restart(record: TenantRecord, action: Restart, fresh: Fresh, limits: Limits, now: number): Plan {
   const { scope, minWorkloadVersion = 0 } = action;
   if (scope === "process") return restartProcess(record, fresh, limits, now);
-  const lossy = action.force ? { lossy: true as const } : {};
-  const request = action.force ? { force: true } : {};
-  const more = { restart: scope === "image" ? { scope, minWorkloadVersion } : { scope }, ...lossy };
-  return beginSave(record, "restart", request, fresh, limits, now, more);
+  const more = { restart: scope === "image" ? { scope, minWorkloadVersion } : { scope } };
+  return beginSave(record, "restart", forcing(action), fresh, limits, now, more);
 }
+
+export const forcing = ({ force }: { force?: boolean }): ReleaseRequest => (force ? { force } : {});
 
 /** The workload alone: the tenant stays active, and so does what its container holds. */
 function restartProcess(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
@@ -31,8 +32,7 @@ function restartProcess(record: TenantRecord, fresh: Fresh, limits: Limits, now:
     });
   }
   const operation: Operation = {
-    ...plain(record, fresh, limits.startMs, now),
-    kind: "restart",
+    ...operationOf(record, "restart", fresh, limits.startMs, now),
     restart: { scope: "process" },
   };
   return {
@@ -101,7 +101,7 @@ export function restartedFrom(
 
 /** A save while the workload runs on. */
 export function sync(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
-  const operation: Operation = { ...plain(record, fresh, limits.saveMs, now), kind: "sync", saveId: fresh.saveId };
+  const operation: Operation = { ...operationOf(record, "sync", fresh, limits.saveMs, now), saveId: fresh.saveId };
   return {
     kind: "go",
     record: { ...record, operation },
@@ -136,12 +136,3 @@ export function synced(
     journal: [{ type: "tenant.synced", detail: { generation: next.generation, changed: outcome?.changed ?? null } }],
   };
 }
-
-const plain = (record: TenantRecord, fresh: Fresh, ms: number, now: number) => ({
-  id: fresh.operationId,
-  startedAt: now,
-  deadlineAt: now + ms,
-  attempts: 1,
-  from: record.state,
-  fresh: "never" as const,
-});

@@ -8,7 +8,7 @@ import { removed } from "./plan-destroy.ts";
 import { restartedFrom, synced } from "./plan-restart.ts";
 import { lossOf } from "./plan-start.ts";
 import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
-import type { Hold, Leaving, LeavingKind, Operation, TenantRecord } from "./record.ts";
+import { type Hold, isLossy, type Leaving, type LeavingKind, type Operation, type TenantRecord } from "./record.ts";
 import type { Desired, ReleaseAnswer, ReleaseRequest, StoppedReason } from "./types.ts";
 
 /** Decisions on the way out of a container, whatever it is left for, and what a save came to. */
@@ -198,10 +198,10 @@ export function saveFailed(
   const noted = { ...record, errors };
   if (operation.kind === "sync") return synced(noted, operation, failure, now);
   // What may be lost, and what is to be gone anyway, does not wait for a save.
-  if (operation.kind === "destroy" || operation.lossy) return saved(noted, operation, null, limits, now);
+  if (operation.kind === "destroy" || isLossy(operation)) return saved(noted, operation, null, limits, now);
   if (failure.code === "container_unavailable" && record.held)
     return lostUnsaved(noted, operation, failure, limits, now);
-  const { attempts, idleSince: _, ...rest } = operation;
+  const { attempts, restart } = operation;
   const hold = FINAL.includes(failure.code)
     ? { kind: "guard" as const, until: now + limits.guardHoldMs, ...keptAside(failure) }
     : {
@@ -211,7 +211,7 @@ export function saveFailed(
         saveId: operation.saveId ?? operation.id,
         release: operation.release ?? {},
         of: leavingKind(operation),
-        more: leavingOf(rest),
+        ...(restart ? { more: { restart } } : {}),
       };
   return move(
     record,
@@ -247,12 +247,6 @@ function lostUnsaved(record: TenantRecord, operation: Operation, failure: Failur
 
 const leavingKind = ({ kind }: Operation): LeavingKind =>
   kind === "sleep" || kind === "restart" || kind === "suspend" ? kind : "release";
-
-/** What a retry has to know again. */
-const leavingOf = ({ restart, lossy }: Omit<Operation, "attempts" | "idleSince">): Leaving => ({
-  ...(restart ? { restart } : {}),
-  ...(lossy ? { lossy } : {}),
-});
 
 /** The generation that a refusal says was kept, not as the head. */
 function keptAside({ extra }: Failure): { generation?: Generation } {

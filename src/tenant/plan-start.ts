@@ -3,7 +3,7 @@ import type { Failure } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import { merged } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
-import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import { type Held, isOutdated, type Loss, type Operation, type TenantRecord } from "./record.ts";
 import type { ActionAnswer, ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
@@ -142,12 +142,7 @@ export function begin(
   if (record.poolId === null) return refuse("invalid", "This tenant has no pool.");
   const next = epoch(record.epoch + 1);
   const operation: Operation = {
-    id: fresh.operationId,
-    kind,
-    startedAt: now,
-    deadlineAt: now + limits.startMs,
-    attempts: 1,
-    from: record.state,
+    ...operationOf(record, kind, fresh, limits.startMs, now),
     fresh: startsFresh,
   };
   const transition = kind === "recover" ? "lost" : kind;
@@ -283,15 +278,7 @@ export function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: 
   if (record.operation) return joining(record, true);
   if (!record.held) return refuse("invalid_transition", "The container is gone.", { state: record.state });
   const next = epoch(record.epoch + 1);
-  const operation: Operation = {
-    id: fresh.operationId,
-    kind: "claim",
-    startedAt: now,
-    deadlineAt: now + limits.startMs,
-    attempts: 1,
-    from: "release_failed",
-    fresh: "never",
-  };
+  const operation = operationOf(record, "claim", fresh, limits.startMs, now);
   const held = { ...record.held, epoch: next };
   const hold = record.hold?.kind === "retry" ? { ...record.hold, saveId: fresh.saveId } : record.hold;
   return {

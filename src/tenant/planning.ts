@@ -1,8 +1,8 @@
 import type { Failure } from "../outcome.ts";
-import type { JournalEntry, Plan, Step } from "./events.ts";
+import type { Fresh, JournalEntry, Plan, Step } from "./events.ts";
 import { after, type TenantTransition } from "./lifecycle.ts";
 import type { Operation, TenantRecord } from "./record.ts";
-import type { ClaimAnswer, OperationView, ReleaseAnswer } from "./types.ts";
+import type { ClaimAnswer, OperationKind, OperationView, ReleaseAnswer } from "./types.ts";
 
 /** The vocabulary that the plans of starting, saving and waiting share. */
 
@@ -40,6 +40,23 @@ export function move(
     ...(more.ended ? { ended: more.ended } : {}),
   };
 }
+
+/** An operation that begins now, and may take `ms`. */
+export const operationOf = (
+  record: TenantRecord,
+  kind: OperationKind,
+  fresh: Fresh,
+  ms: number,
+  now: number,
+): Operation => ({
+  id: fresh.operationId,
+  kind,
+  startedAt: now,
+  deadlineAt: now + ms,
+  attempts: 1,
+  from: record.state,
+  fresh: "never",
+});
 
 /** The end of the operation in flight, as clients see it. */
 export function end(

@@ -84,8 +84,6 @@ export interface Operation {
   restart?: { scope: "process" | "container" } | { scope: "image"; minWorkloadVersion: number };
   /** What was saved on the way, for the answer at the end. */
   saved?: Committed | null;
-  /** Goes on also when nothing could be saved: an admin said so. */
-  lossy?: true;
   /** Of a sleep: activity after this calls it off, also for one that begins again after an eviction. */
   idleSince?: number;
 }
@@ -112,10 +110,16 @@ export interface Destruction {
   dataUntil: number | null;
 }
 
+/**
+ * Goes on also when nothing could be saved: an admin forced it. A release is not of that kind: there `force` accepts what
+ * a guard refuses, and nothing else.
+ */
+export const isLossy = ({ kind, release }: Operation): boolean => kind !== "release" && release?.force === true;
+
 /** Operations that save a container's state because they take it away. */
 export type LeavingKind = "release" | "sleep" | "restart" | "suspend";
 /** What such an operation carries beside what all have. */
-export type Leaving = Pick<Operation, "idleSince" | "restart" | "lossy">;
+export type Leaving = Pick<Operation, "idleSince" | "restart">;
 
 export interface Loss {
   containerId: ContainerId;

@@ -1,5 +1,6 @@
 import { canonical } from "../audit/entry.ts";
 import { DataKey, type Keyring, newDataKey, type WrappedKey } from "../secrets/envelope.ts";
+import { masked } from "../secrets/masked.ts";
 import type { SecretView } from "./types.ts";
 
 /** A tenant's secrets as they are stored: nothing in it can be read without the platform's key. */
@@ -17,9 +18,6 @@ export interface SealedSecret {
   masked: string;
   updatedAt: number;
 }
-
-/** Long enough that its last characters do not give it away. */
-const SHOWN_FROM = 16;
 
 /** Seals a whole set under the tenant's data key, or a fresh one. Its version is decided when it is taken up (`takenUp`). */
 export async function sealAll(
@@ -67,7 +65,3 @@ export const viewsOf = (secrets: SealedSecrets | null): SecretView[] =>
   Object.entries(secrets?.items ?? {})
     .map(([name, { masked: tail, updatedAt }]) => ({ name, masked: tail, updatedAt }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-
-function masked(value: string): string {
-  return value.length >= SHOWN_FROM ? `••••${value.slice(-4)}` : "••••";
-}

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { type ApiKey, hashOf, isApiKey, keyId, keyOf, refusalOf } from "../../src/auth/api-key.ts";
+import { type ApiKey, isApiKey, keyId, keyOf, refusalOf } from "../../src/auth/api-key.ts";
 import { KEY_TTL_MS, KeyCache } from "../../src/auth/key-cache.ts";
 import { SLUG } from "../../src/ids.ts";
 import { lineOf } from "../../src/log.ts";
+import { sha256 } from "../../src/sha256.ts";
 
 const NOW = 1_800_000_000_000;
 const { key: token, hash, prefix } = keyOf(new Uint8Array(32).fill(7));
@@ -70,7 +71,7 @@ describe("an isolate's memory of keys", () => {
         token,
         now,
         async (asked) => {
-          expect(asked).toBe(hashOf(token));
+          expect(asked).toBe(sha256(token));
           seen.lookups += 1;
           return seen.key && { ...seen.key };
         },

@@ -1,6 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { hashOf } from "../../src/auth/api-key.ts";
+import { sha256 } from "../../src/sha256.ts";
 import { call, env, request } from "../support/fleet.ts";
 
 const ADMIN = "test-admin-key-0123456789";
@@ -126,7 +126,7 @@ describe("failed authentication", () => {
     const { id } = await aKey();
     for (let n = 0; n < 101; n += 1) await whoami(wrong("c"), here);
     await env.DB.prepare("UPDATE api_keys SET hash = ? WHERE id = ?")
-      .bind(hashOf(wrong("c")), id)
+      .bind(sha256(wrong("c")), id)
       .run();
     expect((await whoami(wrong("c"), here)).status).toBe(429);
     expect((await whoami(wrong("c"), from("198.51.100.5"))).status).toBe(200);
