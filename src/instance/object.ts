@@ -1,29 +1,29 @@
 import { DurableObject } from "cloudflare:workers";
 import { commit } from "../durable/commit.ts";
-import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
+import { messageOf } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
-import { vaultOf } from "../durable/stubs.ts";
-import type { Epoch, TenantId } from "../ids.ts";
-import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import type { Epoch } from "../ids.ts";
+import { done, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS } from "./environment.ts";
 import { Commands, type ExecAnswer, type ExecRequest } from "./exec.ts";
-import { type Holder, holderOf, whomItServes } from "./holder.ts";
+import { holderOf } from "./holder.ts";
 import { Inside } from "./inside.ts";
-import { after, type InstanceTransition } from "./lifecycle.ts";
+import { Life } from "./life.ts";
 import { provision } from "./provision.ts";
 import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
 import { type BootRecord, newBoot } from "./record.ts";
-import { saveState } from "./save.ts";
+import { Saves } from "./saves.ts";
+import { Settling } from "./settling.ts";
 import { restartWorkload, type Started, startContainer, startWorkload } from "./start.ts";
+import { TenantStorage } from "./tenant-storage.ts";
 import type {
   Assigned,
   Assignment,
   BootPlan,
   ContainerView,
   InstanceApi,
-  InstanceState,
   Observation,
   SaveOutcome,
   SaveRequest,
@@ -31,56 +31,41 @@ import type {
 
 /** How long a resumption waits for the end of a save under way. */
 const SAVE_PATIENCE_MS = 10_000;
-/** What a save may take beyond its own deadline. */
-const SAVE_GRACE_MS = 3_000;
 
 /** One container. What it stores is how it was started; whom it serves, and all that is open, lives in memory. */
 export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #record = new Document<BootRecord>(this.ctx.storage.sql, "instance");
   readonly #runtime = runtimeFor(this.ctx, this.env);
+  readonly #life = new Life(this.#runtime, this.#record.read());
+  readonly #storage = new TenantStorage(this.ctx, this.env, this.#life);
+  readonly #saves = new Saves(this.env, this.#life, this.#storage);
+  readonly #settling = new Settling(this.env, this.#life, this.#storage);
   readonly #open = new OpenRequests();
   readonly #commands = new Commands(this.#runtime);
   readonly #hooks: ProxyHooks = {
-    isCurrent: (tenantId, epoch) =>
-      this.#state === "assigned" && this.#holder?.tenantId === tenantId && this.#holder.epoch === epoch,
-    onActivity: () => {
-      this.#lastActivityAt = Date.now();
-    },
+    isCurrent: (tenantId, epoch) => this.#life.isServing(tenantId, epoch),
+    onActivity: () => this.#life.touch(),
     begin: this.#open.begin,
-    gatewayToken: () => this.#holder?.gatewayToken ?? null,
+    gatewayToken: () => this.#life.holder?.gatewayToken ?? null,
   };
-  #lastActivityAt = Date.now();
-  #boot = this.#record.read();
-  #state: InstanceState = this.#boot ? "starting" : "gone";
-  #holder: Holder | null = null;
-  /** What the pool says of a container whose object came back to memory before it served anyone. */
-  #leasedTo: Holder | null = null;
   #booting: Promise<Outcome<Started>> | null = null;
   #assigning: Promise<Outcome<Assigned>> | null = null;
-  #saving: { saveId: string; epoch: Epoch; outcome: Promise<SaveOutcome> } | null = null;
-  /** The epoch for which this life of the object opened the tenant's storage. */
-  #fenced: Epoch | null = null;
-  /** Whom the container serves could not be learnt yet. Until then nothing is said of it, least of all that it is dead. */
-  #unsettled = false;
-  #settling: Promise<void> | null = null;
   #retired = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const boot = this.#boot;
-    if (!boot) return;
-    this.#unsettled = this.#runtime.running;
+    if (!this.#life.boot) return;
     // What fails here is asked again by the first call, which fails with it: no answer is not death.
-    if (this.#unsettled) ctx.blockConcurrencyWhile(() => this.#settle().catch(() => {}));
-    else this.#state = "gone";
+    if (this.#runtime.running) ctx.blockConcurrencyWhile(() => this.#settling.begin().catch(() => {}));
+    else this.#life.state = "gone";
   }
 
   boot(plan: BootPlan): Promise<Outcome<Started>> {
     if (this.#booting) return this.#booting;
     if (this.#retired) return Promise.resolve(failed("start_failed", "The container was retired before it started."));
-    if (this.#boot && (this.#state === "warm" || this.#state === "assigned"))
+    if (this.#life.boot && (this.#life.state === "warm" || this.#life.state === "assigned"))
       return Promise.resolve(done({ startMs: 0, readyMs: 0 }));
-    if (this.#boot)
+    if (this.#life.boot)
       return Promise.resolve(failed("start_failed", "The container of this id ended; ids are not used again."));
     this.#booting = this.#start(plan).finally(() => {
       this.#booting = null;
@@ -89,21 +74,21 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async assign(assignment: Assignment): Promise<Outcome<Assigned>> {
-    await this.#settle();
+    await this.#settling.settle();
     const { tenantId, epoch } = assignment;
-    const known = this.#holder ?? this.#leasedTo;
+    const known = this.#life.holder ?? this.#life.leasedTo;
     if (known && (known.tenantId !== tenantId || epoch < known.epoch)) {
       return failed("stale_epoch", "The container serves another assignment.");
     }
-    if (this.#holder?.epoch === epoch) {
+    if (this.#life.holder?.epoch === epoch) {
       if (this.#assigning) return this.#assigning;
-      if (this.#holder.assigned) return done(this.#holder.assigned);
+      if (this.#life.holder.assigned) return done(this.#life.holder.assigned);
     }
-    const boot = this.#boot;
-    if (!boot || !this.#runtime.running || !this.#move("assign")) {
-      return failed("container_unavailable", `The container is ${this.#state}.`);
+    const boot = this.#life.boot;
+    if (!boot || !this.#runtime.running || !this.#life.move("assign")) {
+      return failed("container_unavailable", `The container is ${this.#life.state}.`);
     }
-    this.#holder = holderOf(this.env, tenantId, epoch, assignment.gateway);
+    this.#life.holder = holderOf(this.env, tenantId, epoch, assignment.gateway);
     this.#assigning = this.#provision(boot, assignment).finally(() => {
       this.#assigning = null;
     });
@@ -111,85 +96,61 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>> {
-    await this.#settle();
-    const stale = this.#notCurrent(epoch);
+    await this.#settling.settle();
+    const stale = this.#life.notCurrent(epoch);
     if (stale) return stale;
-    const open = this.#state === "assigned";
-    if (open && idleSince !== undefined && (this.#open.count > 0 || this.#lastActivityAt > idleSince))
+    const open = this.#life.state === "assigned";
+    if (open && idleSince !== undefined && (this.#open.count > 0 || this.#life.lastActivityAt > idleSince))
       return done({ busy: true });
-    if (!this.#move("quiesce")) return failed("container_unavailable", `The container is ${this.#state}.`);
+    if (!this.#life.move("quiesce")) return failed("container_unavailable", `The container is ${this.#life.state}.`);
     this.#open.closeSockets();
     return done({ busy: false });
   }
 
   async save(request: SaveRequest): Promise<SaveOutcome> {
-    await this.#settle();
-    const stale = this.#notCurrent(request.epoch);
-    if (stale) return stale;
-    const boot = this.#boot;
-    if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
-    const wanted: InstanceState = request.live ? "assigned" : "saving";
-    if (this.#state !== wanted) {
-      return failed("invalid_transition", `The container is ${this.#state}; this save needs it ${wanted}.`);
-    }
-    if (boot.plan.workload.volumes.state === undefined) return done(null);
-    const { epoch, saveId } = request;
-    const before = this.#saving;
-    if (before && (before.saveId !== saveId || before.epoch !== epoch)) {
-      // One of the workload while it ran ends soon after that was stopped: a last save is not given up for it.
-      const since = Date.now();
-      await within(request.timeoutMs, "save", before.outcome).catch(() => {});
-      const timeoutMs = request.timeoutMs - (Date.now() - since);
-      if (this.#saving !== before && timeoutMs > 0) return this.save({ ...request, timeoutMs });
-      return failed("operation_interrupted", "An earlier save of this container has not ended yet.");
-    }
-    // The same save again, after a lost reply, joins the one under way.
-    this.#saving ??= { saveId, epoch, outcome: this.#save(boot, request) };
-    const outcome = await this.#saving.outcome;
-    if (!outcome.ok && !this.#runtime.running) return failed("container_unavailable", outcome.failure.detail);
-    return outcome;
+    await this.#settling.settle();
+    return this.#saves.run(request);
   }
 
   async resume(epoch: Epoch): Promise<Outcome<null>> {
-    await this.#settle();
-    const stale = this.#notCurrent(epoch);
-    if (stale) return stale;
-    const boot = this.#boot;
-    if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
-    if (this.#state === "assigned" && this.#fenced === epoch) return done(null); // the answer got lost
+    await this.#settling.settle();
+    const serving = this.#life.serving(epoch);
+    if (!serving.ok) return serving;
+    const boot = serving.value;
+    if (this.#life.state === "assigned" && this.#life.fenced === epoch) return done(null); // the answer got lost
     if (boot.plan.workload.volumes.state) {
-      const fenced = await this.#openStorage(boot, epoch, "resume");
+      const fenced = await this.#storage.open(boot, epoch, "resume");
       if (!fenced.ok) return fenced;
     }
     // Fenced off, a save under way cannot commit any more, but it may still stop what is started now.
-    if (this.#saving) await within(SAVE_PATIENCE_MS, "save", this.#saving.outcome).catch(() => {});
-    if (this.#saving) return failed("operation_interrupted", "A save of this container has not ended yet.");
+    if (!(await this.#saves.ended(SAVE_PATIENCE_MS))) {
+      return failed("operation_interrupted", "A save of this container has not ended yet.");
+    }
     const started = await startWorkload(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs);
     if (!started.ok) return started;
-    this.#move("reopen");
+    this.#life.move("reopen");
     return done(null);
   }
 
   async restart(epoch: Epoch): Promise<Outcome<null>> {
-    await this.#settle();
-    const stale = this.#notCurrent(epoch);
-    if (stale) return stale;
-    const boot = this.#boot;
-    if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
-    if (this.#state !== "assigned") return failed("invalid_transition", `The container is ${this.#state}.`);
+    await this.#settling.settle();
+    const serving = this.#life.serving(epoch);
+    if (!serving.ok) return serving;
+    const boot = serving.value;
+    if (this.#life.state !== "assigned") return failed("invalid_transition", `The container is ${this.#life.state}.`);
     this.#open.closeSockets();
     return restartWorkload(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs);
   }
 
   async observe(): Promise<Observation> {
-    await this.#settle();
+    await this.#settling.settle();
     const alive = await this.#look();
     return {
-      state: this.#state,
+      state: this.#life.state,
       ...alive,
-      tenantId: this.#holder?.tenantId ?? null,
-      epoch: this.#holder?.epoch ?? null,
-      lastActivityAt: this.#lastActivityAt,
+      tenantId: this.#life.holder?.tenantId ?? null,
+      epoch: this.#life.holder?.epoch ?? null,
+      lastActivityAt: this.#life.lastActivityAt,
       openRequests: this.#open.count,
     };
   }
@@ -199,7 +160,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async describe(): Promise<Outcome<ContainerView>> {
-    const boot = this.#boot;
+    const boot = this.#life.boot;
     if (!boot || !this.#runtime.running) return failed("not_found", "There is no such container.");
     const { containerId, poolId, workload, workloadVersion = 1, tier } = boot.plan;
     return done({
@@ -208,8 +169,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       poolId,
       workloadId: workload.id,
       workloadVersion,
-      ...(this.#holder ? { tenantId: this.#holder.tenantId, epoch: this.#holder.epoch } : {}),
-      state: this.#state,
+      ...(this.#life.holder ? { tenantId: this.#life.holder.tenantId, epoch: this.#life.holder.epoch } : {}),
+      state: this.#life.state,
       tier,
       image: workload.image,
       startedAt: new Date(boot.startedAt).toISOString(),
@@ -217,11 +178,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async exec(request: ExecRequest): Promise<Outcome<ExecAnswer>> {
-    await this.#settle();
-    const boot = this.#boot;
+    await this.#settling.settle();
+    const boot = this.#life.boot;
     if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
-    if (this.#state !== "warm" && this.#state !== "assigned") {
-      return failed("invalid_transition", `The container is ${this.#state}; commands run in warm and assigned ones.`);
+    if (this.#life.state !== "warm" && this.#life.state !== "assigned") {
+      return failed(
+        "invalid_transition",
+        `The container is ${this.#life.state}; commands run in warm and assigned ones.`,
+      );
     }
     const ended = this.#open.begin();
     try {
@@ -233,7 +197,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   async retire(reason: string): Promise<Outcome<null>> {
-    this.#move("retire");
+    this.#life.move("retire");
     this.#retired = true;
     this.#open.closeSockets();
     try {
@@ -241,8 +205,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     } catch (error) {
       return failed("operation_interrupted", messageOf(error));
     }
-    this.#move("ended");
-    this.#boot = null;
+    this.#life.move("ended");
+    this.#life.boot = null;
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     return done(null);
@@ -251,7 +215,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   /** The proxied hot path: one look at memory, then the container. */
   override async fetch(request: Request): Promise<Response> {
     if (!isProxied(request)) return new Response(null, { status: 404 });
-    if (this.#unsettled) await this.#settle();
+    if (this.#settling.isUnsettled) await this.#settling.settle();
     return serveProxied(request, { runtime: this.#runtime, hooks: this.#hooks, env: this.env });
   }
 
@@ -260,29 +224,29 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     commit(this.ctx.storage, () => {
       this.#record.write(boot);
     });
-    this.#boot = boot;
-    this.#state = "starting";
+    this.#life.boot = boot;
+    this.#life.state = "starting";
     const outcome = await startContainer(new Inside(this.#runtime, boot));
-    if (outcome.ok && this.#move("booted")) return outcome;
-    this.#move("failed");
+    if (outcome.ok && this.#life.move("booted")) return outcome;
+    this.#life.move("failed");
     return outcome.ok ? failed("start_failed", "The container was retired while it started.") : outcome;
   }
 
   async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
     const inside = new Inside(this.#runtime, boot);
-    const open = () => this.#openStorage(boot, assignment.epoch, "assign");
-    const token = this.#holder?.gatewayToken;
+    const open = () => this.#storage.open(boot, assignment.epoch, "assign");
+    const token = this.#life.holder?.gatewayToken;
     const outcome = await provision(inside, assignment, token, open).catch((error) =>
       failed("operation_interrupted", messageOf(error)),
     );
     if (!outcome.ok) {
-      this.#move("failed");
+      this.#life.move("failed");
       return outcome;
     }
-    if (!this.#move("assigned"))
+    if (!this.#life.move("assigned"))
       return failed("container_unavailable", "The container was retired while it was assigned.");
     const { tenantId, epoch } = assignment;
-    this.#holder = {
+    this.#life.holder = {
       tenantId,
       epoch,
       ...(token === undefined ? {} : { gatewayToken: token }),
@@ -292,79 +256,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return outcome;
   }
 
-  /** Registers the tenant's storage with the container and fences it against every older epoch, side by side. */
-  async #openStorage(boot: BootRecord, epoch: Epoch, why: "assign" | "resume" | "save") {
-    const incarnation = boot.plan.containerId;
-    const tenantId = this.#holder?.tenantId as TenantId;
-    const [fenced] = await Promise.all([
-      vaultOf(this.env, tenantId).fence(epoch, incarnation),
-      this.#intercept(boot, tenantId, epoch),
-    ]);
-    if (fenced.ok) this.#fenced = epoch;
-    return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
-  }
-
-  async #save(boot: BootRecord, request: SaveRequest): Promise<SaveOutcome> {
-    const { epoch, saveId, timeoutMs } = request;
-    const ref = { epoch, incarnation: boot.plan.containerId, saveId };
-    try {
-      const fenced = this.#fenced === epoch ? null : await this.#openStorage(boot, epoch, "save");
-      if (fenced && !fenced.ok) return fenced;
-      const vault = vaultOf(this.env, this.#holder?.tenantId as TenantId);
-      const saving = saveState(new Inside(this.#runtime, boot), vault, ref, request);
-      return await within(timeoutMs + SAVE_GRACE_MS, "save", saving);
-    } catch (error) {
-      return failed(error instanceof DeadlineError ? "deadline_exceeded" : "operation_interrupted", messageOf(error));
-    } finally {
-      this.#saving = null;
-    }
-  }
-
-  #intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
-    const props = { tenantId, epoch, incarnation: boot.plan.containerId, accessKeyId: boot.accessKeyId };
-    return this.#runtime.intercept("sink.internal", this.ctx.exports.StorageGateway({ props }));
-  }
-
-  /**
-   * This object left memory while its container ran on (an eviction, a deploy, a hot reload): what memory held is asked
-   * from the pool again, and what the platform forgot is registered again, before anything else happens.
-   */
-  async #rehydrate(boot: BootRecord): Promise<void> {
-    await this.#runtime.keepFor(KEEP_MS);
-    const whom = await whomItServes(this.env, boot.plan);
-    if (!this.#isUnclear) return; // somebody else was told meanwhile
-    const { volumes } = boot.plan.workload;
-    if (whom.holder && volumes.state) await this.#intercept(boot, whom.holder.tenantId, whom.holder.epoch);
-    this.#state = whom.state;
-    this.#holder = whom.holder;
-    this.#leasedTo = whom.leasedTo;
-    this.#unsettled = false;
-    // A tenant is active only after its storage was fenced; one that is being left may have a newer epoch than that.
-    if (whom.state === "assigned") this.#fenced = whom.holder?.epoch ?? null;
-    this.#hooks.onActivity();
-  }
-
-  /** Learns whom the container serves, where that is unclear. @throws when it cannot be learnt now */
-  async #settle(): Promise<void> {
-    const boot = this.#boot;
-    if (!boot || !this.#isUnclear || !this.#runtime.running) return;
-    this.#settling ??= this.#rehydrate(boot).finally(() => {
-      this.#settling = null;
-    });
-    await this.#settling;
-  }
-
-  /** Leased when this object came back to memory, its container may have come to serve since. */
-  get #isUnclear(): boolean {
-    return this.#unsettled || (this.#leasedTo !== null && this.#state === "warm");
-  }
-
   /** Whether the container that we started is still the one that answers. */
   async #look(): Promise<{ alive: boolean; detail?: string }> {
-    const boot = this.#boot;
-    if (!boot || this.#state === "failed") return { alive: false, detail: "The container is gone." };
+    const boot = this.#life.boot;
+    if (!boot || this.#life.state === "failed") return { alive: false, detail: "The container is gone." };
     if (!this.#runtime.running) return { alive: false, detail: "The container is not running." };
-    if (this.#state === "starting") return { alive: true };
+    if (this.#life.state === "starting") return { alive: true };
     const status = await new Inside(this.#runtime, boot).control.status(2_000);
     if (!status.ok)
       return {
@@ -373,23 +270,5 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       };
     await this.#runtime.keepFor(KEEP_MS);
     return { alive: true };
-  }
-
-  /**
-   * Why this container does nothing for an epoch. A later one than it knows is its tenant's newer word for the same
-   * container, of which an answer or a call got lost. One that is gone says so: whoever asks would otherwise wait for it for ever.
-   */
-  #notCurrent(epoch: Epoch): { ok: false; failure: Failure } | null {
-    if (this.#holder && epoch > this.#holder.epoch) this.#holder = { ...this.#holder, epoch };
-    if (this.#holder?.epoch === epoch) return null;
-    if (!this.#boot || !this.#runtime.running) return failed("container_unavailable", "The container is gone.");
-    return failed("stale_epoch", `The container does not serve epoch ${epoch}.`);
-  }
-
-  #move(event: InstanceTransition): boolean {
-    const next = after(this.#state, event);
-    if (next === null) return false;
-    this.#state = next;
-    return true;
   }
 }

@@ -1,0 +1,39 @@
+import { vaultOf } from "../durable/stubs.ts";
+import type { Epoch, TenantId } from "../ids.ts";
+import { failed, type Outcome } from "../outcome.ts";
+import type { GenerationSummary } from "../vault/types.ts";
+import type { Life } from "./life.ts";
+import type { BootRecord } from "./record.ts";
+
+/** What a container reaches of its tenant's storage: through intercepts only, each for one tenant and one epoch. */
+export class TenantStorage {
+  readonly #ctx: DurableObjectState;
+  readonly #env: Env;
+  readonly #life: Life;
+
+  constructor(ctx: DurableObjectState, env: Env, life: Life) {
+    this.#ctx = ctx;
+    this.#env = env;
+    this.#life = life;
+  }
+
+  /** Registers the tenant's storage with the container and fences it against every older epoch, side by side. */
+  async open(
+    boot: BootRecord,
+    epoch: Epoch,
+    why: "assign" | "resume" | "save",
+  ): Promise<Outcome<{ head: GenerationSummary | null }>> {
+    const tenantId = this.#life.holder?.tenantId as TenantId;
+    const [fenced] = await Promise.all([
+      vaultOf(this.#env, tenantId).fence(epoch, boot.plan.containerId),
+      this.intercept(boot, tenantId, epoch),
+    ]);
+    if (fenced.ok) this.#life.fenced = epoch;
+    return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
+  }
+
+  intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
+    const props = { tenantId, epoch, incarnation: boot.plan.containerId, accessKeyId: boot.accessKeyId };
+    return this.#life.runtime.intercept("sink.internal", this.#ctx.exports.StorageGateway({ props }));
+  }
+}
