@@ -18,6 +18,7 @@ import type {
   NewObject,
   NewUpload,
   ObjectMetadata,
+  OnlyIf,
   PageCursor,
   UploadPart,
   VaultStorage,
@@ -99,14 +100,14 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   async read(actor: Actor, key: string) {
     return objects.read(this.#parts, actor, key);
   }
-  async put(actor: Actor, object: NewObject, body: Uint8Array | null) {
-    return objects.put(this.#parts, actor, object, body);
+  async put(actor: Actor, object: NewObject, body: Uint8Array | null, onlyIf?: OnlyIf[]) {
+    return objects.put(this.#parts, actor, object, body, onlyIf);
   }
-  async copy(actor: Actor, from: string, to: string, metadata: ObjectMetadata | null) {
-    return objects.copy(this.#parts, actor, from, to, metadata);
+  async copy(actor: Actor, from: string, to: string, metadata: ObjectMetadata | null, onlyIf?: OnlyIf[]) {
+    return objects.copy(this.#parts, actor, from, to, metadata, onlyIf);
   }
-  async remove(actor: Actor, keys: string[]) {
-    return objects.remove(this.#parts, actor, keys);
+  async remove(actor: Actor, keys: string[], onlyIf?: OnlyIf[]) {
+    return objects.remove(this.#parts, actor, keys, onlyIf);
   }
   async reserve(actor: Actor, count: number) {
     return objects.reserve(this.#parts, actor, count);
@@ -116,6 +117,9 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   }
   async upload(actor: Actor, object: string) {
     return objects.upload(this.#parts, actor, object);
+  }
+  async uploads(actor: Actor) {
+    return objects.uploads(this.#parts, actor);
   }
   async parts(actor: Actor, object: string) {
     return objects.parts(this.#parts, actor, object);

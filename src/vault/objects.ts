@@ -1,6 +1,7 @@
 import type { Generation } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { listPage } from "./listing.ts";
+import { objection } from "./only-if.ts";
 import { Refused, transact, type VaultParts } from "./parts.ts";
 import { refusal } from "./plan.ts";
 import { linkContent, type View } from "./staging.ts";
@@ -16,6 +17,8 @@ import {
   type ObjectInfo,
   type ObjectMetadata,
   type ObjectRead,
+  type OnlyIf,
+  type OpenUpload,
   type PageCursor,
   type UploadPart,
 } from "./storage.ts";
@@ -37,9 +40,16 @@ export function read(parts: VaultParts, actor: Actor, key: string): Outcome<Obje
   return done({ info: infoOf(found, view.value), body: bytesOf(parts, found), object: found.content?.object ?? null });
 }
 
-export function put(parts: VaultParts, actor: Actor, object: NewObject, body: Uint8Array | null): Outcome<ObjectInfo> {
+export function put(
+  parts: VaultParts,
+  actor: Actor,
+  object: NewObject,
+  body: Uint8Array | null,
+  onlyIf: readonly OnlyIf[] = [],
+): Outcome<ObjectInfo> {
   return transact(parts, () => {
     const save = openSave(parts, actor);
+    mustHold(parts, save, onlyIf);
     const staged = stagedOf(parts, object, body);
     claimObject(parts, save, object.content.object);
     parts.staging.put(save.save, [staged]);
@@ -53,9 +63,11 @@ export function copy(
   from: string,
   to: string,
   metadata: ObjectMetadata | null,
+  onlyIf: readonly OnlyIf[] = [],
 ): Outcome<ObjectInfo | null> {
   return transact(parts, () => {
     const save = openSave(parts, actor);
+    mustHold(parts, save, onlyIf);
     const source = lookUp(parts, view(parts, save), from);
     if (source === null) return null;
     const info = infoOf(source, view(parts, save));
@@ -77,9 +89,15 @@ export function copy(
   });
 }
 
-export function remove(parts: VaultParts, actor: Actor, keys: readonly string[]): Outcome<null> {
+export function remove(
+  parts: VaultParts,
+  actor: Actor,
+  keys: readonly string[],
+  onlyIf: readonly OnlyIf[] = [],
+): Outcome<null> {
   return transact(parts, () => {
     const save = openSave(parts, actor);
+    mustHold(parts, save, onlyIf);
     const gone = { kind: "file" as const, removed: true, mtimeNs: null, target: "", content: null, metadata: null };
     parts.staging.put(
       save.save,
@@ -112,6 +130,13 @@ export function upload(parts: VaultParts, actor: Actor, object: string): Outcome
   if (refused !== null) return refused;
   const [save] = parts.store.openSaves();
   return done(save === undefined ? null : parts.uploads.find(object, save.save));
+}
+
+export function uploads(parts: VaultParts, actor: Actor): Outcome<OpenUpload[]> {
+  const refused = refusal(parts.store.record(), actor);
+  if (refused !== null) return refused;
+  const [save] = parts.store.openSaves();
+  return done(save === undefined ? [] : parts.uploads.ofSave(save.save));
 }
 
 export function parts(vault: VaultParts, actor: Actor, object: string): Outcome<UploadPart[]> {
@@ -198,6 +223,15 @@ function openSave(parts: VaultParts, actor: Actor): Save {
   const [save] = parts.store.openSaves();
   if (save === undefined) throw new Refused(failed("save_failed", "No save is open."));
   return save;
+}
+
+/** Inside a commit. @throws Refused */
+function mustHold(parts: VaultParts, save: Save, onlyIf: readonly OnlyIf[]): void {
+  for (const { key, is } of onlyIf) {
+    const found = lookUp(parts, view(parts, save), key);
+    const failure = objection(is, found === null ? null : infoOf(found, view(parts, save)).etag);
+    if (failure !== null) throw new Refused({ failure });
+  }
 }
 
 const superseded = () => failed("save_failed", "This upload belongs to a save that ended.");

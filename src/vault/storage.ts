@@ -24,17 +24,25 @@ export interface VaultStorage {
   /** Metadata, and the content itself where it is inline; null where there is no such key. */
   read(actor: Actor, key: string): Promise<Outcome<ObjectRead | null>>;
   /** Stages one object; `body` is its content when `content.object` is null. */
-  put(actor: Actor, object: NewObject, body: Uint8Array | null): Promise<Outcome<ObjectInfo>>;
+  put(actor: Actor, object: NewObject, body: Uint8Array | null, onlyIf?: OnlyIf[]): Promise<Outcome<ObjectInfo>>;
   /** Server-side copy: an index change. Null where the source does not exist. `metadata` replaces the source's. */
-  copy(actor: Actor, from: string, to: string, metadata: ObjectMetadata | null): Promise<Outcome<ObjectInfo | null>>;
+  copy(
+    actor: Actor,
+    from: string,
+    to: string,
+    metadata: ObjectMetadata | null,
+    onlyIf?: OnlyIf[],
+  ): Promise<Outcome<ObjectInfo | null>>;
   /** Stages the removal of keys; unknown ones are fine. */
-  remove(actor: Actor, keys: string[]): Promise<Outcome<null>>;
+  remove(actor: Actor, keys: string[], onlyIf?: OnlyIf[]): Promise<Outcome<null>>;
 
   /** Reserves R2 keys (`tenants/{id}/objects/{uuid}`) before their first byte, so that they are collected if they are never staged. */
   reserve(actor: Actor, count: number): Promise<Outcome<{ objects: string[] }>>;
   /** Records a multipart upload on a reserved key. */
   beginUpload(actor: Actor, upload: NewUpload): Promise<Outcome<null>>;
   upload(actor: Actor, object: string): Promise<Outcome<NewUpload | null>>;
+  /** The multipart uploads that the open save has begun, in order of their keys, then of their beginning; none outside a save. */
+  uploads(actor: Actor): Promise<Outcome<OpenUpload[]>>;
   /** The parts that arrived, in order of their numbers. */
   parts(actor: Actor, object: string): Promise<Outcome<UploadPart[]>>;
   /** Records a part; the same number again replaces it. */
@@ -105,6 +113,21 @@ export interface NewObject {
   metadata: ObjectMetadata;
 }
 
+/**
+ * What must be true of a key in the transaction of a write, else nothing is written: `version_mismatch`, or `not_found` where a key that
+ * must exist does not. `is` lists entity tags of which the key must have one; empty: it must not exist; `*`: any.
+ */
+export interface OnlyIf {
+  key: string;
+  is: string[];
+}
+
+export interface OpenUpload {
+  object: string;
+  key: string;
+  /** When it began, in ms since 1970. */
+  at: number;
+}
 export interface NewUpload {
   object: string;
   key: string;

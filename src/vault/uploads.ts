@@ -1,4 +1,4 @@
-import type { NewUpload, UploadPart } from "./storage.ts";
+import type { NewUpload, OpenUpload, UploadPart } from "./storage.ts";
 
 /** The SQL of R2 keys that are reserved and not yet staged: single puts under way, and multipart uploads with their parts. */
 export class Uploads {
@@ -39,6 +39,16 @@ export class Uploads {
       )
       .toArray();
     return row === undefined ? null : { object, ...row, metadata: JSON.parse(row.metadata) };
+  }
+
+  /** The multipart uploads of a save, in order of their keys, then of their beginning. */
+  ofSave(save: number): OpenUpload[] {
+    return this.#sql
+      .exec(
+        "SELECT object, key, at FROM uploads WHERE save = ? AND r2_upload_id IS NOT NULL ORDER BY key, at, object",
+        save,
+      )
+      .toArray() as unknown as OpenUpload[];
   }
 
   /** In order of their numbers. */

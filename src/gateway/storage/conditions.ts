@@ -1,3 +1,4 @@
+import type { OnlyIf } from "../../vault/storage.ts";
 import { S3Error } from "./errors.ts";
 
 /** What a condition is checked against. */
@@ -22,16 +23,47 @@ export function evaluate(headers: Headers, now: Validators): "send" | "not_modif
 }
 
 function lists(header: string, etag: string): boolean {
-  return header.split(",").some((one) => {
-    const tag = one.trim().replace(/^W\//, "");
-    return tag === "*" || tag === `"${etag}"` || tag === etag;
-  });
+  return tagsOf(header).some((tag) => tag === "*" || tag === etag);
 }
 
 function httpSeconds(date: string | null): number | null {
   const ms = date === null ? Number.NaN : Date.parse(date);
   return Number.isNaN(ms) ? null : Math.floor(ms / 1000);
 }
+
+/** Conditions that S3 knows for reads only, or for other kinds of buckets. */
+const NOT_FOR_WRITES = [
+  "if-modified-since",
+  "if-unmodified-since",
+  "x-amz-if-match-last-modified-time",
+  "x-amz-if-match-size",
+];
+
+/**
+ * What a write asks of the key that it replaces or removes; the Vault compares it in the transaction of the write.
+ * @throws S3Error `NotImplemented` for what S3 does not compare on a write, rather than to write without it
+ */
+export function writeConditions(headers: Headers, key: string, kind: "put" | "delete"): OnlyIf[] {
+  const match = headers.get("if-match");
+  const noneMatch = headers.get("if-none-match");
+  const other = NOT_FOR_WRITES.find((name) => headers.has(name));
+  if (
+    other !== undefined ||
+    (noneMatch !== null && (kind === "delete" || match !== null || noneMatch.trim() !== "*"))
+  ) {
+    throw new S3Error("NotImplemented", `A write with ${other ?? "this if-none-match"} is not implemented.`);
+  }
+  if (noneMatch !== null) return [{ key, is: [] }];
+  return match === null ? [] : [{ key, is: tagsOf(match) }];
+}
+
+const tagsOf = (header: string): string[] =>
+  header.split(",").map((tag) =>
+    tag
+      .trim()
+      .replace(/^W\//, "")
+      .replace(/^"(.*)"$/, "$1"),
+  );
 
 /** The bytes to send; null for all of them, also where the header is none that S3 understands (several ranges, other units). @throws S3Error `InvalidRange` */
 export function rangeOf(header: string | null, size: number): { offset: number; length: number } | null {

@@ -1,5 +1,6 @@
 import type { Outcome } from "../../outcome.ts";
-import type { Actor, VaultStorage } from "../../vault/storage.ts";
+import { objection } from "../../vault/only-if.ts";
+import type { Actor, OnlyIf, VaultStorage } from "../../vault/storage.ts";
 import { fromFailure } from "./errors.ts";
 
 /** What every operation works with. */
@@ -17,4 +18,16 @@ export async function ask<T>(answer: Promise<Outcome<T>>): Promise<T> {
   const outcome = await answer;
   if (!outcome.ok) throw fromFailure(outcome.failure);
   return outcome.value;
+}
+
+/**
+ * Refuses early what the Vault would refuse at the end, so that gigabytes are not sent for nothing; it is the Vault that decides.
+ * @throws S3Error
+ */
+export async function expectToHold(gateway: Gateway, onlyIf: readonly OnlyIf[]): Promise<void> {
+  for (const { key, is } of onlyIf) {
+    const found = await ask(gateway.vault.read(gateway.actor, key));
+    const failure = objection(is, found === null ? null : found.info.etag);
+    if (failure !== null) throw fromFailure(failure);
+  }
 }

@@ -80,7 +80,7 @@ async function perform(
     case "CopyObject":
       return objects.copyObject(gateway, request, operation.key);
     case "DeleteObject":
-      return objects.deleteObject(gateway, operation.key);
+      return objects.deleteObject(gateway, request, operation.key);
     case "CreateMultipartUpload":
       return multipart.createMultipartUpload(gateway, request, operation.key);
     case "UploadPart":

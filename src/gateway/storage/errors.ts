@@ -52,6 +52,8 @@ export function fromFailure(failure: Failure): S3Error {
       return new S3Error("OperationAborted", failure.detail);
     case "not_found":
       return new S3Error("NoSuchKey", failure.detail);
+    case "version_mismatch":
+      return new S3Error("PreconditionFailed", failure.detail);
     default:
       return new S3Error("InternalError", failure.detail);
   }

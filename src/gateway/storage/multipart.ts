@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { ContentRef, NewUpload, UploadPart } from "../../vault/storage.ts";
 import { streamThrough, uploadOf } from "./body.ts";
-import { ask, type Gateway } from "./context.ts";
+import { writeConditions } from "./conditions.ts";
+import { ask, expectToHold, type Gateway } from "./context.ts";
 import { S3Error } from "./errors.ts";
 import { xml } from "./list.ts";
 import { metadataOf, smallDocument } from "./objects.ts";
@@ -47,13 +48,15 @@ export async function completeMultipartUpload(
   key: string,
   uploadId: string,
 ): Promise<Response> {
+  const onlyIf = writeConditions(request.headers, key, "put");
   const wanted = wantedParts(await smallDocument(request));
   const found = await uploadFor(gateway, key, uploadId);
+  await expectToHold(gateway, onlyIf);
   const parts = chosenParts(wanted, await ask(gateway.vault.parts(gateway.actor, found.object)));
   const target = gateway.bucket.resumeMultipartUpload(found.object, found.r2UploadId);
   await target.complete(parts.map((part) => ({ partNumber: part.number, etag: part.r2Etag })));
   const content = compose(parts, found.object);
-  const info = await ask(gateway.vault.put(gateway.actor, { key, content, metadata: found.metadata }, null));
+  const info = await ask(gateway.vault.put(gateway.actor, { key, content, metadata: found.metadata }, null, onlyIf));
   const location = element("Location", `http://sink.internal/${BUCKET}/${encodeURIComponent(key)}`);
   return xml(
     "CompleteMultipartUploadResult",

@@ -1,8 +1,14 @@
 import { createHash } from "node:crypto";
-import { INLINE_LIMIT, type NewObject, type ObjectInfo, type ObjectMetadata } from "../../vault/storage.ts";
+import {
+  INLINE_LIMIT,
+  type NewObject,
+  type ObjectInfo,
+  type ObjectMetadata,
+  type OnlyIf,
+} from "../../vault/storage.ts";
 import { readWhole, streamThrough, type Upload, uploadOf } from "./body.ts";
-import { evaluate, rangeOf } from "./conditions.ts";
-import { ask, type Gateway } from "./context.ts";
+import { evaluate, rangeOf, writeConditions } from "./conditions.ts";
+import { ask, expectToHold, type Gateway } from "./context.ts";
 import { S3Error } from "./errors.ts";
 import { httpDate, isoNanoseconds, milliseconds, xml } from "./list.ts";
 import { BUCKET, decodeKey } from "./operation.ts";
@@ -41,36 +47,35 @@ export async function getObject(gateway: Gateway, request: Request, key: string)
 }
 
 export async function putObject(gateway: Gateway, request: Request, key: string): Promise<Response> {
-  refuseConditions(request.headers);
+  const onlyIf = writeConditions(request.headers, key, "put");
   const upload = uploadOf(request);
-  const metadata = metadataOf(request.headers);
+  const target = { key, metadata: metadataOf(request.headers), onlyIf };
   const info =
-    upload.length <= INLINE_LIMIT
-      ? await putSmall(gateway, upload, key, metadata)
-      : await putLarge(gateway, upload, key, metadata);
+    upload.length <= INLINE_LIMIT ? await putSmall(gateway, upload, target) : await putLarge(gateway, upload, target);
   return new Response(null, { headers: { etag: `"${info.etag}"` } });
 }
 
-async function putSmall(gateway: Gateway, upload: Upload, key: string, metadata: ObjectMetadata): Promise<ObjectInfo> {
-  const { bytes, sha256, md5 } = await readWhole(upload);
-  const object: NewObject = {
-    key,
-    content: { size: bytes.length, sha256, partSize: null, etag: md5, object: null },
-    metadata,
-  };
-  return ask(gateway.vault.put(gateway.actor, object, bytes));
+interface Target extends Pick<NewObject, "key" | "metadata"> {
+  onlyIf: OnlyIf[];
 }
 
-async function putLarge(gateway: Gateway, upload: Upload, key: string, metadata: ObjectMetadata): Promise<ObjectInfo> {
+async function putSmall(gateway: Gateway, upload: Upload, { key, metadata, onlyIf }: Target): Promise<ObjectInfo> {
+  const { bytes, sha256, md5 } = await readWhole(upload);
+  const content = { size: bytes.length, sha256, partSize: null, etag: md5, object: null };
+  return ask(gateway.vault.put(gateway.actor, { key, content, metadata }, bytes, onlyIf));
+}
+
+async function putLarge(gateway: Gateway, upload: Upload, { key, metadata, onlyIf }: Target): Promise<ObjectInfo> {
+  await expectToHold(gateway, onlyIf);
   const { objects } = await ask(gateway.vault.reserve(gateway.actor, 1));
   const object = objects[0] as string;
   const { sha256, md5 } = await streamThrough(upload, (content) => gateway.bucket.put(object, content));
   const content = { size: upload.length, sha256, partSize: null, etag: md5, object };
-  return ask(gateway.vault.put(gateway.actor, { key, content, metadata }, null));
+  return ask(gateway.vault.put(gateway.actor, { key, content, metadata }, null, onlyIf));
 }
 
 export async function copyObject(gateway: Gateway, request: Request, key: string): Promise<Response> {
-  refuseConditions(request.headers);
+  const onlyIf = writeConditions(request.headers, key, "put");
   const source = /^\/?([^/]+)\/(.+)$/s.exec(
     request.headers.get("x-amz-copy-source")?.replace(/\?versionId=.*$/, "") ?? "",
   );
@@ -88,13 +93,13 @@ export async function copyObject(gateway: Gateway, request: Request, key: string
     );
   }
   const metadata = directive === "REPLACE" ? metadataOf(request.headers) : null;
-  const info = await ask(gateway.vault.copy(gateway.actor, from, key, metadata));
+  const info = await ask(gateway.vault.copy(gateway.actor, from, key, metadata, onlyIf));
   if (info === null) throw new S3Error("NoSuchKey", "The specified key does not exist.");
   return xml("CopyObjectResult", element("LastModified", isoNanoseconds(info)) + element("ETag", `"${info.etag}"`));
 }
 
-export async function deleteObject(gateway: Gateway, key: string): Promise<Response> {
-  await ask(gateway.vault.remove(gateway.actor, [key]));
+export async function deleteObject(gateway: Gateway, request: Request, key: string): Promise<Response> {
+  await ask(gateway.vault.remove(gateway.actor, [key], writeConditions(request.headers, key, "delete")));
   return new Response(null, { status: 204 });
 }
 
@@ -157,10 +162,4 @@ function headersOf(info: ObjectInfo, query: URLSearchParams): Headers {
     if (override !== null) headers.set(name, override);
   }
   return headers;
-}
-
-function refuseConditions(headers: Headers): void {
-  const names = ["if-match", "if-none-match", "x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match"];
-  const asked = names.find((name) => headers.has(name));
-  if (asked !== undefined) throw new S3Error("NotImplemented", `A write with ${asked} is not implemented here.`);
 }
