@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { SLUG } from "../ids.ts";
+import { globProblem } from "../sync/glob.ts";
 
 /** What the specs of workloads, pools and syncs are made of. */
 
@@ -22,31 +23,17 @@ export const absolutePath = z
   .refine((path) => !path.split("/").some((part) => part === "." || part === ".."), "must not contain . or ..")
   .refine((path) => !SYSTEM_PATH.test(path), "belongs to the system");
 
-/** rclone's globs, which it refuses as a whole when a bracket stays open. `{{…}}` would be a regular expression. */
+/** A glob of rclone's filters. */
 export const glob = z
   .string()
   .min(1)
   .max(512)
   .regex(/^[^\0\r\n]*$/, "must be one line")
-  .refine((pattern) => !pattern.includes("{{"), "must be a glob: regular expressions in {{ }} are not taken")
-  .refine(isBalanced, "has a [ or { that is not closed, or closed without being opened")
+  .superRefine((pattern, context) => {
+    const problem = globProblem(pattern);
+    if (problem !== null) context.addIssue({ code: "custom", message: problem });
+  })
   .openapi({ type: "string", description: "A glob of rclone.", example: "**/*.log" });
-
-function isBalanced(pattern: string): boolean {
-  let open = "";
-  for (const character of pattern.replaceAll(/\\./g, "")) {
-    if (open === "[") {
-      if (character === "]") open = "";
-    } else if (character === "[" || character === "{") {
-      if (open !== "") return false;
-      open = character;
-    } else if (character === "}") {
-      if (open !== "{") return false;
-      open = "";
-    }
-  }
-  return open === "";
-}
 
 /** A field known from other systems: refused with the reason, instead of being ignored. */
 export const unsupported = (reason: string) =>

@@ -1,4 +1,5 @@
 import type { Size } from "../vault/types.ts";
+import { filterRules } from "./glob.ts";
 
 /** One run of rclone from a directory of the container to its bucket. */
 export interface SyncJob {
@@ -12,7 +13,9 @@ export interface SyncJob {
   backend: "vault" | "s3";
   /** What there is to send, as far as it is known. */
   send?: Size;
-  /** rclone globs, relative to `directory`. */
+  /** Globs, relative to `directory`: only what one of these names, if there are any. */
+  include?: readonly string[];
+  /** And nothing that one of these names. */
   exclude?: readonly string[];
 }
 
@@ -50,7 +53,7 @@ const BACKEND = [
  * the same group from deleting (tried); without it every job has its own, `job/ID`.
  */
 export function syncCall(job: SyncJob): RcCall {
-  const exclude = job.exclude ?? [];
+  const rules = filterRules(job);
   return {
     path: `sync/${job.mode}`,
     body: {
@@ -58,7 +61,7 @@ export function syncCall(job: SyncJob): RcCall {
       dstFs: `sink,${BACKEND}:state/${job.prefix ?? ""}`,
       _async: true,
       _config: globalOptions(job),
-      ...(exclude.length > 0 && { _filter: { ExcludeRule: exclude } }),
+      ...(rules.length > 0 && { _filter: { FilterRule: rules } }),
     },
   };
 }

@@ -93,8 +93,7 @@ export class SimulatedAgent {
         deleteExtra: job.path === "sync/sync",
         ignoreTimes: config.IgnoreTimes === true,
         transfers: typeof config.Transfers === "number" ? config.Transfers : DEFAULT_TRANSFERS,
-        include: strings(filter.IncludeRule),
-        exclude: strings(filter.ExcludeRule),
+        rules: strings(filter.FilterRule),
       };
       const { files } = this.#container;
       await syncUp(files, String(job.input.srcFs), client, prefix, options, job.stats, job.cancel.signal);

@@ -1,6 +1,6 @@
+import { type Filter, ruleFilter } from "../../sync/glob.ts";
 import { messageOf } from "../classify.ts";
 import type { VirtualFile, VirtualFiles, VirtualSymlink } from "./files.ts";
-import { globFilter } from "./glob.ts";
 import { type ListedObject, md5, type S3Client } from "./s3.ts";
 
 /** The part of `sync/sync` and `sync/copy` that the Instance uses; names as rclone's `_config` and `_filter` have them. */
@@ -8,8 +8,8 @@ export interface SyncOptions {
   deleteExtra: boolean;
   ignoreTimes: boolean;
   transfers: number;
-  include: readonly string[];
-  exclude: readonly string[];
+  /** As `--filter` takes them. */
+  rules: readonly string[];
 }
 
 /** As `core/stats` shows it. */
@@ -62,7 +62,7 @@ export async function syncUp(
   const source = files.stat(directory);
   if (source?.kind !== "directory") throw new Error("directory not found");
   const listed = await bucket.list(prefix);
-  const wanted = globFilter(options.include, options.exclude);
+  const wanted = ruleFilter(options.rules);
   const there = new Map(listed.map((object) => [object.key.slice(prefix.length), object]));
   const here = leaves(files, directory, wanted);
   stats.listed += there.size + here.size;
@@ -80,19 +80,19 @@ export async function syncUp(
   // Nothing is deleted on the other side unless everything arrived there.
   if (stats.errors > 0) throw new Error(stats.lastError);
   if (!options.deleteExtra) return;
-  const extra = [...there.keys()].filter((key) => wanted(key) && !here.has(key));
+  const extra = [...there.keys()].filter((key) => wanted.file(key) && !here.has(key));
   await inParallel(extra, options.transfers, signal, async (key) => {
     await bucket.delete(prefix + key);
     stats.deletes += 1;
   });
 }
 
-function leaves(files: VirtualFiles, directory: string, wanted: (path: string) => boolean): Map<string, Leaf> {
+function leaves(files: VirtualFiles, directory: string, wanted: Filter): Map<string, Leaf> {
   const found = new Map<string, Leaf>();
   for (const { path, node } of files.walk(directory)) {
     if (node.kind === "directory") continue;
     const key = node.kind === "symlink" ? `${path}${LINK_SUFFIX}` : path;
-    if (wanted(key)) found.set(key, node);
+    if (wanted.file(key)) found.set(key, node);
   }
   return found;
 }
