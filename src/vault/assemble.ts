@@ -1,3 +1,4 @@
+import { isSuspect, looksUnchanged } from "./plan.ts";
 import { type Entry, keyOf, type Staged, type Tree } from "./tree.ts";
 import type { ManifestEntry } from "./types.ts";
 
@@ -6,6 +7,8 @@ export interface Sent {
   base: Tree;
   staged: Iterable<Staged>;
   bundle: boolean;
+  /** See `OpenOptions`: files that may have changed although they look the same must have been sent. */
+  changedSinceNs?: string | null;
 }
 
 export type Assembled = { ok: true; tree: Tree } | { ok: false; mismatches: string[] };
@@ -41,8 +44,10 @@ export function assemble(manifest: readonly ManifestEntry[], sent: Sent): Assemb
       else tree.set(item.path, withContent(item, arrived, before));
     } else if (sent.bundle || before === undefined || before.kind !== item.kind || touched(key)) {
       mismatches.push(`${item.path} is missing`);
-    } else if (!unchanged(item, before)) {
+    } else if (!looksUnchanged(item, before)) {
       mismatches.push(`${item.path} changed and was not sent`);
+    } else if (isSuspect(item, sent.changedSinceNs)) {
+      mismatches.push(`${item.path} may have changed and was not sent`);
     } else {
       tree.set(item.path, { ...bare(item, before.metadata), content: before.content });
     }
@@ -79,11 +84,6 @@ function faultOf(item: ManifestEntry, arrived: Staged): string | null {
 function sameTime(sent: string, listed: string): boolean {
   if (sent === listed) return true;
   return sent.endsWith("000000000") && BigInt(listed) - BigInt(sent) < 1_000_000_000n && BigInt(listed) >= BigInt(sent);
-}
-
-function unchanged(item: ManifestEntry, before: Entry): boolean {
-  if (item.mtimeNs !== before.mtimeNs) return false;
-  return item.kind === "symlink" ? (item.target ?? "") === before.target : item.size === before.content?.size;
 }
 
 function bare(item: ManifestEntry, metadata: string | null): Entry {

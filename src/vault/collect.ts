@@ -73,7 +73,7 @@ function pruneGenerations(parts: VaultParts): void {
   const record = parts.store.record();
   if (record === null) return;
   const generations = parts.store.generations();
-  const stay = retained(generations, [record.head, record.base]);
+  const stay = retained(generations, [record.head, record.base], parts.now());
   const gone = generations.filter((one) => !stay.has(one.generation));
   if (gone.length === 0) return;
   transact(parts, () => {

@@ -9,6 +9,12 @@ const COUNT = 14;
 /** Entries of a tree that is kept in memory: about 10 MB. */
 const REMEMBERED = 20_000;
 
+/** Where the rows of a generation are: in the history, or aside. */
+export interface Source {
+  generation: Generation;
+  aside: boolean;
+}
+
 /** The SQL of generations: the history as rows valid in [from_gen, to_gen), what was kept beside it as whole copies, and inline contents. */
 export class Entries {
   readonly #sql: SqlStorage;
@@ -76,6 +82,31 @@ export class Entries {
     }
   }
 
+  /** Entries in key order after a place; not to be held across an await. `but` leaves out rows that a generation of the history shares. */
+  *rows(of: Source, after: PageCursor, but: Generation | null = null): Generator<Entry> {
+    const shared = but === null || of.aside ? "" : "AND NOT (from_gen <= ?4 AND to_gen > ?4)";
+    const source = of.aside ? "aside WHERE generation = ?1" : "entries WHERE from_gen <= ?1 AND to_gen > ?1";
+    const bindings = [of.generation, after.key, after.kind, ...(shared === "" ? [] : [but])];
+    const rows = this.#sql
+      .exec(`SELECT ${COLUMNS} FROM ${source} AND (key, kind) > (?2, ?3) ${shared} ORDER BY key, kind`, ...bindings)
+      .raw();
+    for (const row of rows) yield toEntry(row);
+  }
+
+  /** What a path is in a generation: a file, a symlink or a directory. */
+  at(of: Source, path: string): Entry | null {
+    const keys = (["file", "symlink", "directory"] as const).map((kind) => [keyOf(path, kind), kind]);
+    const source = of.aside ? "aside WHERE generation = ?1" : "entries WHERE from_gen <= ?1 AND to_gen > ?1";
+    const [row] = this.#sql
+      .exec(
+        `SELECT ${COLUMNS} FROM ${source} AND (key, kind) IN (SELECT value->>0, value->>1 FROM json_each(?2)) LIMIT 1`,
+        of.generation,
+        JSON.stringify(keys),
+      )
+      .raw();
+    return row === undefined ? null : toEntry(row);
+  }
+
   /** Entries in key order with their inline contents, as many as fit in one message. */
   page(generation: Generation, aside: boolean, after: PageCursor | null): GenerationPage {
     const source = aside
@@ -106,6 +137,12 @@ export class Entries {
       }
     }
     return { entries, packed: concat(contents), next };
+  }
+
+  /** Inline content; null where it is in R2. */
+  bytes(content: Content): Uint8Array | null {
+    if (content.object !== null) return null;
+    return content.body === null ? new Uint8Array(0) : this.body(content.body);
   }
 
   body(id: number): Uint8Array {

@@ -39,7 +39,7 @@ export function listPage(query: ListQuery, scan: (from: ScanFrom) => Iterable<Li
 }
 
 /** The first key that comes after everything with this prefix, in the order of UTF-8 bytes (that of code points); null when there is none. */
-function behind(prefix: string): ScanFrom | null {
+export function behind(prefix: string): ScanFrom | null {
   const points = Array.from(prefix);
   for (;;) {
     const last = points.pop();

@@ -2,11 +2,14 @@ import { DurableObject } from "cloudflare:workers";
 import { messageOf } from "../durable/deadline.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import { log } from "../log.ts";
-import type { Outcome } from "../outcome.ts";
+import type { Failure, Outcome } from "../outcome.ts";
 import { collect } from "./collect.ts";
 import { Entries } from "./entries.ts";
 import { erase } from "./erase.ts";
+import * as files from "./files.ts";
 import { Garbage } from "./garbage.ts";
+import * as history from "./history.ts";
+import { migrate } from "./migrate.ts";
 import * as objects from "./objects.ts";
 import type { VaultParts } from "./parts.ts";
 import * as saving from "./saving.ts";
@@ -29,6 +32,8 @@ import type {
   GenerationSummary,
   ManifestEntry,
   OpenAnswer,
+  OpenOptions,
+  PageRequest,
   SaveRef,
   VaultApi,
   VaultDescription,
@@ -43,11 +48,14 @@ const RETRY_MS = 10 * 60 * 1000;
  */
 export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage {
   readonly #parts: VaultParts;
+  /** Why nothing of it can be read or written; null as a rule. */
+  readonly #unusable: { ok: false; failure: Failure } | null;
   /** When the alarm will fire; undefined until asked. */
   #alarmAt: number | null | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    this.#unusable = migrate(ctx.storage);
     const { sql } = ctx.storage;
     this.#parts = {
       storage: ctx.storage,
@@ -67,85 +75,99 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   }
 
   async fence(epoch: Epoch, incarnation: string): Promise<Outcome<{ head: GenerationSummary | null }>> {
-    await this.#loadAlarm();
-    return saving.fence(this.#parts, epoch, incarnation);
+    return this.#answer((parts) => saving.fence(parts, epoch, incarnation));
   }
-  async open(save: SaveRef, manifest: ManifestEntry[]): Promise<Outcome<OpenAnswer>> {
-    await this.#loadAlarm();
-    return saving.open(this.#parts, save, manifest);
+  async open(save: SaveRef, manifest: ManifestEntry[], options: OpenOptions = {}): Promise<Outcome<OpenAnswer>> {
+    return this.#answer((parts) => saving.open(parts, save, manifest, options));
   }
   async commit(save: SaveRef, options: { force: boolean }): Promise<Outcome<Committed>> {
-    await this.#loadAlarm();
-    return saving.commit(this.#parts, save, options.force);
+    return this.#answer((parts) => saving.commit(parts, save, options.force));
   }
   async abort(save: SaveRef): Promise<Outcome<null>> {
-    await this.#loadAlarm();
-    return saving.abort(this.#parts, save);
+    return this.#answer((parts) => saving.abort(parts, save));
   }
   async promote(epoch: Epoch, generation?: Generation): Promise<Outcome<Committed>> {
-    await this.#loadAlarm();
-    return saving.promote(this.#parts, epoch, generation);
+    return this.#answer((parts) => history.promote(parts, epoch, generation));
+  }
+  async restoreTo(save: SaveRef, generation: Generation): Promise<Outcome<Committed>> {
+    return this.#answer((parts) => history.restoreTo(parts, save, generation));
+  }
+  async pin(generation: Generation, options: { pinned: boolean }): Promise<Outcome<null>> {
+    return this.#answer((parts) => history.pin(parts, generation, options));
   }
   async erase(epoch: Epoch): Promise<Outcome<null>> {
-    await this.#loadAlarm();
-    return erase(this.#parts, this.env.BUCKET, epoch);
+    return this.#answer((parts) => erase(parts, this.env.BUCKET, epoch));
   }
   async describe(): Promise<VaultDescription> {
-    return saving.describe(this.#parts);
+    if (this.#unusable !== null) throw new Error(this.#unusable.failure.detail);
+    return history.describe(this.#parts);
+  }
+  async diff(from: Generation, to: Generation, page: PageRequest) {
+    return this.#answer((parts) => files.diff(parts, from, to, page));
+  }
+  async stat(path: string, generation: Generation | null) {
+    return this.#answer((parts) => files.stat(parts, path, generation));
+  }
+  async readFile(path: string, generation: Generation | null) {
+    return this.#answer((parts) => files.readFile(parts, path, generation));
+  }
+  async listFiles(directory: string, page: PageRequest & { recursive: boolean }, generation: Generation | null) {
+    return this.#answer((parts) => files.listFiles(parts, directory, page, generation));
   }
 
   async list(actor: Actor, query: ListQuery) {
-    return objects.list(this.#parts, actor, query);
+    return this.#answer((parts) => objects.list(parts, actor, query));
   }
   async read(actor: Actor, key: string) {
-    return objects.read(this.#parts, actor, key);
+    return this.#answer((parts) => objects.read(parts, actor, key));
   }
   async put(actor: Actor, object: NewObject, body: Uint8Array | null, onlyIf?: OnlyIf[]) {
-    return objects.put(this.#parts, actor, object, body, onlyIf);
+    return this.#answer((parts) => objects.put(parts, actor, object, body, onlyIf));
   }
   async copy(actor: Actor, from: string, to: string, metadata: ObjectMetadata | null, onlyIf?: OnlyIf[]) {
-    return objects.copy(this.#parts, actor, from, to, metadata, onlyIf);
+    return this.#answer((parts) => objects.copy(parts, actor, from, to, metadata, onlyIf));
   }
   async remove(actor: Actor, keys: string[], onlyIf?: OnlyIf[]) {
-    return objects.remove(this.#parts, actor, keys, onlyIf);
+    return this.#answer((parts) => objects.remove(parts, actor, keys, onlyIf));
   }
   async reserve(actor: Actor, count: number) {
-    return objects.reserve(this.#parts, actor, count);
+    return this.#answer((parts) => objects.reserve(parts, actor, count));
   }
   async beginUpload(actor: Actor, upload: NewUpload) {
-    return objects.beginUpload(this.#parts, actor, upload);
+    return this.#answer((parts) => objects.beginUpload(parts, actor, upload));
   }
   async upload(actor: Actor, object: string) {
-    return objects.upload(this.#parts, actor, object);
+    return this.#answer((parts) => objects.upload(parts, actor, object));
   }
   async uploads(actor: Actor) {
-    return objects.uploads(this.#parts, actor);
+    return this.#answer((parts) => objects.uploads(parts, actor));
   }
   async parts(actor: Actor, object: string) {
-    return objects.parts(this.#parts, actor, object);
+    return this.#answer((parts) => objects.parts(parts, actor, object));
   }
   async putPart(actor: Actor, object: string, part: UploadPart) {
-    return objects.putPart(this.#parts, actor, object, part);
+    return this.#answer((parts) => objects.putPart(parts, actor, object, part));
   }
   async dropUpload(actor: Actor, object: string) {
-    return objects.dropUpload(this.#parts, actor, object);
+    return this.#answer((parts) => objects.dropUpload(parts, actor, object));
   }
   async beginBundle(actor: Actor) {
-    return objects.beginBundle(this.#parts, actor);
+    return this.#answer((parts) => objects.beginBundle(parts, actor));
   }
   async stageBundle(actor: Actor, batch: BundleBatch) {
-    return objects.stageBundle(this.#parts, actor, batch);
+    return this.#answer((parts) => objects.stageBundle(parts, actor, batch));
   }
   async exported(generation: Generation, after: PageCursor | null) {
-    return objects.exported(this.#parts, generation, after);
+    return this.#answer((parts) => objects.exported(parts, generation, after));
   }
   async page(actor: Actor, generation: Generation, after: PageCursor | null) {
-    return objects.page(this.#parts, actor, generation, after);
+    return this.#answer((parts) => objects.page(parts, actor, generation, after));
   }
 
   /** Collects garbage. A failure is tried again later here: the platform would give up after six attempts. */
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
+    if (this.#unusable !== null) return this.#arm(Date.now() + RETRY_MS);
     try {
       const next = await collect(this.#parts, this.env.BUCKET);
       if (next !== null) this.#arm(next);
@@ -153,6 +175,12 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
       log.error("vault: collection failed", { error: messageOf(error) });
       this.#arm(Date.now() + RETRY_MS);
     }
+  }
+
+  async #answer<T>(work: (parts: VaultParts) => Outcome<T> | Promise<Outcome<T>>): Promise<Outcome<T>> {
+    if (this.#unusable !== null) return this.#unusable;
+    await this.#loadAlarm();
+    return work(this.#parts);
   }
 
   #tenantId(): string {

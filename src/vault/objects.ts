@@ -271,8 +271,7 @@ function lookUp(parts: VaultParts, within: View, key: string): Found | null {
 /** Inline content; null where it is in R2. */
 function bytesOf(parts: VaultParts, found: Found): Uint8Array | null {
   if (found.content === null) return new TextEncoder().encode(found.target);
-  if (found.content.object !== null) return null;
-  return found.content.body === null ? new Uint8Array(0) : parts.entries.body(found.content.body);
+  return parts.entries.bytes(found.content);
 }
 
 function infoOf(found: Found | Staged, within: View): ObjectInfo {

@@ -1,7 +1,7 @@
 import type { Epoch, Generation } from "../ids.ts";
 import { type Failure, failed } from "../outcome.ts";
 import { LINK_SUFFIX } from "./storage.ts";
-import { keyOf, type Tree } from "./tree.ts";
+import { type Entry, keyOf, type Tree } from "./tree.ts";
 import type { ManifestEntry, OpenAnswer, Size } from "./types.ts";
 
 /** The one row that says who may write, and what is current. Generation 0 stands for "nothing yet". */
@@ -73,18 +73,28 @@ export const shrank = (previous: Size, now: Size): boolean =>
 /** Larger files go to R2 in parts, which a tar's single stream cannot (R2 takes 5 GiB in one piece). */
 const LARGEST_IN_BUNDLE = 4 * 1024 ** 3;
 
+/** More are not worth the single uploads, nor the length of the list. */
+const MOST_SUSPECTS = 200;
+
+/** What `planSend` compares a manifest with. */
+export interface SendFacts {
+  base: Tree | null;
+  /** `again`: whatever rclone stumbled over, it would stumble over again. */
+  attempt: "first" | "again";
+  /** See `OpenOptions`. */
+  changedSinceNs?: string | null;
+}
+
 /**
- * How to send a tree: one tar when most of it is new, rclone for less, nothing when no file differs by kind, size or mod-time.
- * A save that is sent `again` goes as one tar: whatever rclone stumbled over, it would stumble over again.
+ * How to send a tree: one tar when most of it is new (or may be), rclone for less, nothing when no file differs by kind, size or mod-time
+ * and none is suspect. A save that is sent again goes as one tar.
  */
-export function planSend(
-  manifest: readonly ManifestEntry[],
-  base: Tree | null,
-  attempt: "first" | "again" = "first",
-): Exclude<OpenAnswer, { how: "done" }> {
+export function planSend(manifest: readonly ManifestEntry[], facts: SendFacts): Exclude<OpenAnswer, { how: "done" }> {
+  const { base } = facts;
   const total: Size = { files: 0, bytes: 0 };
   const send: Size = { files: 0, bytes: 0 };
   const keys = new Set<string>();
+  const suspects: string[] = [];
   let same = 0;
   let awkward = false;
   let tooLarge = false;
@@ -97,11 +107,12 @@ export function planSend(
     if (keys.has(key) || !rcloneSends(item)) awkward = true;
     keys.add(key);
     const before = base?.get(item.path);
-    if (before !== undefined && before.kind === item.kind && before.mtimeNs === item.mtimeNs) {
-      if (item.kind === "file" ? before.content?.size === size : before.target === (item.target ?? "")) {
-        same += 1;
-        continue;
-      }
+    if (before !== undefined && looksUnchanged(item, before)) {
+      same += 1;
+      if (!isSuspect(item, facts.changedSinceNs)) continue;
+      suspects.push(item.path);
+      // A list of names has one to a line.
+      if (item.path.includes("\n")) awkward = true;
     }
     send.files += 1;
     send.bytes += size;
@@ -110,8 +121,21 @@ export function planSend(
   const before = base === null ? 0 : filesOf(base);
   if (send.files === 0 && same === before) return { how: "unchanged" };
   const most = base === null || send.files * 2 > total.files || send.bytes * 2 > total.bytes;
-  return (most || awkward || attempt === "again") && !tooLarge ? { how: "bundle" } : { how: "incremental", send };
+  const bundle = most || awkward || suspects.length > MOST_SUSPECTS || facts.attempt === "again";
+  return bundle && !tooLarge ? { how: "bundle" } : { how: "incremental", send, suspects };
 }
+
+/** By all that a listing shows: kind, mod-time, and size or target. */
+export function looksUnchanged(item: ManifestEntry, before: Entry): boolean {
+  if (before.kind !== item.kind || before.mtimeNs !== item.mtimeNs) return false;
+  return item.kind === "symlink" ? before.target === (item.target ?? "") : before.content?.size === item.size;
+}
+
+/** Whether a file that looks unchanged may be another one: its inode changed after it was known to be the base's. A symlink's target is listed. */
+export const isSuspect = (item: ManifestEntry, changedSinceNs: string | null | undefined): boolean =>
+  item.kind === "file" &&
+  changedSinceNs !== undefined &&
+  (changedSinceNs === null || BigInt(item.ctimeNs) > BigInt(changedSinceNs));
 
 /** rclone fails on a regular file with the suffix of its links, and on names with U+201B, its own quote (tried with 1.75.2). */
 const rcloneSends = ({ path, kind }: ManifestEntry): boolean =>

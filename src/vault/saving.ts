@@ -1,19 +1,18 @@
 import type { Epoch, Generation } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { assemble } from "./assemble.ts";
-import { after, decided, type SaveEvent } from "./lifecycle.ts";
+import { promote } from "./history.ts";
+import { decided, type SaveEvent } from "./lifecycle.ts";
 import { treeHash } from "./manifest.ts";
-import { Refused, transact, type VaultParts } from "./parts.ts";
+import { transact, type VaultParts } from "./parts.ts";
 import { planCommit, planFence, planSend, refusal, stale, type VaultRecord } from "./plan.ts";
+import { abortOpen, COLLECT_SOON_MS, outcomeOf, step, summary } from "./saves.ts";
 import type { GenerationRow, Save } from "./store.ts";
-import { type Difference, difference, sizeOf, type Tree } from "./tree.ts";
-import type { Committed, GenerationSummary, ManifestEntry, OpenAnswer, SaveRef, VaultDescription } from "./types.ts";
+import { difference, sizeOf, type Tree } from "./tree.ts";
+import type { Committed, GenerationSummary, ManifestEntry, OpenAnswer, OpenOptions, SaveRef } from "./types.ts";
 
 /** Longer than any deadline of a save or a restore: what was reserved before it can belong to nobody any more. */
 export const ORPHAN_MS = 24 * 60 * 60 * 1000;
-/** Collection waits, so that it never competes with the release or the claim that made it necessary. */
-const COLLECT_SOON_MS = 60 * 1000;
-
 export function fence(
   parts: VaultParts,
   epoch: Epoch,
@@ -32,7 +31,12 @@ export function fence(
   return done({ head: head === null ? null : summary(head) });
 }
 
-export function open(parts: VaultParts, ref: SaveRef, manifest: ManifestEntry[]): Outcome<OpenAnswer> {
+export function open(
+  parts: VaultParts,
+  ref: SaveRef,
+  manifest: ManifestEntry[],
+  options: OpenOptions,
+): Outcome<OpenAnswer> {
   const record = parts.store.record();
   const known = record === null ? null : parts.store.saveById(ref.saveId);
   if (known !== null && decided(known.state)) return done({ how: "done", outcome: outcomeOf(known) });
@@ -40,14 +44,14 @@ export function open(parts: VaultParts, ref: SaveRef, manifest: ManifestEntry[])
   if (refused !== null || record === null) return refused ?? failed("internal", "No record.");
   const base = record.base === 0 ? null : parts.entries.tree(record.base);
   const triedBefore = known !== null && (known.state === "aborted" || parts.staging.any(known.save));
-  const answer = planSend(manifest, base, triedBefore ? "again" : "first");
+  const answer = planSend(manifest, { base, attempt: triedBefore ? "again" : "first", ...options });
   const opened = transact(parts, () => {
     abortOpen(parts, (save) => save.saveId !== ref.saveId);
     const save =
       known === null
-        ? parts.store.insertSave({ ...ref, base: record.base, at: parts.now() })
-        : reopen(parts, known, ref, record);
-    parts.staging.writeManifest(save, manifest);
+        ? parts.store.insertSave({ ...ref, base: record.base, at: parts.now(), options })
+        : reopen(parts, { ...known, ...ref, base: record.base, options });
+    parts.staging.writeManifest(save.save, manifest);
     parts.arm(parts.now() + ORPHAN_MS + COLLECT_SOON_MS);
   });
   return opened.ok ? done(answer) : opened;
@@ -69,7 +73,7 @@ export function commit(parts: VaultParts, ref: SaveRef, force: boolean): Outcome
     return failed("save_failed", "The state did not arrive whole; open the save and send it again.");
 
   const base = parts.entries.tree(save.base);
-  const sent = { base, staged: parts.staging.all(save.save), bundle: save.bundle === "complete" };
+  const sent = { ...save.options, base, staged: parts.staging.all(save.save), bundle: save.bundle === "complete" };
   const assembled = assemble(parts.staging.manifest(save.save), sent);
   if (!assembled.ok) return failed("save_failed", mismatchDetail(assembled.mismatches));
   return decide(parts, { record, save, base, tree: assembled.tree, force });
@@ -141,85 +145,18 @@ export function abort(parts: VaultParts, ref: SaveRef): Outcome<null> {
   return aborted;
 }
 
-export function promote(parts: VaultParts, epoch: Epoch, wanted: Generation | undefined): Outcome<Committed> {
-  const record = parts.store.record();
-  if (record === null) return failed("not_found", "Nothing was ever saved.");
-  if (epoch < record.epoch) return stale(epoch, record.epoch);
-  const head = parts.store.generation(record.head);
-  if (head !== null && wanted === head.generation) return done(committedOf(head));
-  const found = parts.store
-    .generations()
-    .findLast((row) => row.status === "quarantined" && row.generation > record.head);
-  if (found === undefined || (wanted !== undefined && wanted !== found.generation)) {
-    return failed("not_found", "No generation newer than the head is quarantined.");
-  }
-  const changes: Difference = difference(parts.entries.tree(record.head), parts.entries.asideTree(found.generation));
-  const promoted: Committed = { ...summary(found), changed: changes.changed };
-  const result = transact(parts, () => {
-    parts.entries.apply(changes, found.generation);
-    parts.garbage.dropAside(found.generation);
-    parts.store.writeGeneration({ ...found, status: "kept", changed: changes.changed });
-    // The container that made this generation goes on from it; any other began elsewhere, and its next save will say so.
-    const raised = epoch > record.epoch ? { epoch, incarnation: null } : {};
-    const base = record.incarnation === found.incarnation ? found.generation : record.base;
-    parts.store.writeRecord({ ...record, ...raised, base, head: found.generation });
-    if (epoch > record.epoch) abortOpen(parts, () => true);
-    const save = parts.store.saveById(found.saveId);
-    if (save !== null) parts.store.updateSave({ ...save, state: step(save, "promote"), outcome: done(promoted) });
-    parts.arm(parts.now() + COLLECT_SOON_MS);
-  });
-  return result.ok ? done(promoted) : result;
-}
-
-export function describe(parts: VaultParts): VaultDescription {
-  const record = parts.store.record();
-  if (record === null) return { epoch: 0 as Epoch, head: null, generations: [] };
-  const rows = parts.store.generations();
-  const head = rows.find((row) => row.generation === record.head);
-  return {
-    epoch: record.epoch,
-    head: head === undefined ? null : { ...summary(head), at: head.at },
-    generations: rows.map((row) => ({
-      ...committedOf(row),
-      status: row.generation === record.head ? ("head" as const) : row.status,
-      at: row.at,
-      epoch: row.epoch,
-    })),
-  };
-}
-
-/** Inside a commit. */
-function abortOpen(parts: VaultParts, which: (save: Save) => boolean): void {
-  for (const save of parts.store.openSaves().filter(which)) {
-    parts.store.updateSave({ ...save, state: step(save, "abort") });
-    parts.arm(parts.now() + COLLECT_SOON_MS);
-  }
-}
-
 /** Attempts go on counting, so that a late batch of an earlier tar still finds itself superseded. Inside a commit. */
-function reopen(parts: VaultParts, save: Save, ref: SaveRef, record: VaultRecord): number {
+function reopen(parts: VaultParts, save: Save): Save {
   parts.staging.clear(save.save);
-  parts.store.updateSave({ ...save, ...ref, state: step(save, "reopen"), base: record.base, bundle: "none" });
-  return save.save;
-}
-
-function step(save: Save, event: SaveEvent): Save["state"] {
-  const next = after(save.state, event);
-  if (next === null) throw new Refused(failed("invalid_transition", `A save that is ${save.state} cannot ${event}.`));
-  return next;
-}
-
-function outcomeOf(save: Save): Outcome<Committed> {
-  return save.outcome ?? failed("internal", `The outcome of save ${save.saveId} was not recorded.`);
+  const reopened: Save = { ...save, state: step(save, "reopen"), bundle: "none" };
+  parts.store.updateSave(reopened);
+  return reopened;
 }
 
 function rowOf(parts: VaultParts, save: Save, committed: Committed, hash: string): Omit<GenerationRow, "status"> {
   const { saveId, epoch, incarnation } = save;
-  return { ...committed, saveId, epoch, incarnation, at: parts.now(), treeHash: hash };
+  return { ...committed, saveId, epoch, incarnation, at: parts.now(), treeHash: hash, pinned: false };
 }
-
-const summary = ({ generation, files, bytes }: GenerationRow): GenerationSummary => ({ generation, files, bytes });
-const committedOf = (row: GenerationRow): Committed => ({ ...summary(row), changed: row.changed });
 
 function mismatchDetail(mismatches: readonly string[]): string {
   const some = mismatches.slice(0, 5).join("; ");

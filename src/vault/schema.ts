@@ -10,7 +10,7 @@ export const TABLES = {
   vault:
     "id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT, base INTEGER NOT NULL, head INTEGER NOT NULL, last INTEGER NOT NULL",
   saves:
-    "save INTEGER PRIMARY KEY, save_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT NOT NULL, base INTEGER NOT NULL, attempt INTEGER NOT NULL, bundle TEXT NOT NULL, at INTEGER NOT NULL, generation INTEGER, outcome TEXT",
+    "save INTEGER PRIMARY KEY, save_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT NOT NULL, base INTEGER NOT NULL, attempt INTEGER NOT NULL, bundle TEXT NOT NULL, at INTEGER NOT NULL, generation INTEGER, outcome TEXT, options TEXT",
   manifests: "save INTEGER NOT NULL, part INTEGER NOT NULL, entries TEXT NOT NULL, PRIMARY KEY (save, part)",
   staged: `save INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, removed INTEGER NOT NULL, mtime_ns TEXT, target TEXT NOT NULL, ${CONTENT}, PRIMARY KEY (save, key, kind)`,
   uploads:
@@ -18,7 +18,7 @@ export const TABLES = {
   parts:
     "object TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL, md5 TEXT NOT NULL, r2_etag TEXT NOT NULL, PRIMARY KEY (object, number)",
   generations:
-    "generation INTEGER PRIMARY KEY, status TEXT NOT NULL, save_id TEXT NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT NOT NULL, at INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL, changed INTEGER NOT NULL, tree_hash TEXT NOT NULL",
+    "generation INTEGER PRIMARY KEY, status TEXT NOT NULL, save_id TEXT NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT NOT NULL, at INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL, changed INTEGER NOT NULL, tree_hash TEXT NOT NULL, pinned INTEGER NOT NULL DEFAULT 0",
   entries: `key TEXT NOT NULL, kind TEXT NOT NULL, from_gen INTEGER NOT NULL, to_gen INTEGER NOT NULL, ${ATTRIBUTES}, ${CONTENT}, PRIMARY KEY (key, kind, from_gen)`,
   aside: `generation INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, ${ATTRIBUTES}, ${CONTENT}, PRIMARY KEY (generation, key, kind)`,
   bodies: "body INTEGER PRIMARY KEY, data BLOB NOT NULL",
@@ -39,7 +39,7 @@ const INDEXES = [
   "CREATE INDEX staged_object ON staged (object) WHERE object IS NOT NULL",
 ];
 
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 /** `to_gen` of an entry that is still current. */
 export const CURRENT = Number.MAX_SAFE_INTEGER;
 

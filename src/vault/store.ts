@@ -5,7 +5,7 @@ import type { SaveState } from "./lifecycle.ts";
 import type { VaultRecord } from "./plan.ts";
 import type { Kept } from "./retention.ts";
 import { createTables, SCHEMA } from "./schema.ts";
-import type { Committed, GenerationSummary, SaveRef } from "./types.ts";
+import type { Committed, GenerationSummary, OpenOptions, SaveRef } from "./types.ts";
 
 /** One save, from its first `open` to its outcome. */
 export interface Save extends SaveRef {
@@ -19,6 +19,7 @@ export interface Save extends SaveRef {
   bundle: "none" | "begun" | "complete";
   generation: Generation | null;
   outcome: Outcome<Committed> | null;
+  options: OpenOptions;
 }
 
 export interface GenerationRow extends GenerationSummary, Kept {
@@ -27,7 +28,6 @@ export interface GenerationRow extends GenerationSummary, Kept {
   saveId: string;
   epoch: Epoch;
   incarnation: string;
-  at: number;
   changed: number;
 }
 
@@ -95,23 +95,25 @@ export class VaultStore {
   }
 
   /** Inside a commit. */
-  insertSave(save: SaveRef & { base: Generation | 0; at: number }): number {
-    return this.#sql
+  insertSave(ref: SaveRef & Pick<Save, "base" | "options"> & { at: number }): Save {
+    const { save } = this.#sql
       .exec<{ save: number }>(
-        `INSERT INTO saves (save_id, state, epoch, incarnation, base, attempt, bundle, at) VALUES (?, 'open', ?, ?, ?, 0, 'none', ?) RETURNING save`,
-        save.saveId,
-        save.epoch,
-        save.incarnation,
-        save.base,
-        save.at,
+        `INSERT INTO saves (save_id, state, epoch, incarnation, base, attempt, bundle, at, options) VALUES (?, 'open', ?, ?, ?, 0, 'none', ?, ?) RETURNING save`,
+        ref.saveId,
+        ref.epoch,
+        ref.incarnation,
+        ref.base,
+        ref.at,
+        JSON.stringify(ref.options),
       )
-      .one().save;
+      .one();
+    return { ...ref, save, state: "open", attempt: 0, bundle: "none", generation: null, outcome: null };
   }
 
   /** Inside a commit. */
   updateSave(save: Save): void {
     this.#sql.exec(
-      "UPDATE saves SET state = ?, epoch = ?, incarnation = ?, base = ?, attempt = ?, bundle = ?, generation = ?, outcome = ? WHERE save = ?",
+      "UPDATE saves SET state = ?, epoch = ?, incarnation = ?, base = ?, attempt = ?, bundle = ?, generation = ?, outcome = ?, options = ? WHERE save = ?",
       save.state,
       save.epoch,
       save.incarnation,
@@ -120,6 +122,7 @@ export class VaultStore {
       save.bundle,
       save.generation,
       save.outcome === null ? null : JSON.stringify(save.outcome),
+      JSON.stringify(save.options),
       save.save,
     );
   }
@@ -141,8 +144,8 @@ export class VaultStore {
   /** Inside a commit. */
   writeGeneration(row: GenerationRow): void {
     this.#sql.exec(
-      `INSERT OR REPLACE INTO generations (generation, status, save_id, epoch, incarnation, at, files, bytes, changed, tree_hash)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT OR REPLACE INTO generations (generation, status, save_id, epoch, incarnation, at, files, bytes, changed, tree_hash, pinned)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       row.generation,
       row.status,
       row.saveId,
@@ -153,6 +156,7 @@ export class VaultStore {
       row.bytes,
       row.changed,
       row.treeHash,
+      row.pinned ? 1 : 0,
     );
   }
 
@@ -167,25 +171,31 @@ export class VaultStore {
   #saves(where: string, ...bindings: (string | number)[]): Save[] {
     const rows = this.#sql
       .exec<SaveColumns>(
-        `SELECT save, save_id AS saveId, state, epoch, incarnation, base, attempt, bundle, generation, outcome FROM saves WHERE ${where}`,
+        `SELECT save, save_id AS saveId, state, epoch, incarnation, base, attempt, bundle, generation, outcome, options FROM saves WHERE ${where}`,
         ...bindings,
       )
       .toArray();
-    return rows.map(
-      (row) => ({ ...row, outcome: row.outcome === null ? null : JSON.parse(row.outcome) }) as unknown as Save,
-    );
+    return rows.map(({ outcome, options, ...row }) => {
+      const parsed = { outcome: outcome === null ? null : JSON.parse(outcome), options: JSON.parse(options ?? "{}") };
+      return { ...row, ...parsed } as unknown as Save;
+    });
   }
 
   #generations(where: string, ...bindings: number[]): GenerationRow[] {
     return this.#sql
       .exec(
-        `SELECT generation, status, save_id AS saveId, epoch, incarnation, at, files, bytes, changed, tree_hash AS treeHash
+        `SELECT generation, status, save_id AS saveId, epoch, incarnation, at, files, bytes, changed, tree_hash AS treeHash, pinned
          FROM generations WHERE ${where} ORDER BY generation`,
         ...bindings,
       )
-      .toArray() as unknown as GenerationRow[];
+      .toArray()
+      .map((row) => ({ ...row, pinned: row.pinned === 1 }) as unknown as GenerationRow);
   }
 }
 
 type SaveColumns = Record<"saveId" | "state" | "incarnation" | "bundle", string> &
-  Record<"save" | "epoch" | "base" | "attempt", number> & { generation: number | null; outcome: string | null };
+  Record<"save" | "epoch" | "base" | "attempt", number> & {
+    generation: number | null;
+    outcome: string | null;
+    options: string | null;
+  };

@@ -1,5 +1,6 @@
 import type { Epoch, Generation } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
+import type { PageCursor } from "./storage.ts";
 
 /**
  * What the rest of the system may ask of a Vault (one per tenant). Every call that writes carries the epoch and the
@@ -18,7 +19,7 @@ export interface VaultApi {
    * one that is still open begins again with the new manifest. An older save of this incarnation that is still open is aborted.
    * `manifest` lists the state directory as it is now; the answer says how to send it.
    */
-  open(save: SaveRef, manifest: ManifestEntry[]): Promise<Outcome<OpenAnswer>>;
+  open(save: SaveRef, manifest: ManifestEntry[], options?: OpenOptions): Promise<Outcome<OpenAnswer>>;
   /**
    * Makes the staging generation the head in one transaction, or keeps it as `quarantined` (guard) or `detached` (conflict).
    * Idempotent by `saveId`. `save_failed` (what arrived is not what the manifest lists) leaves the save open, to be opened and sent again.
@@ -33,6 +34,27 @@ export interface VaultApi {
    */
   promote(epoch: Epoch, generation?: Generation): Promise<Outcome<Committed>>;
   /**
+   * Makes a new generation with the tree of an earlier one (of any status) the head; the history goes on, nothing of it is moved.
+   * Idempotent by `saveId`. A higher epoch than the Vault's raises it and ends every save under way; whoever began from another head
+   * conflicts with this one. `not_found` for a generation that is not kept.
+   */
+  restoreTo(save: SaveRef, generation: Generation): Promise<Outcome<Committed>>;
+  /** A pinned generation is never pruned. `not_found` for a generation that is not kept. */
+  pin(generation: Generation, options: { pinned: boolean }): Promise<Outcome<null>>;
+  /** What is different in `to`, in key order (src/vault/tree.ts `keyOf`), at most `limit` paths after `after`. `not_found` for a generation that is not kept. */
+  diff(from: Generation, to: Generation, page: PageRequest): Promise<Outcome<DiffPage>>;
+
+  /** One path of a generation (the head for null), without a container; `found` is null where there is no such path. `not_found` for a generation that is not kept. */
+  stat(path: string, generation: Generation | null): Promise<Outcome<Looked<FileInfo | null>>>;
+  /** The same with a file's content, or the R2 key where it is. */
+  readFile(path: string, generation: Generation | null): Promise<Outcome<Looked<FileContent | null>>>;
+  /** What lies in a directory ("" for the whole), in key order; `found` is null where there is no such directory. */
+  listFiles(
+    directory: string,
+    page: PageRequest & { recursive: boolean },
+    generation: Generation | null,
+  ): Promise<Outcome<Looked<FilePage | null>>>;
+  /**
    * Deletes everything that the tenant saved, here and in R2, and shuts out every epoch below this one. Done when it
    * answers well; what failed half-way is gone on with when it is asked for again.
    */
@@ -46,6 +68,15 @@ export interface SaveRef {
   incarnation: string;
   /** Chosen and stored by the Tenant before the first attempt. */
   saveId: string;
+}
+
+/** What the caller knows beside the manifest. */
+export interface OpenOptions {
+  /**
+   * The container's clock, in ns, when its files were known to be those of the base; null when nobody knows. A file whose ctime is later may
+   * have been rewritten with size and mod-time put back. Without this option such files are not looked for.
+   */
+  changedSinceNs?: string | null;
 }
 
 /** One record of `find` (docs/container.md): the state directory itself has the empty path. Times are in nanoseconds, as decimal strings. */
@@ -83,8 +114,11 @@ export type OpenAnswer =
   | { how: "done"; outcome: Outcome<Committed> }
   /** Most of the tree is new: send it as one tar. */
   | { how: "bundle" }
-  /** Send the differences with rclone; `send` is what it will find to upload. */
-  | { how: "incremental"; send: Size }
+  /**
+   * Send the differences with rclone; `send` is what there is to upload. `suspects` are paths whose size and mod-time are the base's
+   * although they may have changed: they count in `send`, are to be sent whatever rclone thinks of them, and a commit misses them otherwise.
+   */
+  | { how: "incremental"; send: Size; suspects: string[] }
   /** No file is new, changed or gone (by kind, size and mod-time): nothing to send, commit at once. */
   | { how: "unchanged" };
 
@@ -98,7 +132,66 @@ export type GenerationStatus = "head" | "kept" | "quarantined" | "detached";
 export interface VaultDescription {
   epoch: Epoch;
   head: (GenerationSummary & { at: number }) | null;
-  generations: (GenerationSummary & { status: GenerationStatus; at: number; changed: number; epoch: Epoch })[];
+  generations: (GenerationSummary & {
+    status: GenerationStatus;
+    at: number;
+    changed: number;
+    epoch: Epoch;
+    pinned: boolean;
+  })[];
+}
+
+/** `after` is the `next` of the page before, a place in key order; null for the first. */
+export interface PageRequest {
+  after: PageCursor | null;
+  limit: number;
+}
+
+export interface DiffPage {
+  entries: DiffEntry[];
+  next: PageCursor | null;
+}
+/** A path that became another kind is removed as the one and added as the other. */
+export interface DiffEntry {
+  path: string;
+  kind: ManifestEntry["kind"];
+  /** `attributes`: the same content with another mode, owner or time. */
+  change: "added" | "removed" | "content" | "attributes";
+  /** Bytes of a file before and after; 0 for the others, null where it is not. */
+  before: number | null;
+  after: number | null;
+}
+
+/** What was found, and in which generation, of when (ms since 1970). */
+export interface Looked<T> {
+  generation: Generation;
+  at: number;
+  found: T;
+}
+export interface FileInfo {
+  path: string;
+  kind: ManifestEntry["kind"];
+  /** Bytes; 0 for directories and symlinks. */
+  size: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  mtimeNs: string;
+  /** Of a symlink; else empty. */
+  target: string;
+  /** Of a file: of the whole content, or with `partSize` the hash of its parts' hashes (docs/container.md, `parts`). */
+  sha256: string | null;
+  partSize: number | null;
+}
+export interface FileContent {
+  info: FileInfo;
+  /** A file's content, unless it is in R2 under the key `object`; both null for directories and symlinks. */
+  body: Uint8Array | null;
+  object: string | null;
+}
+export interface FilePage {
+  entries: FileInfo[];
+  next: PageCursor | null;
 }
 
 /** What the storage gateway knows about a request: from the intercept's registration, never from the request. */

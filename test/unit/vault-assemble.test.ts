@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { assemble } from "../../src/vault/assemble.ts";
 import { treeHash } from "../../src/vault/manifest.ts";
-import { difference, type Entry, keyOf, pathOf, sizeOf, type Tree } from "../../src/vault/tree.ts";
+import { difference, type Entry, keyOf, pathOf, type Staged, sizeOf, type Tree } from "../../src/vault/tree.ts";
 import { aContent, aDirectory, aFile, aLink, aTree, gone, listed, sent } from "../support/vault-trees.ts";
 
 const base = aTree([aDirectory(""), aFile("a", 1), aFile("b", 2), aLink("l", "a")]);
@@ -67,6 +67,18 @@ describe("the tree of a save", () => {
       "a changed and was not sent",
     );
     expectMismatch(assemble(all(base), { base, staged: [gone("a")], bundle: false }), "a was removed");
+  });
+
+  it("is refused when a file that may have changed was not sent, though it looks the same", () => {
+    const manifest = all(base).map((item) => ({ ...item, ctimeNs: item.path === "a" ? "9" : "1" }));
+    const again = sent(aFile("a", 1, { content: aContent(1, "other") }));
+    const commit = (staged: Staged[], changedSinceNs?: string | null) =>
+      assemble(manifest, { base, staged, bundle: false, ...(changedSinceNs !== undefined && { changedSinceNs }) });
+    expectMismatch(commit([], "8"), "a may have changed and was not sent");
+    expect(commit([], "9").ok && commit([]).ok).toBe(true);
+    expectMismatch(commit([again], null), "b may have changed");
+    const result = commit([again], "8");
+    expect(result.ok && result.tree.get("a")?.content?.sha256).toBe("other");
   });
 
   it("names every mismatch once", () => {

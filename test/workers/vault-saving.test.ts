@@ -188,6 +188,36 @@ describe("a save", () => {
     });
   });
 
+  it("does not believe a file that may have been rewritten with its mod-time put back, until it was sent again", async () => {
+    const container = await aContainer();
+    const many: Node[] = [...tree, ...Array.from({ length: 7 }, (_, i) => ({ path: `n${i}`, content: "same" }))];
+    await expectOk(container.saveAll(many));
+    const manifest = aManifest(many).map((item) => ({
+      ...item,
+      ctimeNs: item.path === "a" ? "1800000000000000001" : "1700000000000000000",
+    }));
+    const save = container.save();
+    const options = { changedSinceNs: "1800000000000000000" };
+    expect(await expectOk(container.vault.open(save, manifest, options))).toEqual({
+      how: "incremental",
+      send: { files: 1, bytes: 4 },
+      suspects: ["a"],
+    });
+    expect(await container.vault.commit(save, { force: false })).toMatchObject({
+      ok: false,
+      failure: { code: "save_failed", detail: expect.stringContaining("a may have changed and was not sent") },
+    });
+    const mtime = { "x-amz-meta-mtime": "1767225600.123456789" };
+    await container.fetch("/state/a", { method: "PUT", body: "AAAA", headers: mtime });
+    expect(await container.vault.commit(save, { force: false })).toMatchObject({
+      ok: true,
+      value: { generation: 2, changed: 1 },
+    });
+    expect(await expectOk(container.vault.open(container.save(), manifest, { changedSinceNs: null }))).toEqual({
+      how: "bundle",
+    });
+  });
+
   it("cannot be committed while its tar has not arrived whole", async () => {
     const container = await aContainer();
     const save = container.save();
