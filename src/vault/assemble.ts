@@ -1,6 +1,7 @@
+import { staying } from "./keep.ts";
 import { isSuspect, looksUnchanged } from "./plan.ts";
 import { type Entry, keyOf, type Staged, type Tree } from "./tree.ts";
-import type { ManifestEntry } from "./types.ts";
+import type { KeepRule, ManifestEntry } from "./types.ts";
 
 /** What a save has sent: on top of the base, or (a bundle) instead of it. */
 export interface Sent {
@@ -9,6 +10,7 @@ export interface Sent {
   bundle: boolean;
   /** See `OpenOptions`: files that may have changed although they look the same must have been sent. */
   changedSinceNs?: string | null;
+  keep?: readonly KeepRule[];
 }
 
 export type Assembled = { ok: true; tree: Tree } | { ok: false; mismatches: string[] };
@@ -52,7 +54,13 @@ export function assemble(manifest: readonly ManifestEntry[], sent: Sent): Assemb
       tree.set(item.path, { ...bare(item, before.metadata), content: before.content });
     }
   }
-  mismatches.push(...unexpected(sent, staged, used, listed));
+  const stay = staying(sent.base, manifest, sent.keep);
+  for (const [path, entry] of stay) {
+    if (entry.kind !== "directory" && touched(keyOf(path, entry.kind)))
+      mismatches.push(`${path} is none of what this sync covers`);
+    else tree.set(path, entry);
+  }
+  mismatches.push(...unexpected(sent, staged, used, (path, kind) => listed.get(path) === kind || stay.has(path)));
   return mismatches.length > 0 ? { ok: false, mismatches } : { ok: true, tree };
 }
 
@@ -118,7 +126,7 @@ function unexpected(
   sent: Sent,
   staged: ReadonlyMap<string, Staged>,
   used: ReadonlySet<Staged>,
-  listed: ReadonlyMap<string, ManifestEntry["kind"]>,
+  accounted: (path: string, kind: ManifestEntry["kind"]) => boolean,
 ): string[] {
   const out: string[] = [];
   for (const one of staged.values()) {
@@ -128,7 +136,7 @@ function unexpected(
   if (sent.bundle) return out;
   for (const [path, before] of sent.base) {
     if (before.kind === "directory") continue;
-    if (listed.get(path) === before.kind) continue;
+    if (accounted(path, before.kind)) continue;
     const key = keyOf(path, before.kind);
     if (!staged.has(idOf(key, "file")) && !staged.has(idOf(key, "symlink")))
       out.push(`${path} is gone and was not removed`);

@@ -83,6 +83,8 @@ export interface SendFacts {
   attempt: "first" | "again";
   /** See `OpenOptions`. */
   changedSinceNs?: string | null;
+  /** What of the base stays without being listed. */
+  staying?: Tree;
 }
 
 /**
@@ -118,7 +120,7 @@ export function planSend(manifest: readonly ManifestEntry[], facts: SendFacts): 
     send.bytes += size;
     if (size > LARGEST_IN_BUNDLE) tooLarge = true;
   }
-  const before = base === null ? 0 : filesOf(base);
+  const before = (base === null ? 0 : filesOf(base)) - filesOf(facts.staying ?? new Map());
   if (send.files === 0 && same === before) return { how: "unchanged" };
   const most = base === null || send.files * 2 > total.files || send.bytes * 2 > total.bytes;
   const bundle = most || awkward || suspects.length > MOST_SUSPECTS || facts.attempt === "again";

@@ -2,6 +2,7 @@ import type { Epoch, Generation } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { assemble } from "./assemble.ts";
 import { promote } from "./history.ts";
+import { staying } from "./keep.ts";
 import { decided, type SaveEvent } from "./lifecycle.ts";
 import { treeHash } from "./manifest.ts";
 import { transact, type VaultParts } from "./parts.ts";
@@ -44,7 +45,12 @@ export function open(
   if (refused !== null || record === null) return refused ?? failed("internal", "No record.");
   const base = record.base === 0 ? null : parts.entries.tree(record.base);
   const triedBefore = known !== null && (known.state === "aborted" || parts.staging.any(known.save));
-  const answer = planSend(manifest, { base, attempt: triedBefore ? "again" : "first", ...options });
+  const answer = planSend(manifest, {
+    base,
+    attempt: triedBefore ? "again" : "first",
+    ...(options.changedSinceNs !== undefined && { changedSinceNs: options.changedSinceNs }),
+    staying: staying(base ?? new Map(), manifest, options.keep),
+  });
   const opened = transact(parts, () => {
     abortOpen(parts, (save) => save.saveId !== ref.saveId);
     const save =

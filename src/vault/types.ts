@@ -77,6 +77,19 @@ export interface OpenOptions {
    * have been rewritten with size and mod-time put back. Without this option such files are not looked for.
    */
   changedSinceNs?: string | null;
+  /**
+   * For a save of some mappings only: what of the base stays although the manifest does not list it. That is all that lies outside the scope
+   * of every rule, or in that of a `copy` rule. Without this option nothing does.
+   */
+  keep?: KeepRule[];
+}
+
+/** One mapping of a sync spec, whose files are listed under `prefix`; globs as in src/sync/glob.ts, relative to it. */
+export interface KeepRule {
+  prefix: string;
+  mode: "sync" | "copy";
+  pattern?: string;
+  exclude: string[];
 }
 
 /** One record of `find` (docs/container.md): the state directory itself has the empty path. Times are in nanoseconds, as decimal strings. */
