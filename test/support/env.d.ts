@@ -1,2 +1,6 @@
 /// <reference types="@cloudflare/vitest-plugin/types" />
-/// <reference types="vite/types/importMeta.d.ts" />
+
+interface ImportMeta {
+  /** Variables of the command's environment that begin with VITE_. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}

@@ -61,7 +61,6 @@ export class StateDirectory {
       ...(file && {
         append: () => this.grow(file.path),
         rewritten: () => this.write(file.path, this.#random.pick([SMALL, LARGE])),
-        ...(import.meta.env.VITE_UNSEEN ? { "rewritten unseen": () => this.rewriteUnseen(file.path) } : {}),
         touched: () => this.#files.change(`${ROOT}/${file.path}`, { mtimeNs: this.#mtime() }),
       }),
       ...(leaf && {

@@ -3,7 +3,7 @@ import { exports } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import type { Generation } from "../../src/ids.ts";
 import type { StorageProps } from "../../src/vault/types.ts";
-import { type Answer, aPool, call, claim, env, eventually, release, simulation, status } from "./fleet.ts";
+import { type Answer, call, claim, env, eventually, release, simulation, status } from "./fleet.ts";
 import { type Random, seeded } from "./random.ts";
 import { StateDirectory } from "./state-directory.ts";
 import { describeVault, generationOf } from "./vault-audit.ts";
@@ -32,14 +32,9 @@ export class StateWorld {
     this.random = seeded(seed);
   }
 
-  /** A tenant with some files, of which generation 1 is saved; it is running. */
-  static async create(scenario: string, seed: number): Promise<StateWorld> {
-    const name = `${scenario
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, "-")
-      .slice(0, 40)}-${seed}`;
-    const pool = await aPool(name, { minSize: 2, maxSize: 8, idleTimeoutMs: 300_000 });
-    const world = new StateWorld(name, pool, seed);
+  /** A tenant of this pool with some files, of which generation 1 is saved; it is running. */
+  static async create(pool: string, seed: number): Promise<StateWorld> {
+    const world = new StateWorld(`${pool}-${seed}`, pool, seed);
     await world.claim();
     world.directory.fill(5 + world.random.int(25));
     world.note();
@@ -161,12 +156,6 @@ export class StateWorld {
     await this.audit();
     await this.alarm("vault");
     await this.audit();
-  }
-
-  /** Ends the pool, so that a hundred worlds do not use up the fleet. */
-  async end(): Promise<void> {
-    await call("DELETE", `/api/v1/pools/${this.pool}?force=true&wait=5s`);
-    for (const id of await this.running()) simulation.for(id).crash();
   }
 
   /** The containers of this world's pool that run. */
