@@ -104,19 +104,17 @@ export async function streamThrough<T>(
 ): Promise<Digests & { stored: T }> {
   const { readable, writable } = new FixedLengthStream(upload.length);
   const storing = store(readable);
-  // A store that refuses without reading on would leave the writer waiting for nobody.
-  const refused = storing.then(() => new Promise<never>(() => {}));
-  refused.catch(() => {}); // its reason is found below
+  storing.catch(() => {}); // awaited below; the writer fails first
   const writer = writable.getWriter();
   const hashes = new Hashes();
   try {
     for await (const chunk of exactly(upload)) {
       hashes.update(chunk);
-      await within(STALL_MS, "storing the body", Promise.race([writer.write(chunk), refused]));
+      await within(STALL_MS, "storing the body", writer.write(chunk));
     }
     const digests = hashes.checked(upload);
-    await within(STALL_MS, "storing the body", Promise.race([writer.close(), refused]));
-    return { ...digests, stored: await within(STALL_MS, "storing the body", storing) };
+    await writer.close();
+    return { ...digests, stored: await storing };
   } catch (error) {
     // Whatever is wrong, the stream must not end as if it were whole.
     await writer.abort(error).catch(() => {});
