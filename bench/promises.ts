@@ -12,7 +12,7 @@ export interface Promised {
 }
 
 export type Group = "claim" | "proxy" | "state" | "api" | "image";
-export type Unit = "ms" | "×" | "per s" | "kB" | "MB" | "MiB" | "requests";
+export type Unit = "ms" | "×" | "per s" | "kB" | "MB" | "MB/s" | "MiB" | "requests";
 
 export const GROUPS: readonly Group[] = ["claim", "proxy", "state", "api", "image"];
 
@@ -25,6 +25,11 @@ const atMost = (group: Group, limit: number, unit: Unit, samples: number, text: 
   samples,
 });
 
+const atLeast = (...[group, limit, unit, samples, text]: Parameters<typeof atMost>): Promised => ({
+  ...atMost(group, limit, unit, samples, text),
+  sense: "at least",
+});
+
 export const PROMISES = {
   "claim.warm": atMost("claim", 20, "ms", 30, "warm claim with nothing to deliver, over HTTP"),
   "claim.parcel": atMost("claim", 60, "ms", 30, "warm claim with config and secrets, over HTTP"),
@@ -32,10 +37,7 @@ export const PROMISES = {
   "claim.cold": atMost("claim", 1_200, "ms", 30, "cold claim, over HTTP"),
   "claim.refill": atMost("claim", 4_000, "ms", 5, "refill by five"),
   "control.alone": atMost("claim", 5, "ms", 50, "control-plane share of a claim, one caller"),
-  "control.rate": {
-    ...atMost("claim", 300, "per s", 50, "claims a second, 32 callers on 16 pools"),
-    sense: "at least",
-  },
+  "control.rate": atLeast("claim", 300, "per s", 50, "claims a second, 32 callers on 16 pools"),
   "control.p99": atMost("claim", 100, "ms", 50, "p99 of a claim, 32 callers on 16 pools"),
   "proxy.ratio": atMost("proxy", 1.3, "×", 50, "proxied HTTP request, of the bare Worker → object → container"),
   "proxy.echo": atMost("proxy", 2, "ms", 50, "WebSocket echo through the proxy"),
@@ -44,6 +46,23 @@ export const PROMISES = {
   "state.unchanged": atMost("state", 200, "ms", 50, "release, small tree, unchanged"),
   "state.requests": atMost("state", 5, "requests", 50, "storage requests of an unchanged release (most)"),
   "state.restore": atMost("state", 150, "ms", 50, "restore of the small tree"),
+  "state.ten": atMost("state", 1_000, "ms", 50, "10 MB of state (the small tree): release and restore"),
+  "large.restore": atMost("state", 1_000, "ms", 10, "restore of 2,000 files, 21 MB"),
+  "large.unchanged": atMost("state", 400, "ms", 10, "release of them, unchanged"),
+  "large.unchanged.requests": atMost("state", 5, "requests", 10, "storage requests of that (most)"),
+  "large.changed.requests": atMost(
+    "state",
+    12,
+    "requests",
+    10,
+    "storage requests of a release with 5 of them changed (most)",
+  ),
+  "far.new": atMost("state", 0.25, "×", 10, "release of them, all new, 30 ms a request: of plain rclone sync"),
+  "far.restore": atMost("state", 0.25, "×", 10, "restore of them, 30 ms a request: of plain rclone copy"),
+  "object.up": atLeast("state", 40, "MB/s", 4, "1 GiB object up: the slower of one tar and rclone"),
+  "object.down": atLeast("state", 100, "MB/s", 4, "1 GiB object down: the slowest of restores and GET"),
+  "object.workerd": atMost("state", 64, "MiB", 4, "growth of workerd's memory meanwhile (most)"),
+  "object.container": atMost("state", 100, "MiB", 2, "peak memory of a container's own parts, 32 new files of 30 MB"),
   "api.crud": atMost(
     "api",
     15,

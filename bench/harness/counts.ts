@@ -11,6 +11,11 @@ export interface Counts {
   /** Runs of what we are compared with, where it takes seconds. */
   readonly compared: number;
   readonly memory: number;
+  /** Lives of a tenant with 2,000 files, near and far, and of one with objects of 1 GiB. */
+  readonly large: number;
+  readonly objects: number;
+  /** Runs of plain rclone with 2,000 files. */
+  readonly comparedLarge: number;
   /** Rounds of every caller of the API, and requests of every list. */
   readonly rounds: number;
   readonly lists: number;
@@ -23,8 +28,11 @@ export const FULL: Counts = {
   refills: 10,
   alone: 60,
   perPool: 50,
-  compared: 10,
+  compared: 5,
   memory: 5,
+  large: 10,
+  objects: 2,
+  comparedLarge: 3,
   rounds: 50,
   lists: 100,
 };
@@ -38,6 +46,9 @@ export const QUICK: Counts = {
   perPool: 10,
   compared: 2,
   memory: 1,
+  large: 2,
+  objects: 1,
+  comparedLarge: 1,
   rounds: 5,
   lists: 10,
 };

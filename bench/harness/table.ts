@@ -7,6 +7,7 @@ const DIGITS: Record<Unit, (value: number) => string> = {
   "per s": (value) => value.toFixed(0),
   kB: (value) => value.toFixed(0),
   MB: (value) => value.toFixed(0),
+  "MB/s": (value) => value.toFixed(0),
   MiB: (value) => value.toFixed(0),
   requests: (value) => value.toFixed(0),
 };

@@ -69,13 +69,18 @@ export class Api {
   }
 
   async claim(tenantId: string, body: { readonly poolId: string } & Record<string, unknown>): Promise<Claimed> {
-    const { ms, text } = await this.client.must("POST", `/api/v1/tenants/${tenantId}/claim?wait=60s`, body, [201]);
+    const { ms, text } = await this.client.must("POST", `/api/v1/tenants/${tenantId}/claim?wait=170s`, body, [201]);
     return { ...(JSON.parse(text) as Claimed), ms };
   }
 
   async release(tenantId: string, body: Record<string, unknown> = {}): Promise<Released> {
-    const { ms, text } = await this.client.must("POST", `/api/v1/tenants/${tenantId}/release?wait=60s`, body, [200]);
+    const { ms, text } = await this.client.must("POST", `/api/v1/tenants/${tenantId}/release?wait=170s`, body, [200]);
     return { ...(JSON.parse(text) as Released), ms };
+  }
+
+  /** With everything that it has stored. */
+  async destroy(tenantId: string): Promise<void> {
+    await this.client.must("POST", `/api/v1/tenants/${tenantId}/destroy?wait=60s`, { deleteData: true });
   }
 
   /** Resolves when a released container is gone: what it still costs must not be measured with the next claim. */

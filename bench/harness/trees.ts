@@ -11,6 +11,8 @@ export const STATE = "/data";
 
 /** 1,000 × 10 kB (contract: How numbers are measured). */
 export const SMALL_TREE: Tree = { files: 1_000, bytes: 10_000 };
+/** 2,000 files, 21 MB. */
+export const LARGE_TREE: Tree = { files: 2_000, bytes: 10_500 };
 export const ONE_FILE: Tree = { files: 1, bytes: 10_000_000 };
 
 /** Writes a tree into a directory of a container as its workload would, a hundred files to a folder. */
@@ -31,7 +33,11 @@ const { randomFillSync } = require("node:crypto");
 const write = (i, bytes) => {
   const folder = ${JSON.stringify(directory)} + "/folder-" + String(Math.floor(i / 100)).padStart(2, "0");
   fs.mkdirSync(folder, { recursive: true });
-  fs.writeFileSync(folder + "/file-" + String(i).padStart(4, "0"), randomFillSync(Buffer.allocUnsafe(bytes)));
+  const file = fs.openSync(folder + "/file-" + String(i).padStart(4, "0"), "w");
+  for (let left = bytes; left > 0; ) {
+    left -= fs.writeSync(file, randomFillSync(Buffer.allocUnsafe(Math.min(left, 8 * 1024 * 1024))));
+  }
+  fs.closeSync(file);
 };
 ${body}
 `;

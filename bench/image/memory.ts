@@ -1,4 +1,5 @@
-import { containerOf, Watcher } from "../harness/engine.ts";
+import { containerOf } from "../harness/engine.ts";
+import { PartsMemory } from "../harness/parts-memory.ts";
 import { type Api, pause } from "../harness/tenants.ts";
 import { changeFiles, ONE_FILE, SMALL_TREE, writeTree } from "../harness/trees.ts";
 
@@ -27,50 +28,14 @@ export async function memoryOf(api: Api, poolId: string, tenantId: string): Prom
     const container = await containerOf(api, containerId);
     await prepare(container);
     await pause(SETTLE_MS);
-    const watcher = new Watcher(container, SAMPLER);
-    await watcher.running();
+    const memory = await PartsMemory.watch(container);
     await pause(300);
-    idle.push(highest(watcher));
+    idle.push(memory.highest());
     await api.release(tenantId);
-    await watcher.ended;
-    const { bytes, parts } = highest(watcher);
+    const { bytes, parts } = await memory.untilGone();
     saves.push({ kind, peak: bytes, parts });
     await api.untilGone(containerId);
   }
   const [most] = idle.sort((a, b) => b.bytes - a.bytes);
   return { idle: most?.bytes ?? Number.NaN, parts: most?.parts ?? "", saves };
 }
-
-function highest(watcher: Watcher): { bytes: number; parts: string } {
-  const [bytes, ...parts] = (watcher.lines.at(-1) ?? "NaN").split(" ");
-  return { bytes: Number(bytes), parts: parts.join(" ") };
-}
-
-/** Prints `BYTES PART MB, …` whenever the sum is higher than ever before. It leaves out itself and the workload's user. */
-const SAMPLER = `
-const fs = require("node:fs");
-const page = 4096;
-let most = 0;
-const sample = () => {
-  let sum = 0;
-  const parts = new Map();
-  for (const pid of fs.readdirSync("/proc")) {
-    if (!/^\\d+$/.test(pid) || Number(pid) === process.pid) continue;
-    try {
-      if (fs.statSync("/proc/" + pid).uid !== 0) continue;
-      const resident = Number(fs.readFileSync("/proc/" + pid + "/statm", "utf8").split(" ")[1]) * page;
-      const name = fs.readFileSync("/proc/" + pid + "/comm", "utf8").trim();
-      sum += resident;
-      parts.set(name, (parts.get(name) ?? 0) + resident);
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  if (sum > most) {
-    most = sum;
-    const shown = [...parts].sort((a, b) => b[1] - a[1]).map(([name, bytes]) => name + " " + (bytes / 1e6).toFixed(1));
-    console.log(sum + " " + shown.join(", "));
-  }
-};
-setInterval(sample, 4);
-`;

@@ -4,17 +4,20 @@ import { type Drive, drive } from "./drive.ts";
 import { type Multiply, multiply } from "./multiply.ts";
 
 /**
- * The product as it ships, with what only benches need: it counts what reaches the storage gateway, drives claims from
+ * The product as it ships, with what only benches need: it counts and delays what reaches the storage gateway, drives claims from
  * inside workerd, where no HTTP connection is measured with them, and fills the registry with thousands of rows at once.
  */
 export * from "../../src/index.ts";
 
 let storageRequests = 0;
+/** Every request that leaves a container for storage waits this long first, as if storage were further away. */
+let storageDelayMs = 0;
 
 export class StorageGateway extends ProductGateway {
-  override fetch(request: Request): Promise<Response> {
+  override async fetch(request: Request): Promise<Response> {
     storageRequests += 1;
-    return super.fetch(request) as Promise<Response>;
+    if (storageDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, storageDelayMs));
+    return super.fetch(request);
   }
 }
 
@@ -29,6 +32,10 @@ export default {
   async fetch(request, env, ctx): Promise<Response> {
     const { pathname } = new URL(request.url);
     if (pathname === "/bench/storage-requests") return Response.json({ storageRequests });
+    if (pathname === "/bench/storage-delay") {
+      storageDelayMs = ((await request.json()) as { ms: number }).ms;
+      return Response.json({ storageDelayMs });
+    }
     if (pathname === "/bench/multiply") return multiply(env.DB, (await request.json()) as Multiply);
     if (pathname === "/bench/drive") {
       const call = (inner: Request) => product.fetch(inner as typeof request, env, ctx);

@@ -2,10 +2,14 @@ import { containerOf } from "../harness/engine.ts";
 import { type Api, type Claimed, expectLaunch, pause } from "../harness/tenants.ts";
 import { changeFiles, STATE, type Tree, writeTree } from "../harness/trees.ts";
 
-/** What one release took. */
-export interface Save {
+/** What something took, and which steps of it how long. */
+export interface Timed {
   readonly ms: number;
   readonly timings: Readonly<Record<string, number>>;
+}
+
+/** What one release took. */
+export interface Save extends Timed {
   /** What reached the storage gateway meanwhile. */
   readonly requests: number;
 }
@@ -15,7 +19,8 @@ export interface Life {
   readonly fresh: Save;
   readonly unchanged: Save;
   readonly changed: Save;
-  readonly restoreMs: readonly number[];
+  /** From the first byte asked for to the last hash compared; the steps are those of the whole claim. */
+  readonly restores: readonly Timed[];
 }
 
 export const CONTAINERS_PER_LIFE = 3;
@@ -33,18 +38,27 @@ export async function live(api: Api, poolId: string, tenantId: string, tree: Tre
   await changeFiles(await containerOf(api, third.containerId), STATE, tree, count);
   const changed = await release(api, tenantId, third, count);
 
-  return { fresh, unchanged, changed, restoreMs: [second, third].map(({ timings }) => timings.restore ?? Number.NaN) };
+  return { fresh, unchanged, changed, restores: [second, third].map(restoreOf) };
 }
 
-async function start(api: Api, poolId: string, tenantId: string, tree?: Tree): Promise<Claimed> {
+/** Claims a warm container that has nothing, or that restored as many files. */
+export async function start(
+  api: Api,
+  poolId: string,
+  tenantId: string,
+  restored?: { readonly files: number },
+): Promise<Claimed> {
   const claimed = expectLaunch(await api.claim(tenantId, { poolId }), "warm");
-  if (claimed.restored?.files !== tree?.files)
+  if (claimed.restored?.files !== restored?.files)
     throw new Error(`${tenantId} restored ${JSON.stringify(claimed.restored)}`);
   await pause(200); // the agent and the workload have come to rest
   return claimed;
 }
 
-async function release(api: Api, tenantId: string, { containerId }: Claimed, changed: number): Promise<Save> {
+export const restoreOf = ({ timings }: Claimed): Timed => ({ ms: timings.restore ?? Number.NaN, timings });
+
+/** Releases, and waits until the container is gone. @throws Error if another number of files changed */
+export async function release(api: Api, tenantId: string, { containerId }: Claimed, changed: number): Promise<Save> {
   const before = await storageRequests(api);
   const { ms, saved, timings = {} } = await api.release(tenantId);
   const requests = (await storageRequests(api)) - before;

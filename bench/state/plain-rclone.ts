@@ -18,6 +18,7 @@ export class PlainRclone {
     this.#container = container;
   }
 
+  /** @param s3Port of the S3 server on this machine, or of whatever makes it look further away */
   static async start(s3Port: number): Promise<PlainRclone> {
     const s3 = "RCLONE_CONFIG_S3_";
     const settings = {
@@ -36,19 +37,25 @@ export class PlainRclone {
     return new PlainRclone(id.trim());
   }
 
-  /** Milliseconds to send a tree that is all new, one with five changes, an unchanged one, and to fetch it. */
-  async round(tree: Tree): Promise<{ fresh: number; changed: number; unchanged: number; fetched: number }> {
+  /** Milliseconds to send a tree that is all new, then unchanged, then with five changes, and to fetch it, as far as asked for. */
+  async round<K extends Step>(tree: Tree, steps: readonly K[]): Promise<Record<K, number>> {
     this.#runs += 1;
     const remote = `s3:plain/run-${this.#runs}`;
     await this.#shell(`rm -rf ${SOURCE} ${TARGET}`);
     await writeTree(this.#container, SOURCE, tree);
     const up = `rclone sync ${SOURCE} ${remote} ${TUNED}`;
-    const fresh = await this.#timed(up);
-    const unchanged = await this.#timed(up);
-    await changeFiles(this.#container, SOURCE, tree, Math.min(5, tree.files));
-    const changed = await this.#timed(up);
-    const fetched = await this.#timed(`rclone copy ${remote} ${TARGET} ${TUNED}`);
-    return { fresh, changed, unchanged, fetched };
+    const lines: Readonly<Record<Step, string>> = {
+      fresh: up,
+      unchanged: up,
+      changed: up,
+      fetched: `rclone copy ${remote} ${TARGET} ${TUNED}`,
+    };
+    const found: Partial<Record<Step, number>> = {};
+    for (const step of STEPS.filter((step) => step === "fresh" || steps.includes(step as K))) {
+      if (step === "changed") await changeFiles(this.#container, SOURCE, tree, Math.min(5, tree.files));
+      found[step] = await this.#timed(lines[step]);
+    }
+    return found as Record<K, number>;
   }
 
   async stop(): Promise<void> {
@@ -66,9 +73,11 @@ export class PlainRclone {
   }
 }
 
-export type PlainRounds = Awaited<ReturnType<PlainRclone["round"]>>[];
+const STEPS = ["fresh", "unchanged", "changed", "fetched"] as const;
+/** What there is to compare with. */
+export type Step = (typeof STEPS)[number];
 
-export const plain = (rounds: PlainRounds, what: keyof PlainRounds[number]) => ({
+export const plain = <K extends Step>(rounds: readonly Readonly<Record<K, number>>[], what: K) => ({
   with: "plain rclone",
   value: median(rounds.map((round) => round[what])),
 });

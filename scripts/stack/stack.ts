@@ -144,6 +144,12 @@ export class Stack {
     writeRecord(this.#recordPath, { owner, port: this.port, worker: this.worker, processes: family });
   }
 
+  /** wrangler and everything below it, as it is now. */
+  async processes(): Promise<readonly ProcessId[]> {
+    await this.record();
+    return this.#family;
+  }
+
   logTail(lines = 20): string {
     return existsSync(this.logFile)
       ? readFileSync(this.logFile, "utf8").trimEnd().split("\n").slice(-lines).join("\n")

@@ -33,7 +33,7 @@ const TRANSFERS_OF_LARGE = 4;
 /**
  * Options of the s3 backend travel in the remote's name, because the remote control has no other place for them. In the
  * words of the command line: `--s3-no-check-bucket --s3-no-head --s3-list-version 2 --s3-list-url-encode
- * --s3-upload-concurrency 1 --s3-chunk-size 16Mi --s3-upload-cutoff 64Mi --s3-encoding Slash,Dot`. With that encoding a name
+ * --s3-upload-concurrency 1 --s3-chunk-size 16Mi --s3-upload-cutoff 4Gi --s3-encoding Slash,Dot`. With that encoding a name
  * goes up byte for byte, also where it is not UTF-8. Two kinds of names rclone cannot send at all (tried with 1.75.2): those
  * with its own quote character U+201B, and those of files that end in `.rclonelink`.
  */
@@ -44,7 +44,9 @@ const BACKEND = [
   "list_url_encode=true",
   "upload_concurrency=1",
   "chunk_size=16Mi",
-  "upload_cutoff=64Mi",
+  // In one piece where R2 takes it: parts are hashed twice (rclone wants the whole file's MD5 before the first), wait for
+  // each other, and are 64 MiB of buffers; read back from the local R2 they are ten times as slow.
+  "upload_cutoff=4Gi",
   "encoding='Slash,Dot'",
 ].join(",");
 
