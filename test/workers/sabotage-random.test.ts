@@ -6,6 +6,7 @@ import { Pool } from "../../src/pool/object.ts";
 import type { FaultPoint } from "../../src/runtime/simulated/faults.ts";
 import { Tenant } from "../../src/tenant/object.ts";
 import { Vault } from "../../src/vault/object.ts";
+import { loseOneAnswer } from "../support/broken-calls.ts";
 import {
   type Answer,
   aPool,
@@ -19,6 +20,7 @@ import {
   simulation,
   status,
 } from "../support/fleet.ts";
+import { seeded } from "../support/random.ts";
 
 /** One tenant, things that go wrong at random, and what must be true whatever did. A failure prints the seed and what was done. */
 
@@ -46,31 +48,7 @@ const POINTS: readonly FaultPoint[] = [
   "destroy",
 ];
 
-/** mulberry32 */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-function loseOneAnswer(of: object, method: string, when: "before" | "after"): void {
-  // biome-ignore lint/suspicious/noExplicitAny: any method of any object
-  const prototype = of as any;
-  const original = prototype[method];
-  if (vi.isMockFunction(original)) return;
-  const spy = vi.spyOn(prototype, method);
-  spy.mockImplementation(async function (this: unknown, ...args: unknown[]) {
-    spy.mockRestore();
-    if (when === "after") await original.apply(this, args);
-    throw new Error(`planned: ${method} was lost ${when} its effect`);
-  });
-}
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -79,8 +57,7 @@ afterEach(() => {
 
 describe.each(SEEDS)("a tenant to whom everything happens, seed %i", (seed) => {
   it("keeps what was acknowledged as saved, can be claimed again, and leaves nothing behind", async () => {
-    const random = generator(seed);
-    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+    const { pick } = seeded(seed);
     const pool = await aPool(`random-${seed}`, { minSize: 1, maxSize: 6, idleTimeoutMs: 300_000 });
     const tenant = `random-${seed}`;
     const stubs = {

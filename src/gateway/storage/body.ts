@@ -104,17 +104,19 @@ export async function streamThrough<T>(
 ): Promise<Digests & { stored: T }> {
   const { readable, writable } = new FixedLengthStream(upload.length);
   const storing = store(readable);
-  storing.catch(() => {}); // awaited below; the writer fails first
+  // A store that refuses without reading on would leave the writer waiting for nobody.
+  const refused = storing.then(() => new Promise<never>(() => {}));
+  refused.catch(() => {}); // its reason is found below
   const writer = writable.getWriter();
   const hashes = new Hashes();
   try {
     for await (const chunk of exactly(upload)) {
       hashes.update(chunk);
-      await within(STALL_MS, "storing the body", writer.write(chunk));
+      await within(STALL_MS, "storing the body", Promise.race([writer.write(chunk), refused]));
     }
     const digests = hashes.checked(upload);
-    await writer.close();
-    return { ...digests, stored: await storing };
+    await within(STALL_MS, "storing the body", Promise.race([writer.close(), refused]));
+    return { ...digests, stored: await within(STALL_MS, "storing the body", storing) };
   } catch (error) {
     // Whatever is wrong, the stream must not end as if it were whole.
     await writer.abort(error).catch(() => {});

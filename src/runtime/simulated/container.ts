@@ -7,6 +7,8 @@ import type { Simulation } from "./simulation.ts";
 
 export const CONTROL_PORT = 41800;
 export const AGENT_PORT = 41801;
+/** How soon a call that hangs sees that its container ended. */
+const LOOK_MS = 20;
 
 /** How the container reaches the world: the intercepts of whoever carries it now. */
 export interface Egress {
@@ -82,11 +84,13 @@ export class SimulatedContainer {
     return workload.hung ? await this.ending() : await workload.serve(request);
   }
 
-  /** Rejects when the container ends; for whatever hangs in it. */
-  ending(): Promise<never> {
-    return new Promise((_resolve, reject) => {
-      this.whenEnded(() => reject(new RuntimeError("lost", "Network connection lost.")));
-    });
+  /**
+   * Rejects when the container ends; for whatever hangs in it. It looks by itself, since a promise that another request's
+   * code settles does not wake the object that waits for it (workerd).
+   */
+  async ending(): Promise<never> {
+    while (this.running || this.#silent) await this.sleep(LOOK_MS);
+    throw new RuntimeError("lost", "Network connection lost.");
   }
 
   whenEnded(listener: () => void): void {
