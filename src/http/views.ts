@@ -34,6 +34,16 @@ export const claimView = z
   })
   .openapi("Claim");
 
+/** What a save came to. */
+const savedView = generationView.extend({
+  changed: z.int(),
+  unchanged: z.boolean().optional().openapi({ description: "It is the generation that was there before." }),
+  excluded: z
+    .object({ files: z.int(), bytes: z.int() })
+    .optional()
+    .openapi({ description: "What the workload's `exclude` left out." }),
+});
+
 /** The end of whatever a tenant was asked to do; which of the fields there are depends on what that was. */
 export const actionView = z
   .object({
@@ -44,13 +54,7 @@ export const actionView = z
     launch: z.enum(["existing", "warm", "cold"]).optional(),
     epoch: z.int().optional(),
     restored: generationView.nullable().optional(),
-    saved: generationView.extend({ changed: z.int() }).nullable().optional(),
-    imported: generationView.extend({ changed: z.int() }).optional(),
-    generation: z.int().optional().openapi({ description: "The head, where a restore or an import made one." }),
-    erased: z
-      .object({ deleted: z.int(), listed: z.literal(0), at: time })
-      .optional()
-      .openapi({ description: "Objects that were deleted, and when a listing found none left." }),
+    saved: savedView.nullable().optional(),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Action");
@@ -59,7 +63,7 @@ export const releaseView = z
   .object({
     tenantId: z.string(),
     state: stateView,
-    saved: generationView.extend({ changed: z.int() }).nullable(),
+    saved: savedView.nullable(),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Release");
@@ -70,19 +74,7 @@ export const operationView = z
   .object({
     id: z.string(),
     tenantId: z.string(),
-    kind: z.enum([
-      "claim",
-      "release",
-      "sleep",
-      "wake",
-      "recover",
-      "restart",
-      "sync",
-      "restore",
-      "import",
-      "suspend",
-      "destroy",
-    ]),
+    kind: z.enum(["claim", "release", "sleep", "wake", "recover", "restart", "sync", "suspend", "destroy"]),
     status: z.enum(["running", "succeeded", "failed", "cancelled"]),
     step: z.string(),
     startedAt: time,
@@ -149,8 +141,8 @@ export const claimed = (answer: ClaimAnswer, endpoints: Endpoints): z.output<typ
 });
 
 export function acted(answer: ActionAnswer | ClaimAnswer | ReleaseAnswer): z.output<typeof actionView> {
-  const { reason: _, pendingRestart: __, erased, ...shown } = answer as ClaimAnswer & ActionAnswer;
-  return erased ? { ...shown, erased: { ...erased, at: iso(erased.at) } } : shown;
+  const { reason: _, pendingRestart: __, ...shown } = answer as ClaimAnswer;
+  return shown;
 }
 
 export const released = (answer: ReleaseAnswer): z.output<typeof releaseView> => ({ ...answer });
@@ -172,7 +164,7 @@ export function operation(view: OperationView, endpoints: Endpoints): z.output<t
   };
 }
 
-const STATE_DURING: Record<OperationKind, TenantState | null> = {
+const STATE_DURING: Record<OperationKind, TenantState> = {
   claim: "claiming",
   release: "releasing",
   sleep: "sleeping",
@@ -180,16 +172,13 @@ const STATE_DURING: Record<OperationKind, TenantState | null> = {
   recover: "recovering",
   restart: "saving",
   sync: "active",
-  /** Where the tenant is, which such an operation does not always change. */
-  restore: null,
-  import: null,
   suspend: "sleeping",
   destroy: "destroying",
 };
 
 export const pending = (view: OperationView, endpoints: Endpoints): z.output<typeof pendingView> => ({
   tenantId: view.tenantId,
-  state: STATE_DURING[view.kind] ?? view.step,
+  state: STATE_DURING[view.kind],
   endpoints,
   operation: operation(view, endpoints),
 });

@@ -6,8 +6,8 @@ import { withDeadline } from "../runtime/deadline.ts";
 import { failedBy } from "../runtime/failure.ts";
 import type { ContainerRuntime } from "../runtime/port.ts";
 import { classifySync, saveCodeOf } from "../sync/classify.ts";
-import type { ManifestEntry } from "../vault/types.ts";
-import { parseManifest } from "./manifest.ts";
+import { encodeName } from "../vault/names.ts";
+import { type Listing, parseListing } from "./manifest.ts";
 
 /** What tells one start of a container from another, and opens its control port, its agent and its storage. */
 export interface BootKeys {
@@ -108,12 +108,12 @@ export class ControlClient {
   }
 
   /** The state directory as it is now, itself first. */
-  async manifest(timeoutMs: number): Promise<Outcome<ManifestEntry[]>> {
+  async manifest(timeoutMs: number): Promise<Outcome<Listing>> {
     return await this.#exchange({ method: "GET", op: "manifest", timeoutMs }, async (response) => {
       if (response.status !== 200) return this.#failure("manifest", await readJson(response));
       const records = new Uint8Array(await response.arrayBuffer());
       try {
-        return done(parseManifest(records));
+        return done(parseListing(records, response.headers));
       } catch (error) {
         if (error instanceof SyntaxError) return failed("save_failed", `manifest: ${error.message}`);
         throw error;
@@ -121,9 +121,20 @@ export class ControlClient {
     });
   }
 
-  /** Sends the state directory to the gateway as one tar. A refusal of the gateway is a failure with `extra.problem`. */
-  async bundle(timeoutMs: number): Promise<Outcome<null>> {
-    const sent = await this.#json({ method: "POST", op: "bundle", timeoutMs }, bundleAnswer);
+  /** What was listed at that time is what the vault has. Asked for again, it changes nothing. */
+  async baseline(listedAtNs: string, timeoutMs = 5_000): Promise<Outcome<null>> {
+    const set = await this.#json({ method: "POST", op: `baseline&at=${listedAtNs}`, timeoutMs }, z.object({}));
+    return set.ok ? done(null) : set;
+  }
+
+  /**
+   * Sends paths of the state directory ("" is itself), or all of it, to the gateway as one tar. A path that is gone is
+   * a failure; a refusal of the gateway is one with `extra.problem`.
+   */
+  async bundle(timeoutMs: number, paths?: readonly string[]): Promise<Outcome<null>> {
+    const names = paths && new Uint8Array(encodeName(paths.map((path) => `./${path}\0`).join("")));
+    const call = { method: "POST", op: "bundle", timeoutMs, ...(names && { body: names }) } as const;
+    const sent = await this.#json(call, bundleAnswer);
     if (!sent.ok) return sent;
     const { status, body } = sent.value;
     if (status >= 200 && status < 300) return done(null);

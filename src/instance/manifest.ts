@@ -7,6 +7,55 @@ const KINDS: Readonly<Record<string, ManifestEntry["kind"]>> = { f: "file", d: "
 const SPACE = 0x20;
 const FIELDS_BEFORE_PATH = 8;
 
+/** The record after the last: without it, a listing is not whole. */
+const END = new Uint8Array([0x65, 0x6e, 0x64, 0, 0]); // end
+
+/** A listing of the state directory (docs/container.md). Times in ns by the container's clock. */
+export interface Listing {
+  entries: ManifestEntry[];
+  /** What is changed from now on, is changed later than this. */
+  listedAtNs: string;
+  /** What has not been changed since is as the vault has it; null when nobody knows. */
+  baselineNs: string | null;
+}
+
+/** @throws SyntaxError when the listing is not whole */
+export function parseListing(body: Uint8Array, headers: Headers): Listing {
+  const at = body.length - END.length;
+  if (at < 0 || END.some((byte, index) => body[at + index] !== byte)) throw new SyntaxError("the listing broke off");
+  const ns = (name: string) => /^\d{1,19}$/.exec(headers.get(name) ?? "")?.[0] ?? null;
+  const listedAtNs = ns("x-listed-at");
+  if (listedAtNs === null) throw new SyntaxError("the listing does not say when it was made");
+  return { entries: parseManifest(body.subarray(0, at)), listedAtNs, baselineNs: ns("x-baseline") };
+}
+
+/** The inverse, for containers that are simulated. */
+export function listingResponse({ entries, listedAtNs, baselineNs }: Listing): Response {
+  const records = formatManifest(entries);
+  const body = new Uint8Array(records.length + END.length);
+  body.set(records);
+  body.set(END, records.length);
+  const headers = { "x-listed-at": listedAtNs, "x-baseline": baselineNs ?? "" };
+  return new Response(body, { headers: { "content-type": "application/octet-stream", ...headers } });
+}
+
+/**
+ * Since when files may differ from the vault's although they look the same; null: all of them may. A clock that ran
+ * backwards says nothing of what was changed under it.
+ */
+export const changedSince = ({ listedAtNs, baselineNs }: Listing): string | null =>
+  baselineNs === null || BigInt(listedAtNs) < BigInt(baselineNs) ? null : baselineNs;
+
+/** A file or symlink that is not in a later listing as it was in this one; null: nothing changed in between. Pure. */
+export function tornSince(before: readonly ManifestEntry[], now: readonly ManifestEntry[]): string | null {
+  const later = new Map(now.map((entry) => [entry.path, entry]));
+  const changed = before.find((entry) => entry.kind !== "directory" && !isSame(entry, later.get(entry.path)));
+  return changed?.path ?? null;
+}
+
+const isSame = (a: ManifestEntry, b: ManifestEntry | undefined): boolean =>
+  a.kind === b?.kind && a.inode === b.inode && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+
 /**
  * The entries in find's order, the state directory itself first. Sockets, pipes and devices are not state and are left out.
  * @throws SyntaxError when the records are not whole

@@ -3,7 +3,7 @@ import type { Outcome } from "../outcome.ts";
 import type { Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
-import type { Committed, GenerationSummary } from "../vault/types.ts";
+import type { Committed, GenerationSummary, Size } from "../vault/types.ts";
 import type { ExecAnswer, ExecRequest } from "./exec.ts";
 
 /** What a Pool tells an Instance once, when it starts the container; static for the container's life. */
@@ -50,11 +50,17 @@ export interface SaveRequest {
   timeoutMs: number;
   /** While the workload runs and is served: nothing is stopped. */
   live?: true;
+  /** Nothing changed: no new generation. The answer is then the head, as `unchanged`. */
+  skipUnchanged?: true;
 }
-/** What was saved, and the milliseconds of every step: stop, list, open, send, commit. */
+/** What was saved, and the milliseconds of every step: preSave, stop, list, open, send, check, commit. */
 export interface Saved extends Committed {
   timings?: Record<string, number>;
+  /** What the workload's `exclude` left out; absent when that is nothing. */
+  excluded?: Size;
 }
+/** As it is shown. */
+export type SavedView = Omit<Saved, "timings">;
 export type SaveOutcome = Outcome<Saved | null>;
 
 /** The lifecycle of an Instance (design §3, "Slot / instance"). */

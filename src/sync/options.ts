@@ -17,6 +17,10 @@ export interface SyncJob {
   include?: readonly string[];
   /** And nothing that one of these names. */
   exclude?: readonly string[];
+  /** What is left out here goes there, too, if it was sent before. */
+  deleteExcluded?: boolean;
+  /** Sends what looks the same as well. */
+  ignoreTimes?: boolean;
 }
 
 /** A call of rclone's remote control. */
@@ -63,7 +67,7 @@ export function syncCall(job: SyncJob): RcCall {
       dstFs: `sink,${BACKEND}:state/${job.prefix ?? ""}`,
       _async: true,
       _config: globalOptions(job),
-      ...(rules.length > 0 && { _filter: { FilterRule: rules } }),
+      ...(rules.length > 0 && { _filter: { FilterRule: rules, ...(job.deleteExcluded && { DeleteExcluded: true }) } }),
     },
   };
 }
@@ -76,6 +80,7 @@ function globalOptions(job: SyncJob): Record<string, unknown> {
     UseListR: true, // --fast-list
     // An unchanged save then needs neither HEAD nor hashing: one listing and nothing else (tried with 1.75.2).
     ...(job.backend === "vault" ? { UseServerModTime: true } : { CheckSum: true }), // --use-server-modtime, --checksum
+    ...(job.ignoreTimes && { IgnoreTimes: true }), // --ignore-times
     NoUnicodeNormalization: true, // --no-unicode-normalization: names are bytes
     Checkers: 32, // --checkers
     Transfers: transfersFor(job.send), // --transfers

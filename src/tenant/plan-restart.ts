@@ -1,8 +1,7 @@
-import { type Epoch, epoch, type PoolId } from "../ids.ts";
+import { epoch } from "../ids.ts";
+import type { SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
-import type { Committed } from "../vault/types.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
-import { restoreStep } from "./plan-restore.ts";
 import { beginSave, saveStep } from "./plan-save.ts";
 import { actionAnswer, contentDetail, leaseStep } from "./plan-start.ts";
 import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
@@ -70,19 +69,16 @@ export function restarted(record: TenantRecord, operation: Operation, event: Res
   };
 }
 
-/**
- * The second half of a restart: what there was is saved (or given up), and a fresh container restores it under a new
- * epoch. Of a restore, the generation that was asked for is made current before.
- */
+/** The second half of a restart: what there was is saved (or given up), and a fresh container restores it under a new epoch. */
 export function restartedFrom(
   record: TenantRecord,
   operation: Operation,
-  committed: Committed | null,
+  committed: SavedView | null,
   limits: Limits,
   now: number,
 ): Plan {
   if (record.poolId === null) return nothing(record);
-  const { retiring, steps } = letGo(record, operation.kind);
+  const { retiring, steps } = letGo(record, "restart");
   const next = epoch(record.epoch + 1);
   const goingOn: Operation = {
     ...operation,
@@ -97,15 +93,11 @@ export function restartedFrom(
     "saved",
     {},
     {
-      steps: [...steps, startStep(goingOn, record.poolId, next)],
+      steps: [...steps, leaseStep(goingOn, record.poolId, next)],
       detail: { operation: operation.id, generation: record.generation, ...contentDetail(record) },
     },
   );
 }
-
-/** What comes first after the save, or comes next when whoever did it is gone. */
-export const startStep = (operation: Operation, poolId: PoolId, at: Epoch): Step =>
-  operation.restore && !operation.restore.made ? restoreStep(operation, at) : leaseStep(operation, poolId, at);
 
 /** A save while the workload runs on. */
 export function sync(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
@@ -122,7 +114,7 @@ export function sync(record: TenantRecord, fresh: Fresh, limits: Limits, now: nu
 export function synced(
   record: TenantRecord,
   operation: Operation,
-  outcome: Committed | Failure | null,
+  outcome: SavedView | Failure | null,
   now: number,
 ): Plan {
   if (outcome !== null && "code" in outcome) {

@@ -1,5 +1,5 @@
 import { type Generation, generation } from "../ids.ts";
-import type { Saved } from "../instance/types.ts";
+import type { Saved, SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
@@ -7,7 +7,7 @@ import type { TenantTransition } from "./lifecycle.ts";
 import { removed } from "./plan-destroy.ts";
 import { restartedFrom, synced } from "./plan-restart.ts";
 import { lossOf } from "./plan-start.ts";
-import { end, letGo, move, nothing, refuse, withError } from "./planning.ts";
+import { end, letGo, move, nothing, refuse, savedView, withError } from "./planning.ts";
 import { type Hold, isLossy, type Leaving, type LeavingKind, type Operation, type TenantRecord } from "./record.ts";
 import type { Desired, ReleaseAnswer, ReleaseRequest, StoppedReason } from "./types.ts";
 
@@ -35,7 +35,6 @@ const LEADS: Record<LeavingKind, { transition: TenantTransition; desired: Desire
   sleep: { transition: "sleep", desired: "asleep" },
   suspend: { transition: "sleep", desired: "asleep" },
   restart: { transition: "restart", desired: "active" },
-  restore: { transition: "restore", desired: "active" },
 };
 
 export function beginSave(
@@ -76,7 +75,7 @@ export function beginSave(
     },
     {
       steps: [quiesceStep(record, operation)],
-      detail: { operation: operation.id, kind, ...more.restore },
+      detail: { operation: operation.id, kind },
     },
   );
 }
@@ -149,7 +148,7 @@ export function saved(
 ): Plan {
   const after = afterSave(record, committed, now);
   if (operation.kind === "sync") return synced(after, operation, committed, now);
-  if (operation.kind === "restart" || operation.kind === "restore")
+  if (operation.kind === "restart")
     return restartedFrom(left(after, committed, now), operation, committed, limits, now);
   if (operation.kind === "destroy") return removed(left(after, committed, now), operation);
   const timings = { ...committed?.timings, total: now - operation.startedAt };
@@ -202,8 +201,7 @@ export function saveFailed(
   if (operation.kind === "destroy" || isLossy(operation)) return saved(noted, operation, null, limits, now);
   if (failure.code === "container_unavailable" && record.held)
     return lostUnsaved(noted, operation, failure, limits, now);
-  const { attempts } = operation;
-  const more = moreOf(operation);
+  const { attempts, restart } = operation;
   const hold = FINAL.includes(failure.code)
     ? { kind: "guard" as const, until: now + limits.guardHoldMs, ...keptAside(failure) }
     : {
@@ -213,7 +211,7 @@ export function saveFailed(
         saveId: operation.saveId ?? operation.id,
         release: operation.release ?? {},
         of: leavingKind(operation),
-        ...(more ? { more } : {}),
+        ...(restart ? { more: { restart } } : {}),
       };
   return move(
     record,
@@ -231,8 +229,7 @@ function lostUnsaved(record: TenantRecord, operation: Operation, failure: Failur
   if (!record.held) return nothing(record);
   const lastLoss = lossOf(record, record.held.containerId, failure.detail, now);
   const bare = { ...record, lastLoss, unsavedSince: null };
-  if (operation.kind === "restart" || operation.kind === "restore")
-    return restartedFrom(bare, operation, null, limits, now);
+  if (operation.kind === "restart") return restartedFrom(bare, operation, null, limits, now);
   const { retiring, steps } = letGo(record, "lost");
   const detail = `The container was lost before its state was saved; generation ${record.generation} is kept.`;
   const transition = operation.kind === "suspend" ? "suspended" : record.state === "sleeping" ? "slept" : "lost";
@@ -248,14 +245,8 @@ function lostUnsaved(record: TenantRecord, operation: Operation, failure: Failur
   );
 }
 
-/** A restore whose safety save failed is over: what is tried again is the save, and then the tenant runs as it did. */
-const leavingKind = ({ kind }: Operation): LeavingKind => {
-  if (kind === "restore") return "restart";
-  return kind === "sleep" || kind === "restart" || kind === "suspend" ? kind : "release";
-};
-
-const moreOf = ({ kind, restart }: Operation): Leaving | undefined =>
-  kind === "restore" ? { restart: { scope: "container" } } : restart && { restart };
+const leavingKind = ({ kind }: Operation): LeavingKind =>
+  kind === "sleep" || kind === "restart" || kind === "suspend" ? kind : "release";
 
 /** The generation that a refusal says was kept, not as the head. */
 function keptAside({ extra }: Failure): { generation?: Generation } {
@@ -264,11 +255,9 @@ function keptAside({ extra }: Failure): { generation?: Generation } {
 
 export function releaseAnswer(
   record: TenantRecord,
-  committed: Committed | null,
+  committed: SavedView | null,
   timings: Record<string, number> = {},
 ): ReleaseAnswer {
   const { tenantId, state } = record;
-  if (!committed) return { tenantId, state, saved: null, timings };
-  const { generation, files, bytes, changed } = committed;
-  return { tenantId, state, saved: { generation, files, bytes, changed }, timings };
+  return { tenantId, state, saved: savedView(committed), timings };
 }

@@ -1,10 +1,10 @@
 import { type ContainerId, type Epoch, epoch, type PoolId } from "../ids.ts";
+import type { SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
-import type { Committed } from "../vault/types.ts";
 import { merged } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
-import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
-import { type Held, isOutdated, type Loss, type Made, type Operation, type TenantRecord } from "./record.ts";
+import { end, letGo, move, nothing, operationOf, refuse, savedView, withError } from "./planning.ts";
+import { type Held, isOutdated, type Loss, type Operation, type TenantRecord } from "./record.ts";
 import type { ActionAnswer, ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
 /** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
@@ -55,8 +55,6 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
     case "error":
     case "asleep":
     case "destroyed": {
-      // A restore or an import where nothing runs ends first.
-      if (record.operation) return joining(record, true);
       if (poolId === null)
         return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", {
           errors: [{ pointer: "/poolId", detail: "required" }],
@@ -97,10 +95,8 @@ export const contentDetail = ({ delivery, secrets }: Pick<TenantRecord, "deliver
 });
 
 export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
-  if (record.state === "asleep" && !record.operation)
-    return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
-  const again = record.state === "sleeping" || record.state === "asleep";
-  return record.operation ? joining(record, again) : nothing(record);
+  if (record.state === "asleep") return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
+  return record.operation ? joining(record, record.state === "sleeping") : nothing(record);
 }
 
 /** The container of `event` is gone: what was unsaved in it is lost and said so, and a fresh one takes its place. */
@@ -213,8 +209,8 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
   };
   const active = { ...next, state: "active" as const };
   const answer =
-    operation.kind === "restart" || operation.kind === "restore"
-      ? actionAnswer(active, operation.saved ?? null, event.timings, operation.restore?.made)
+    operation.kind === "restart"
+      ? actionAnswer(active, operation.saved ?? null, event.timings)
       : claimAnswer(active, held, lease.launch);
   return move(
     next,
@@ -343,9 +339,8 @@ export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): C
 
 export function actionAnswer(
   record: TenantRecord,
-  saved: Committed | null,
+  saved: SavedView | null,
   timings: Record<string, number> = {},
-  made?: Made,
 ): ActionAnswer {
   const { tenantId, state, epoch: at, held } = record;
   return {
@@ -353,15 +348,10 @@ export function actionAnswer(
     state,
     ...(held ? { containerId: held.containerId } : {}),
     epoch: at,
-    saved: bare(saved),
-    ...(made ? { restored: made.from, generation: made.committed.generation } : {}),
+    saved: savedView(saved),
     timings,
   };
 }
-
-/** Without the timings that a save carries along. */
-const bare = (saved: Committed | null): Committed | null =>
-  saved && { generation: saved.generation, files: saved.files, bytes: saved.bytes, changed: saved.changed };
 
 export function lossOf(record: TenantRecord, containerId: ContainerId, detail: string, now: number): Loss | null {
   if (record.unsavedSince === null) return record.lastLoss;

@@ -1,3 +1,4 @@
+import type { Saved, SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Fresh, JournalEntry, Plan, Step } from "./events.ts";
 import { after, type TenantTransition } from "./lifecycle.ts";
@@ -82,6 +83,13 @@ export function view(record: TenantRecord, operation: Operation): OperationView 
     deadlineAt: operation.deadlineAt,
     attempts: operation.attempts,
   };
+}
+
+/** Without the timings that a save carries along. */
+export function savedView(saved: Saved | null): SavedView | null {
+  if (!saved) return null;
+  const { timings: _, ...view } = saved;
+  return view;
 }
 
 export const withError = (record: TenantRecord, failure: Failure, now: number): TenantRecord["errors"] =>

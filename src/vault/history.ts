@@ -95,7 +95,6 @@ export function describe(parts: VaultParts): VaultDescription {
       at: row.at,
       epoch: row.epoch,
       pinned: row.pinned,
-      treeHash: row.treeHash,
     })),
   };
 }

@@ -28,8 +28,8 @@ import type {
 } from "./storage.ts";
 import { VaultStore } from "./store.ts";
 import type {
+  CommitOptions,
   Committed,
-  ErasureProof,
   GenerationSummary,
   ManifestEntry,
   OpenAnswer,
@@ -81,8 +81,8 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   async open(save: SaveRef, manifest: ManifestEntry[], options: OpenOptions = {}): Promise<Outcome<OpenAnswer>> {
     return this.#answer((parts) => saving.open(parts, save, manifest, options));
   }
-  async commit(save: SaveRef, options: { force: boolean }): Promise<Outcome<Committed>> {
-    return this.#answer((parts) => saving.commit(parts, save, options.force));
+  async commit(save: SaveRef, options: CommitOptions): Promise<Outcome<Committed>> {
+    return this.#answer((parts) => saving.commit(parts, save, options));
   }
   async abort(save: SaveRef): Promise<Outcome<null>> {
     return this.#answer((parts) => saving.abort(parts, save));
@@ -96,7 +96,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   async pin(generation: Generation, options: { pinned: boolean }): Promise<Outcome<null>> {
     return this.#answer((parts) => history.pin(parts, generation, options));
   }
-  async erase(epoch: Epoch): Promise<Outcome<ErasureProof>> {
+  async erase(epoch: Epoch): Promise<Outcome<null>> {
     return this.#answer((parts) => erase(parts, this.env.BUCKET, epoch));
   }
   async describe(): Promise<VaultDescription> {

@@ -1,5 +1,6 @@
 import type { Epoch, Generation } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import { filterRules, ruleFilter } from "../sync/glob.ts";
 import { assemble } from "./assemble.ts";
 import { promote } from "./history.ts";
 import { staying } from "./keep.ts";
@@ -9,8 +10,17 @@ import { transact, type VaultParts } from "./parts.ts";
 import { planCommit, planFence, planSend, refusal, stale, type VaultRecord } from "./plan.ts";
 import { abortOpen, COLLECT_SOON_MS, outcomeOf, step, summary } from "./saves.ts";
 import type { GenerationRow, Save } from "./store.ts";
-import { difference, sizeOf, type Tree } from "./tree.ts";
-import type { Committed, GenerationSummary, ManifestEntry, OpenAnswer, OpenOptions, SaveRef } from "./types.ts";
+import { difference, keyOf, sizeOf, type Tree } from "./tree.ts";
+import type {
+  CommitOptions,
+  Committed,
+  GenerationSummary,
+  ManifestEntry,
+  OpenAnswer,
+  OpenOptions,
+  SaveRef,
+  Size,
+} from "./types.ts";
 
 /** Longer than any deadline of a save or a restore: what was reserved before it can belong to nobody any more. */
 export const ORPHAN_MS = 24 * 60 * 60 * 1000;
@@ -63,11 +73,11 @@ export function open(
   return opened.ok ? done(answer) : opened;
 }
 
-export function commit(parts: VaultParts, ref: SaveRef, force: boolean): Outcome<Committed> {
+export function commit(parts: VaultParts, ref: SaveRef, options: CommitOptions): Outcome<Committed> {
   const record = parts.store.record();
   const save = record === null ? null : parts.store.saveById(ref.saveId);
   if (save !== null && decided(save.state)) {
-    if (force && save.state === "quarantined" && save.generation !== null)
+    if (options.force && save.state === "quarantined" && save.generation !== null)
       return promote(parts, ref.epoch, save.generation);
     return outcomeOf(save);
   }
@@ -82,21 +92,24 @@ export function commit(parts: VaultParts, ref: SaveRef, force: boolean): Outcome
   const sent = { ...save.options, base, staged: parts.staging.all(save.save), bundle: save.bundle === "complete" };
   const assembled = assemble(parts.staging.manifest(save.save), sent);
   if (!assembled.ok) return failed("save_failed", mismatchDetail(assembled.mismatches));
-  return decide(parts, { record, save, base, tree: assembled.tree, force });
+  return decide(parts, { record, save, base, tree: assembled.tree, options });
 }
 
 function decide(
   parts: VaultParts,
-  facts: { record: VaultRecord; save: Save; base: Tree; tree: Tree; force: boolean },
+  facts: { record: VaultRecord; save: Save; base: Tree; tree: Tree; options: CommitOptions },
 ): Outcome<Committed> {
-  const { record, save, tree } = facts;
+  const { record, save, tree, options } = facts;
   const now = sizeOf(tree.values());
-  const previous = parts.store.generation(record.head);
-  const verdict = planCommit({ base: save.base, head: record.head, previous, now, force: facts.force });
+  const head = parts.store.generation(record.head);
+  const previous = head && stillWanted(head, facts.base, options.exclude ?? []);
+  const verdict = planCommit({ base: save.base, head: record.head, previous, now, force: options.force });
   const changes = difference(facts.base, tree);
   const generation = (record.last + 1) as Generation;
   const committed: Committed = { generation, ...now, changed: changes.changed };
   const row = rowOf(parts, save, committed, treeHash(tree));
+  if (options.skipUnchanged && verdict === "commit" && head?.treeHash === row.treeHash)
+    return settle(parts, save, "commit", done({ ...summary(head), changed: 0, unchanged: true as const }), () => {});
   switch (verdict) {
     case "commit":
       return settle(parts, save, "commit", done(committed), () => {
@@ -123,6 +136,13 @@ function decide(
   }
 }
 
+/** What the guard compares with: of the head, what is saved at all by now. */
+function stillWanted(head: GenerationRow, base: Tree, exclude: readonly string[]): Size {
+  if (exclude.length === 0) return head;
+  const { file } = ruleFilter(filterRules({ exclude }));
+  return sizeOf([...base.values()].filter(({ path, kind }) => kind === "directory" || file(keyOf(path, kind))));
+}
+
 /** The one transaction that decides a save: its effect and its recorded outcome. */
 function settle(
   parts: VaultParts,
@@ -133,8 +153,8 @@ function settle(
 ): Outcome<Committed> {
   const settled = transact(parts, () => {
     effect();
-    const generation = parts.store.record()?.last ?? 0;
-    parts.store.updateSave({ ...save, state: step(save, event), generation: generation as Generation, outcome });
+    const generation = outcome.ok ? outcome.value.generation : ((parts.store.record()?.last ?? 0) as Generation);
+    parts.store.updateSave({ ...save, state: step(save, event), generation, outcome });
     parts.arm(parts.now() + COLLECT_SOON_MS);
   });
   return settled.ok ? outcome : settled;

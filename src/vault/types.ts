@@ -25,7 +25,7 @@ export interface VaultApi {
    * Idempotent by `saveId`. `save_failed` (what arrived is not what the manifest lists) leaves the save open, to be opened and sent again.
    * `force` on a save that the guard had stopped promotes what it kept.
    */
-  commit(save: SaveRef, options: { force: boolean }): Promise<Outcome<Committed>>;
+  commit(save: SaveRef, options: CommitOptions): Promise<Outcome<Committed>>;
   /** Drops a staging generation; legal for unknown saves. */
   abort(save: SaveRef): Promise<Outcome<null>>;
   /**
@@ -58,16 +58,9 @@ export interface VaultApi {
    * Deletes everything that the tenant saved, here and in R2, and shuts out every epoch below this one. Done when it
    * answers well; what failed half-way is gone on with when it is asked for again.
    */
-  erase(epoch: Epoch): Promise<Outcome<ErasureProof>>;
+  erase(epoch: Epoch): Promise<Outcome<null>>;
   /** Reads only; a Vault that was never used stays unused. */
   describe(): Promise<VaultDescription>;
-}
-
-/** That nothing of a tenant is left: how many objects the call deleted, and when a listing of all its keys found none (ms since 1970). */
-export interface ErasureProof {
-  deleted: number;
-  listed: 0;
-  at: number;
 }
 
 export interface SaveRef {
@@ -97,6 +90,14 @@ export interface KeepRule {
   mode: "sync" | "copy";
   pattern?: string;
   exclude: string[];
+}
+
+export interface CommitOptions {
+  force: boolean;
+  /** Globs of what is not saved any more: that it is missing alarms no guard. */
+  exclude?: readonly string[];
+  /** A tree that is the head's in every respect becomes no generation: the answer is the head, `unchanged`. */
+  skipUnchanged?: boolean;
 }
 
 /** One record of `find` (docs/container.md): the state directory itself has the empty path. Times are in nanoseconds, as decimal strings. */
@@ -145,6 +146,8 @@ export type OpenAnswer =
 export interface Committed extends GenerationSummary {
   /** Files that were added, replaced or removed. */
   changed: number;
+  /** It is the generation that was the head before. */
+  unchanged?: true;
 }
 
 export type GenerationStatus = "head" | "kept" | "quarantined" | "detached";
@@ -158,8 +161,6 @@ export interface VaultDescription {
     changed: number;
     epoch: Epoch;
     pinned: boolean;
-    /** Equal for equal trees (src/vault/manifest.ts). */
-    treeHash: string;
   })[];
 }
 

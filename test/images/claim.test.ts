@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parseManifest } from "../../src/instance/manifest.ts";
 import { bundleOf, MTIME_NS } from "./support/bundle.ts";
 import { TestContainer } from "./support/container.ts";
 import { Sink } from "./support/sink.ts";
@@ -123,7 +122,7 @@ test("a restore brings every file back as it was, and is whole before the worklo
   );
   expect(request).toMatchObject({ method: "GET", url: "/.bundle/1.tar" });
 
-  const entries = parseManifest(await container.manifest());
+  const entries = (await container.manifest()).entries;
   expect(entries[0]).toMatchObject({ path: "", mode: 0o2750, uid: 10001 });
   for (const { path, kind, ...rest } of TREE) {
     const entry = entries.find((one) => one.path === path);

@@ -94,6 +94,7 @@ export class SimulatedAgent {
         ignoreTimes: config.IgnoreTimes === true,
         transfers: typeof config.Transfers === "number" ? config.Transfers : DEFAULT_TRANSFERS,
         rules: strings(filter.FilterRule),
+        deleteExcluded: filter.DeleteExcluded === true,
       };
       const { files } = this.#container;
       await syncUp(files, String(job.input.srcFs), client, prefix, options, job.stats, job.cancel.signal);

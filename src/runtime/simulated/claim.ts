@@ -86,6 +86,7 @@ export class SimulatedClaim {
       const arrived = fault?.how === "truncate" ? tar.slice(0, Math.floor(tar.length / 2)) : tar;
       const tree = unpackBundle(arrived, order, () => this.#container.now());
       this.#container.files.put(stateDir, tree);
+      this.#init.restored();
       return null;
     } catch (error) {
       return messageOf(error);

@@ -75,7 +75,7 @@ export class VirtualFiles {
     if (existing && existing.kind !== "file") throw new FileError("EISDIR", path);
     if (existing) {
       existing.body = bytes;
-      existing.mtimeNs = existing.ctimeNs = this.#tick();
+      existing.mtimeNs = existing.ctimeNs = this.tick();
       return existing;
     }
     const file: VirtualFile = { kind: "file", body: bytes, ...this.#fresh(owner, mode) };
@@ -103,14 +103,14 @@ export class VirtualFiles {
   put(path: string, node: VirtualNode): void {
     const directory = this.#directory(parent(path));
     directory.children.set(base(path), node);
-    directory.mtimeNs = directory.ctimeNs = this.#tick();
+    directory.mtimeNs = directory.ctimeNs = this.tick();
   }
 
   /** Removes a node and all below it; false when there is none. */
   remove(path: string): boolean {
     const directory = this.stat(parent(path));
     if (directory?.kind !== "directory" || !directory.children.delete(base(path))) return false;
-    directory.mtimeNs = directory.ctimeNs = this.#tick();
+    directory.mtimeNs = directory.ctimeNs = this.tick();
     return true;
   }
 
@@ -118,7 +118,7 @@ export class VirtualFiles {
   change(path: string, attributes: Partial<Pick<Attributes, "mode" | "uid" | "gid" | "mtimeNs">>): void {
     const node = this.lstat(path);
     if (!node) throw new FileError("ENOENT", path);
-    Object.assign(node, attributes, { ctimeNs: this.#tick() });
+    Object.assign(node, attributes, { ctimeNs: this.tick() });
   }
 
   /** A new node's attributes, with an inode of its own. */
@@ -170,15 +170,19 @@ export class VirtualFiles {
   }
 
   #fresh(owner: Owner, mode: number): Attributes {
-    const now = this.#tick();
+    const now = this.tick();
     this.#lastInode += 1;
     return { mode, uid: owner.uid, gid: owner.gid, mtimeNs: now, ctimeNs: now, inode: this.#lastInode };
   }
 
-  /** Nanoseconds that never repeat: a clock that stands still while code runs must not hide a change. */
-  #tick(): bigint {
+  /**
+   * Nanoseconds that never repeat: a clock that stands still while code runs must not hide a change.
+   * @param than what else it is to be later than
+   */
+  tick(than = 0n): bigint {
     const now = BigInt(Math.round(this.#now() * 1000)) * 1000n;
-    this.#lastNs = now > this.#lastNs ? now : this.#lastNs + 1n;
+    const last = than > this.#lastNs ? than : this.#lastNs;
+    this.#lastNs = now > last ? now : last + 1n;
     return this.#lastNs;
   }
 }

@@ -1,5 +1,6 @@
 import type { BootKeys } from "../../instance/control.ts";
-import { formatManifest } from "../../instance/manifest.ts";
+import { listingResponse } from "../../instance/manifest.ts";
+import { decodeName } from "../../vault/names.ts";
 import { messageOf } from "../classify.ts";
 import { RuntimeError } from "../port.ts";
 import { SimulatedClaim } from "./claim.ts";
@@ -20,6 +21,7 @@ export class SimulatedInit {
   readonly #container: SimulatedContainer;
   readonly #claim: SimulatedClaim;
   #keys: BootKeys = NO_KEYS;
+  #baselineNs: string | null = null;
 
   constructor(container: SimulatedContainer, env: Readonly<Record<string, string>>) {
     this.#container = container;
@@ -72,7 +74,9 @@ export class SimulatedInit {
       case "GET manifest":
         return await this.#op("manifest", async () => this.#manifest());
       case "POST bundle":
-        return await this.#op("bundle", async () => this.#bundle());
+        return await this.#op("bundle", async () => this.#bundle(new Uint8Array(await request.arrayBuffer())));
+      case "POST baseline":
+        return await this.#op("status", async () => this.#setBaseline(query.get("at") ?? ""));
       default:
         return this.#error(404, "unknown_op", "no such operation");
     }
@@ -123,14 +127,31 @@ export class SimulatedInit {
 
   #manifest(): Response {
     if (!this.stateDir) return this.#noState();
-    const records = formatManifest(manifestOf(this.#container.files, this.stateDir));
-    return new Response(records, { headers: { "content-type": "application/octet-stream" } });
+    const entries = [...manifestOf(this.#container.files, this.stateDir)];
+    return listingResponse({ entries, listedAtNs: String(this.#container.files.tick()), baselineNs: this.#baselineNs });
   }
 
-  async #bundle(): Promise<Response> {
+  #setBaseline(at: string): Response {
+    if (!/^\d{1,19}$/.test(at)) return this.#error(400, "bad_request", "at must be a time in nanoseconds");
+    this.#baselineNs = at;
+    return this.#json({ baseline: at });
+  }
+
+  /** The state directory is what the vault has. */
+  restored(): void {
+    const { files } = this.#container;
+    let latest = 0n;
+    for (const { node } of files.walk(this.stateDir)) if (node.ctimeNs > latest) latest = node.ctimeNs;
+    this.#baselineNs = String(files.tick(latest));
+  }
+
+  async #bundle(names: Uint8Array): Promise<Response> {
     if (!this.stateDir) return this.#noState();
+    const wanted = names.length === 0 ? null : decodeName(names).split("\0").slice(0, -1);
+    const { tar, missing } = bundleOf(this.#container.files, this.stateDir, wanted);
+    if (missing) return this.#error(502, "bundle_failed", `tar ended with 2: ${missing}: Cannot stat`);
     try {
-      const answer = await this.sink("PUT", ".bundle/staging.tar", bundleOf(this.#container.files, this.stateDir));
+      const answer = await this.sink("PUT", ".bundle/staging.tar", tar);
       return this.#json({ status: answer.status, body: await answer.text() });
     } catch (error) {
       return this.#error(502, "bundle_failed", messageOf(error));

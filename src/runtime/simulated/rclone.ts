@@ -10,6 +10,7 @@ export interface SyncOptions {
   transfers: number;
   /** As `--filter` takes them. */
   rules: readonly string[];
+  deleteExcluded: boolean;
 }
 
 /** As `core/stats` shows it. */
@@ -80,7 +81,7 @@ export async function syncUp(
   // Nothing is deleted on the other side unless everything arrived there.
   if (stats.errors > 0) throw new Error(stats.lastError);
   if (!options.deleteExtra) return;
-  const extra = [...there.keys()].filter((key) => wanted.file(key) && !here.has(key));
+  const extra = [...there.keys()].filter((key) => (options.deleteExcluded || wanted.file(key)) && !here.has(key));
   await inParallel(extra, options.transfers, signal, async (key) => {
     await bucket.delete(prefix + key);
     stats.deletes += 1;

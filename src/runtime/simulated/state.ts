@@ -20,9 +20,16 @@ export function* manifestOf(files: VirtualFiles, stateDir: string): Generator<Ma
   }
 }
 
-/** The state directory as one tar; names begin with `./`. */
-export function bundleOf(files: VirtualFiles, stateDir: string): Uint8Array<ArrayBuffer> {
-  return writeTar([...files.walk(stateDir)].map(({ path, node }) => inputOf(path, node)));
+/** The state directory, or the named parts of it, as one tar; names begin with `./`. `missing`: one that is not there. */
+export function bundleOf(
+  files: VirtualFiles,
+  stateDir: string,
+  names: readonly string[] | null,
+): { tar: Uint8Array<ArrayBuffer>; missing: string | null } {
+  const all = new Map([...files.walk(stateDir)].map(({ path, node }) => [`./${path}`, inputOf(path, node)]));
+  const inputs = (names ?? [...all.keys()]).map((name) => all.get(name));
+  const missing = names?.find((name) => !all.has(name)) ?? null;
+  return { tar: writeTar(inputs.filter((input) => input !== undefined)), missing };
 }
 
 function inputOf(path: string, node: VirtualNode): TarInput {

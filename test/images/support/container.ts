@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { command, must, type Outcome } from "../../../scripts/command.ts";
 import { type ClaimParcel, claimTar } from "../../../src/instance/claim-tar.ts";
+import { type Listing, parseListing } from "../../../src/instance/manifest.ts";
 
 export const TEST_LABEL = "boilerhouse.test=images";
 export const CONTROL = 41800;
@@ -92,11 +93,11 @@ export class TestContainer {
     return this.control("POST", `claim&epoch=${epoch}`, claimTar(parcel));
   }
 
-  async manifest(): Promise<Uint8Array> {
+  async manifest(): Promise<Listing> {
     const response = await fetch(this.url(CONTROL, "/cgi-bin/control?op=manifest"), {
       headers: { authorization: `Bearer ${this.bootKey}` },
     });
-    return new Uint8Array(await response.arrayBuffer());
+    return parseListing(new Uint8Array(await response.arrayBuffer()), response.headers);
   }
 
   workload(path: string, init: RequestInit = {}): Promise<Response> {

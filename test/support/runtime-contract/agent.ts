@@ -94,6 +94,22 @@ export const agent: Contract = {
     assert.deepEqual([...harness.sink.objects.keys()].sort(), ["a.txt", "b.txt", "old.txt"]);
   },
 
+  "what is left out from now on goes there as well": async (harness) => {
+    const { agent } = await withFiles(harness);
+    value(await agent.sync(JOB, LIMIT_MS));
+    value(await agent.sync({ ...JOB, exclude: ["/sub/", "b.*"], deleteExcluded: true }, LIMIT_MS));
+    assert.deepEqual([...harness.sink.objects.keys()].sort(), ["a.txt", "link.rclonelink"]);
+  },
+
+  "named files are sent although they look the same, and no others": async (harness) => {
+    const { agent } = await withFiles(harness);
+    value(await agent.sync(JOB, LIMIT_MS));
+    await sh(harness.runtime, `chmod 600 ${STATE_DIR}/a.txt`);
+    const before = harness.sink.requests.length;
+    value(await agent.sync({ ...JOB, mode: "copy", include: ["/a.txt", "/sub/c d.txt"], ignoreTimes: true }, LIMIT_MS));
+    assert.deepEqual(asked(harness, before).sort(), ["GET /state", "PUT /state/a.txt", "PUT /state/sub/c%20d.txt"]);
+  },
+
   "a listing of many pages is read to its end": async (harness) => {
     const { agent } = await withFiles(harness);
     for (let i = 0; i < 2500; i++) {

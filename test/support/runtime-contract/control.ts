@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ControlClient } from "../../../src/instance/control.ts";
+import type { Listing } from "../../../src/instance/manifest.ts";
 import { readTar } from "../../../src/runtime/simulated/tar.ts";
 import {
   boot,
@@ -49,7 +50,7 @@ export const control: Contract = {
   "a workload that starts on claim waits for it, over an empty directory of root's": async (harness) => {
     const { control } = await bootStateful(harness);
     assert.deepEqual(value(await control.status()), { workload: "waiting", restarts: 0, lastExitCode: null });
-    const [top] = value(await control.manifest(5_000));
+    const [top] = value(await control.manifest(5_000)).entries;
     assert.deepEqual([top?.path, top?.kind, top?.mode, top?.uid], ["", "directory", 0o700, 0]);
   },
 
@@ -107,7 +108,7 @@ export const control: Contract = {
     harness.sink.bundles.set("1.tar", aBundle(FILES));
     const claimed = value(await claim(booted, { state: orderOf(FILES) }));
     assert.deepEqual(claimed.restored, { files: 3, bytes: 15 });
-    const entries = value(await booted.control.manifest(5_000));
+    const { entries } = value(await booted.control.manifest(5_000));
     const seen = new Map(entries.map((entry) => [entry.path, entry]));
     assert.deepEqual([...seen.keys()].sort(), ["", "a.txt", "empty", "link", "run.sh"]);
     assert.deepEqual(
@@ -135,7 +136,7 @@ export const control: Contract = {
       harness.sink.bundles.set("1.tar", bundle);
       assert.equal(failureOf(await claim(booted, { state: orderOf(FILES) })).code, "restore_failed", name);
       assert.equal(value(await booted.control.status()).workload, "waiting", name);
-      const entries = value(await booted.control.manifest(5_000));
+      const { entries } = value(await booted.control.manifest(5_000));
       assert.deepEqual(
         entries.map(({ path, mode, uid }) => [path, mode, uid]),
         [["", 0o700, 0]],
@@ -177,7 +178,7 @@ export const control: Contract = {
     const path = `/files/sub/${encodeURIComponent(name)}`;
     await harness.runtime.fetch(PORT, new Request(`http://container${path}`, { method: "PUT", body: "contents" }));
     await sh(harness.runtime, `ln -s sub ${STATE_DIR}/link`);
-    const entries = value(await booted.control.manifest(5_000));
+    const { entries } = value(await booted.control.manifest(5_000));
     const file = entries.find((entry) => entry.path === `sub/${name}`);
     assert.deepEqual([file?.kind, file?.size, file?.uid, file?.mode], ["file", 8, 10001, 0o644]);
     assert.equal(entries.find((entry) => entry.path === "link")?.target, "sub");
@@ -187,6 +188,54 @@ export const control: Contract = {
     const sent = new Map(readTar(tar).map((entry) => [entry.name, entry]));
     assert.deepEqual([...sent.keys()].sort(), ["./", "./link", "./sub/", `./sub/${name}`]);
     assert.equal(new TextDecoder().decode(sent.get(`./sub/${name}`)?.body), "contents");
+  },
+
+  "a listing says since when files may differ from what was restored or saved": async (harness) => {
+    const booted = await bootStateful(harness);
+    harness.sink.bundles.set("1.tar", aBundle(FILES));
+    value(await claim(booted, { state: orderOf(FILES) }));
+    await ready(harness.runtime);
+    const list = async () => value(await booted.control.manifest(5_000));
+    const later = ({ entries }: Listing, since: string | null) =>
+      entries
+        .filter(({ kind, ctimeNs }) => kind === "file" && BigInt(ctimeNs) > BigInt(since ?? 0))
+        .map(({ path }) => path);
+    const restored = await list();
+    assert.ok(restored.baselineNs !== null && BigInt(restored.baselineNs) <= BigInt(restored.listedAtNs));
+    assert.deepEqual(later(restored, restored.baselineNs), []);
+    await sh(harness.runtime, `chmod 600 ${STATE_DIR}/a.txt`);
+    const changed = await list();
+    assert.equal(changed.baselineNs, restored.baselineNs);
+    assert.deepEqual(later(changed, changed.baselineNs), ["a.txt"]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const saved = await list();
+    value(await booted.control.baseline(saved.listedAtNs));
+    await sh(harness.runtime, `chmod 600 ${STATE_DIR}/run.sh`);
+    const again = await list();
+    assert.equal(again.baselineNs, saved.listedAtNs);
+    assert.deepEqual(later(again, again.baselineNs), ["run.sh"]);
+  },
+
+  "without a restore nobody knows since when": async (harness) => {
+    const booted = await bootStateful(harness);
+    await claimFresh(booted);
+    assert.equal(value(await booted.control.manifest(5_000)).baselineNs, null);
+  },
+
+  "a bundle of named paths has those alone, and none when one is gone": async (harness) => {
+    const booted = await bootStateful(harness);
+    harness.sink.bundles.set("1.tar", aBundle(FILES));
+    value(await claim(booted, { state: orderOf(FILES) }));
+    value(await booted.control.bundle(10_000, ["", "empty", "a.txt"]));
+    const tar = harness.sink.bundles.get("staging.tar");
+    assert.ok(tar);
+    assert.deepEqual(
+      readTar(tar).map(({ name }) => name),
+      ["./", "./empty/", "./a.txt"],
+    );
+    const failure = failureOf(await booted.control.bundle(10_000, ["", "gone.txt"]));
+    assert.equal(failure.code, "save_failed");
+    assert.match(failure.detail, /gone\.txt/);
   },
 
   "a bundle that the gateway refuses is a failure with its reason": async (harness) => {

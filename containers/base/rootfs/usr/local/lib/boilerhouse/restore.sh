@@ -12,7 +12,8 @@ restore() { # PATH FILES BYTES; sets restore_ms and verify_ms, or problem
   mkdir -p -m 0700 "$nursery" && { chattr +T "$nursery" 2> /dev/null; :; }
   staging=$nursery/$EPOCHREALTIME
   mkdir -m 0700 "$staging" || { problem='no room beside the state directory'; return 1; }
-  if fetch_tree "$1" "$staging" && verify_tree "$staging" "$2" "$3" && swap_in "$staging"; then
+  if fetch_tree "$1" "$staging" && verify_tree "$staging" "$2" "$3" && tick && swap_in "$staging"; then
+    set_baseline "$tick" "$tick" # nobody has written yet
     rm -rf "$nursery" > /dev/null 2>&1 < /dev/null &
     return 0
   fi

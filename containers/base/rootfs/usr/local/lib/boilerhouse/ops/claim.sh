@@ -1,4 +1,5 @@
 # Applies what a claim delivers. Once in a container's life; asked again for the same epoch, the recorded answer.
+. "$lib/clock.sh"
 . "$lib/restore.sh"
 is_number "$epoch" || fail '400 Bad Request' bad_request 'epoch must be a whole number'
 resolve_user
