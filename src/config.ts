@@ -69,6 +69,7 @@ export interface Deadlines {
   readonly startMs: number;
   readonly saveMs: number;
   readonly restoreMs: number;
+  readonly importMs: number;
   readonly execMs: number;
   readonly maxExecMs: number;
 }
@@ -131,6 +132,7 @@ export function parseConfig(env: object): Config {
       startMs: parsed.STARTUP_TIMEOUT_MS,
       saveMs: parsed.SAVE_TIMEOUT_MS,
       restoreMs: parsed.RESTORE_TIMEOUT_MS,
+      importMs: parsed.IMPORT_TIMEOUT_MS,
       execMs: Math.min(parsed.DEFAULT_EXEC_TIMEOUT_MS, parsed.MAX_EXEC_TIMEOUT_MS),
       maxExecMs: parsed.MAX_EXEC_TIMEOUT_MS,
     },

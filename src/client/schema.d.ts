@@ -533,6 +533,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an earlier generation current again, as a new one; what runs is saved first */
+        post: operations["restoreTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/suspend": {
         parameters: {
             query?: never;
@@ -758,6 +775,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/generations/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One save */
+        get: operations["getGeneration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/generations/{n}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a save for as long as it is pinned */
+        post: operations["pinGeneration"];
+        /** Keep a save no longer than others */
+        delete: operations["unpinGeneration"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/generations/{n}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is different in another save (`to`), the head by default */
+        get: operations["diffGenerations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/export": {
         parameters: {
             query?: never;
@@ -769,6 +838,40 @@ export interface paths {
         get: operations["exportTenant"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A tar, ours or any, as the tenant's next generation; of a tenant that has no container, or was never seen */
+        post: operations["importTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy a generation of this tenant, the head by default, as the next generation of another that has no container */
+        post: operations["cloneTenant"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2039,6 +2142,22 @@ export interface components {
                     bytes: number;
                 };
             } | null;
+            imported?: {
+                generation: number;
+                files: number;
+                bytes: number;
+                changed: number;
+            };
+            /** @description The head, where a restore or an import made one. */
+            generation?: number;
+            /** @description Objects that were deleted, and when a listing found none left. */
+            erased?: {
+                deleted: number;
+                /** @enum {number} */
+                listed: 0;
+                /** Format: date-time */
+                at: string;
+            };
             /** @description Milliseconds by step. */
             timings: {
                 [key: string]: number;
@@ -2128,7 +2247,7 @@ export interface components {
             id: string;
             tenantId: string;
             /** @enum {string} */
-            kind: "claim" | "release" | "sleep" | "wake" | "recover" | "restart" | "sync" | "suspend" | "destroy";
+            kind: "claim" | "release" | "sleep" | "wake" | "recover" | "restart" | "sync" | "restore" | "import" | "suspend" | "destroy";
             /** @enum {string} */
             status: "running" | "succeeded" | "failed" | "cancelled";
             step: string;
@@ -2329,6 +2448,46 @@ export interface components {
             changed: number;
             pinned: boolean;
             epoch: number;
+        };
+        GenerationFound: components["schemas"]["Generation"] & {
+            /** @description SHA-256 over every path with its hash: equal for equal trees. */
+            treeHash: string;
+            links: {
+                export: string;
+                diff: string;
+            };
+        };
+        Difference: {
+            path: string;
+            /** @enum {string} */
+            kind: "file" | "directory" | "symlink";
+            /** @enum {string} */
+            change: "added" | "removed" | "content" | "attributes";
+            /** @description Bytes; null where it was not. */
+            before: number | null;
+            /** @description Bytes; null where it is not. */
+            after: number | null;
+        };
+        ImportReport: {
+            /** @enum {string} */
+            format: "export" | "plain";
+            files: number;
+            bytes: number;
+            directories: number;
+            added: number;
+            changed: number;
+            removed: number;
+            refusals: number;
+            refused: {
+                entry: string;
+                reason: string;
+            }[];
+            layouts: {
+                /** @enum {string} */
+                layout: "export" | "root" | "clawdbot" | "openclaw";
+                at: string;
+                files: number;
+            }[];
         };
         AccessCode: {
             code: string;
@@ -4663,6 +4822,71 @@ export interface operations {
             };
         };
     };
+    restoreTenant: {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    generation: number;
+                    /** @description Go on also when the state cannot be saved; for admins. */
+                    force?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Still running; `Location` is the operation. */
+            202: {
+                headers: {
+                    location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     suspendTenant: {
         parameters: {
             query?: {
@@ -5478,6 +5702,175 @@ export interface operations {
             };
         };
     };
+    getGeneration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GenerationFound"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pinGeneration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pinned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Generation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unpinGeneration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not pinned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Generation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    diffGenerations: {
+        parameters: {
+            query?: {
+                to?: number;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Differences */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        from: number;
+                        to: number;
+                        items: components["schemas"]["Difference"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     exportTenant: {
         parameters: {
             query?: {
@@ -5503,6 +5896,116 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    importTenant: {
+        parameters: {
+            query?: {
+                /** @description Report, and change nothing. */
+                dryRun?: "true" | "false";
+                /** @description Accept that most of what there was is gone; for admins. */
+                force?: "true" | "false";
+                /** @description `auto` takes a tar that begins with `tree/` for an export, and verifies it. */
+                format?: "auto" | "export" | "plain";
+                /** @description Whom everything shall belong to. */
+                owner?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-tar": string;
+            };
+        };
+        responses: {
+            /** @description Imported; of a dry run, what would be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"] | components["schemas"]["ImportReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cloneTenant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    to: string;
+                    generation?: number;
+                    /** @description Also where the target has saved state. */
+                    force?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Copied; the answer is about the target */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

@@ -17,10 +17,11 @@ import { idempotent } from "./idempotency.ts";
 export function guarded<P extends string, R extends Omit<RouteConfig, "path"> & { path: P }>(
   permission: Permission,
   config: R,
+  body: "read" | "streamed" = "read",
 ) {
   const own = config.middleware === undefined ? [] : [config.middleware].flat();
   const before: MiddlewareHandler[] = [permits(permission)];
-  if (config.method !== "get" && config.method !== "head") before.push(idempotent);
+  if (config.method !== "get" && config.method !== "head") before.push(idempotent(body));
   const route = { ...config, middleware: [...before, ...own] as MiddlewareHandler[], "x-permission": permission };
   return createRoute<P, R>(route as unknown as R);
 }

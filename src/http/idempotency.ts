@@ -25,21 +25,28 @@ const DATABASE_MS = 10_000;
 const MAX_ANSWER_BYTES = 1_000_000;
 const KEPT_HEADERS = ["content-type", "location", "etag", "retry-after"];
 
-export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
-  const key = c.req.header("idempotency-key");
-  if (key === undefined) return next();
-  if (!KEY.test(key)) {
-    throw invalid([{ pointer: "/header/idempotency-key", detail: "must be 1 to 255 printable ASCII characters" }]);
-  }
-  // A client that goes away does not end it: it will ask again, by the same key, what came of it.
-  const work = once(c, key, next);
-  c.executionCtx.waitUntil(work.catch(() => {}));
-  return work;
-});
+/** `streamed`: the body is larger than what is kept in memory, and its headers stand for it. */
+export const idempotent = (body: "read" | "streamed") =>
+  createMiddleware<AppEnv>(async (c, next) => {
+    const key = c.req.header("idempotency-key");
+    if (key === undefined) return next();
+    if (!KEY.test(key)) {
+      throw invalid([{ pointer: "/header/idempotency-key", detail: "must be 1 to 255 printable ASCII characters" }]);
+    }
+    // A client that goes away does not end it: it will ask again, by the same key, what came of it.
+    const work = once(c, key, body, next);
+    c.executionCtx.waitUntil(work.catch(() => {}));
+    return work;
+  });
 
 /** Runs the request if it is the first of its key; else answers for the first. */
-async function once(c: Context<AppEnv>, key: string, next: () => Promise<void>): Promise<Response | undefined> {
-  const { id, fingerprint } = await named(c, key);
+async function once(
+  c: Context<AppEnv>,
+  key: string,
+  body: "read" | "streamed",
+  next: () => Promise<void>,
+): Promise<Response | undefined> {
+  const { id, fingerprint } = await named(c, key, body);
   const attempt = crypto.randomUUID();
   const row = await taken(c, id, attempt, fingerprint);
   switch (standing(row, attempt, fingerprint, Date.now())) {
@@ -80,8 +87,18 @@ export function didNotHappen(status: number, code: string | null): boolean {
 }
 
 /** What a request is called. The body is read for it, within its limits, and stays readable for the route. */
-async function named(c: Context<AppEnv>, key: string): Promise<{ id: string; fingerprint: string }> {
+async function named(
+  c: Context<AppEnv>,
+  key: string,
+  how: "read" | "streamed",
+): Promise<{ id: string; fingerprint: string }> {
   const { raw, path } = c.req;
+  const { actor, tenantId } = c.get("principal");
+  const id = sha256(JSON.stringify([actor, tenantId, raw.method, path, key]));
+  if (how === "streamed") {
+    const told = ["content-type", "content-length", "content-md5"].map((name) => raw.headers.get(name));
+    return { id, fingerprint: sha256(key, "\0", JSON.stringify(told)) };
+  }
   const body = await readBytes(raw);
   // Without the client's signal, which would end what shall go on.
   c.req.raw = new Request(raw.url, {
@@ -89,9 +106,8 @@ async function named(c: Context<AppEnv>, key: string): Promise<{ id: string; fin
     headers: raw.headers,
     ...(body.length > 0 ? { body } : {}),
   });
-  const { actor, tenantId } = c.get("principal");
   return {
-    id: sha256(JSON.stringify([actor, tenantId, raw.method, path, key])),
+    id,
     // With the key, which is not stored: by itself the hash of a short body would tell the body.
     fingerprint: sha256(key, "\0", body),
   };

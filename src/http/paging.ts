@@ -27,6 +27,29 @@ export const pageQuery = z.object({
   cursor: cursorOf(SLUG),
 });
 
+/** A cursor that is more than a name: JSON, opaque to clients. */
+export const jsonCursor = <T>(isOne: (value: unknown) => value is T) => ({
+  encode: (cursor: T): string => Buffer.from(JSON.stringify(cursor)).toString("base64url"),
+  schema: z
+    .string()
+    .transform((text, context): T => {
+      const value = jsonOf(text);
+      if (isOne(value)) return value;
+      context.addIssue({ code: "custom", message: "is not a cursor of this list" });
+      return z.NEVER;
+    })
+    .optional()
+    .openapi({ type: "string" }),
+});
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(text, "base64url").toString());
+  } catch {
+    return null;
+  }
+}
+
 /** Null stays null: there is no next page. */
 export const encodeCursor = (after: string | null): string | null =>
   after === null ? null : btoa(after).replaceAll("=", "");

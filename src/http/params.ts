@@ -17,6 +17,17 @@ export const tenantParam = z.object({
     .openapi({ param: { name: "id", in: "path" }, type: "string", example: "alice" }),
 });
 
+const GENERATION = /^[1-9]\d{0,14}$/;
+const number = z.string().regex(GENERATION, "must be the number of a generation").transform(Number);
+
+/** A save of a tenant. */
+export const generationParam = tenantParam.extend({
+  n: number.openapi({ param: { name: "n", in: "path" }, type: "integer", minimum: 1, example: 1 }),
+});
+
+/** `?generation`, `?to`. */
+export const generationQuery = number.optional().openapi({ type: "integer", minimum: 1 });
+
 /** Ids that we make: any other text names nothing. */
 export const ownIdParam = z.object({
   id: z

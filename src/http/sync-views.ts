@@ -5,7 +5,7 @@ import type { RegisteredSyncSpec } from "../registry/sync-specs.ts";
 import { syncSpecShape } from "../sync/spec.ts";
 import type { SyncStatus } from "../sync/status.ts";
 import type { ActionAnswer, OperationView } from "../tenant/types.ts";
-import { actionView } from "./views.ts";
+import { acted, actionView } from "./views.ts";
 
 /** What sync specs look like from outside. Times are ISO 8601; a sink's secret never comes back. */
 
@@ -91,7 +91,7 @@ export function triggeredOf(item: Triggered): z.output<typeof syncTriggerView>["
     case "running":
       return { tenantId, operation: { id: item.operation.id, location: locationOf(item.operation) } };
     case "ended":
-      return { tenantId, result: item.answer };
+      return { tenantId, result: acted(item.answer) };
     case "failed":
       return { tenantId, error: { code: item.failure.code, detail: item.failure.detail } };
   }

@@ -4,7 +4,7 @@ import type { Permission } from "../auth/permissions.ts";
 import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
-import type { TenantId } from "../ids.ts";
+import { generation, type TenantId } from "../ids.ts";
 import type { Action } from "../tenant/types.ts";
 import { accepted, stillRunning } from "./accepted.ts";
 import { jsonBody } from "./body.ts";
@@ -65,6 +65,12 @@ const sync = action(
   "Save now (outward), or go back to what is saved (inward)",
   z.strictObject({ direction: z.enum(Object.keys(DIRECTIONS) as [keyof typeof DIRECTIONS]) }),
 );
+const restore = action(
+  "restore",
+  "tenants:run",
+  "Make an earlier generation current again, as a new one; what runs is saved first",
+  z.strictObject({ generation: z.int().min(1), force }),
+);
 const suspend = action(
   "suspend",
   "tenants:manage",
@@ -107,6 +113,11 @@ export const tenantActions = resource()
   })
   .openapi(sync, async (c) => {
     const action = { kind: "sync" as const, direction: DIRECTIONS[c.req.valid("json").direction] };
+    return answer(c, await ask(c, c.req.valid("param").id, action, c.req.valid("query").wait));
+  })
+  .openapi(restore, async (c) => {
+    const { generation: wanted, force } = c.req.valid("json");
+    const action = { kind: "restore" as const, generation: generation(wanted), ...forced(c, force) };
     return answer(c, await ask(c, c.req.valid("param").id, action, c.req.valid("query").wait));
   })
   .openapi(suspend, async (c) => {

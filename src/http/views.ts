@@ -55,6 +55,12 @@ export const actionView = z
     epoch: z.int().optional(),
     restored: generationView.nullable().optional(),
     saved: savedView.nullable().optional(),
+    imported: generationView.extend({ changed: z.int() }).optional(),
+    generation: z.int().optional().openapi({ description: "The head, where a restore or an import made one." }),
+    erased: z
+      .object({ deleted: z.int(), listed: z.literal(0), at: time })
+      .optional()
+      .openapi({ description: "Objects that were deleted, and when a listing found none left." }),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Action");
@@ -74,7 +80,19 @@ export const operationView = z
   .object({
     id: z.string(),
     tenantId: z.string(),
-    kind: z.enum(["claim", "release", "sleep", "wake", "recover", "restart", "sync", "suspend", "destroy"]),
+    kind: z.enum([
+      "claim",
+      "release",
+      "sleep",
+      "wake",
+      "recover",
+      "restart",
+      "sync",
+      "restore",
+      "import",
+      "suspend",
+      "destroy",
+    ]),
     status: z.enum(["running", "succeeded", "failed", "cancelled"]),
     step: z.string(),
     startedAt: time,
@@ -141,8 +159,8 @@ export const claimed = (answer: ClaimAnswer, endpoints: Endpoints): z.output<typ
 });
 
 export function acted(answer: ActionAnswer | ClaimAnswer | ReleaseAnswer): z.output<typeof actionView> {
-  const { reason: _, pendingRestart: __, ...shown } = answer as ClaimAnswer;
-  return shown;
+  const { reason: _, pendingRestart: __, erased, ...shown } = answer as ClaimAnswer & ActionAnswer;
+  return erased ? { ...shown, erased: { ...erased, at: iso(erased.at) } } : shown;
 }
 
 export const released = (answer: ReleaseAnswer): z.output<typeof releaseView> => ({ ...answer });
@@ -164,7 +182,7 @@ export function operation(view: OperationView, endpoints: Endpoints): z.output<t
   };
 }
 
-const STATE_DURING: Record<OperationKind, TenantState> = {
+const STATE_DURING: Record<OperationKind, TenantState | null> = {
   claim: "claiming",
   release: "releasing",
   sleep: "sleeping",
@@ -172,13 +190,16 @@ const STATE_DURING: Record<OperationKind, TenantState> = {
   recover: "recovering",
   restart: "saving",
   sync: "active",
+  /** Where the tenant is, which such an operation does not always change. */
+  restore: null,
+  import: null,
   suspend: "sleeping",
   destroy: "destroying",
 };
 
 export const pending = (view: OperationView, endpoints: Endpoints): z.output<typeof pendingView> => ({
   tenantId: view.tenantId,
-  state: STATE_DURING[view.kind],
+  state: STATE_DURING[view.kind] ?? view.step,
   endpoints,
   operation: operation(view, endpoints),
 });

@@ -2,11 +2,12 @@ import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
 import type { Assignment } from "../instance/types.ts";
-import { done, type Failure, type Outcome } from "../outcome.ts";
+import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { gatewayGrant } from "../sessions/gateway-token.ts";
+import type { Committed } from "../vault/types.ts";
 import { claimEnvironment } from "./environment.ts";
 import type { Step, StepResult, TenantEvent } from "./events.ts";
-import { type TenantRecord, versionsOf } from "./record.ts";
+import { type Made, type TenantRecord, versionsOf } from "./record.ts";
 import { openAll } from "./secrets.ts";
 
 /** How long a start waits for the tenant's previous container to be gone; after that the vault's fence protects it. */
@@ -15,6 +16,7 @@ const OBSERVE_MS = 5_000;
 /** For as much as fits; what is left is erased when it is asked for again. */
 const ERASE_MS = 60_000;
 const QUIESCE_MS = 10_000;
+const VAULT_MS = 30_000;
 /** What an RPC may take beyond the deadline that the callee keeps itself. */
 const GRACE_MS = 5_000;
 
@@ -39,7 +41,16 @@ export class Effects {
         const outcome = await this.#call(ERASE_MS, "erase", () =>
           vaultOf(this.#env, record.tenantId).erase(step.epoch),
         );
-        return { type: "erased", failure: outcome.ok ? null : outcome.failure };
+        return outcome.ok
+          ? { type: "erased", proof: outcome.value }
+          : { type: "erase_failed", failure: outcome.failure };
+      }
+      case "restore":
+        return { operationId: step.operationId, type: "restored", outcome: await this.#restore(step, record) };
+      case "conclude": {
+        const { operationId } = step;
+        const outcome = await this.#conclude(step, record);
+        return outcome && { operationId, type: "imported", outcome };
       }
       case "settle":
         return { type: "settled" };
@@ -156,6 +167,36 @@ export class Effects {
       restoreTimeoutMs: deadlines.restoreMs,
       startTimeoutMs: deadlines.startMs,
     };
+  }
+
+  async #restore(step: Extract<Step, { do: "restore" }>, record: TenantRecord): Promise<Outcome<Made>> {
+    const vault = vaultOf(this.#env, record.tenantId);
+    const { operationId, epoch, generation } = step;
+    // A name of its own: it is asked for again when its answer got lost, also under a later epoch.
+    const save = { epoch, incarnation: `restore:${operationId}`, saveId: `restore-${operationId}` };
+    return this.#call(VAULT_MS, "restore", async () => {
+      const { generations } = await vault.describe();
+      const from = generations.find((one) => one.generation === generation);
+      if (!from) return failed("not_found", `There is no generation ${generation}.`);
+      const committed = await vault.restoreTo(save, generation);
+      if (!committed.ok) return committed;
+      const { files, bytes } = from;
+      return done({ committed: committed.value, from: { generation, files, bytes } });
+    });
+  }
+
+  /** Null when the vault did not answer: it is asked again. What was not committed by now never will be. */
+  async #conclude(step: Extract<Step, { do: "conclude" }>, record: TenantRecord): Promise<Outcome<Committed> | null> {
+    const vault = vaultOf(this.#env, record.tenantId);
+    const known = await this.#call(VAULT_MS, "conclude", async () => {
+      const fenced = await vault.fence(step.epoch, `conclude:${step.operationId}`);
+      return fenced.ok ? done(await vault.describe()) : fenced;
+    });
+    if (!known.ok) return known.failure.code === "operation_interrupted" ? null : known;
+    const made = known.value.generations.find((one) => one.epoch === step.imported && one.status === "head");
+    if (!made) return failed("deadline_exceeded", "The import took longer than its deadline; nothing of it is kept.");
+    const { generation, files, bytes, changed } = made;
+    return done({ generation, files, bytes, changed });
   }
 
   async #observe(step: Extract<Step, { do: "observe" }>): Promise<TenantEvent | null> {

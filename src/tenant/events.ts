@@ -1,14 +1,14 @@
 import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, Generation, PoolId } from "../ids.ts";
 import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
-import type { Failure } from "../outcome.ts";
+import type { Failure, Outcome } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Tier } from "../runtime/port.ts";
-import type { Committed } from "../vault/types.ts";
+import type { Committed, ErasureProof } from "../vault/types.ts";
 import type { Given } from "./delivery.ts";
-import type { TenantRecord } from "./record.ts";
+import type { Made, TenantRecord } from "./record.ts";
 import type { SealedSecrets } from "./secrets.ts";
-import type { Action, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
+import type { Action, ImportSource, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
 export interface Fresh {
@@ -21,6 +21,7 @@ export interface Limits {
   startMs: number;
   saveMs: number;
   guardHoldMs: number;
+  importMs: number;
 }
 
 export type TenantEvent =
@@ -28,6 +29,9 @@ export type TenantEvent =
   | { type: "release"; request: ReleaseRequest }
   | { type: "act"; action: PlannedAction; by: By }
   | { type: "change"; change: PlannedChange; ifMatch: number | null }
+  | { type: "import"; source: ImportSource; force: boolean }
+  /** Recorded, and nothing else. */
+  | { type: "noted"; entry: JournalEntry }
   | { type: "wake" }
   /** The container of this assignment is certainly gone. */
   | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
@@ -37,7 +41,8 @@ export type TenantEvent =
   | { type: "retired"; containerId: ContainerId }
   | { type: "settled" }
   /** The Vault holds nothing of the tenant any more. */
-  | { type: "erased"; failure: Failure | null }
+  | { type: "erased"; proof: ErasureProof }
+  | { type: "erase_failed"; failure: Failure }
   /** What a step of an operation came to. */
   | ({ operationId: string } & StepResult);
 
@@ -62,7 +67,9 @@ export type StepResult =
   | { type: "restarted"; failure: Failure | null }
   | { type: "quiesced"; busy: boolean; failure: Failure | null }
   | { type: "saved"; outcome: SaveOutcome }
-  | { type: "promoted"; committed: Committed | null; failure: Failure | null };
+  | { type: "promoted"; committed: Committed | null; failure: Failure | null }
+  | { type: "restored"; outcome: Outcome<Made> }
+  | { type: "imported"; outcome: Outcome<Committed> };
 
 /** What the shell is to do after the commit. Each is idempotent and carries the epoch that it acts for. */
 export type Step =
@@ -82,6 +89,10 @@ export type Step =
     }
   /** Without a `generation`: the latest that a guard refused. */
   | { do: "promote"; operationId: string; epoch: Epoch; generation?: Generation }
+  /** Makes a generation the head again, under an epoch of its own. */
+  | { do: "restore"; operationId: string; epoch: Epoch; generation: Generation }
+  /** Ends an import of which nobody told the end: `epoch` shuts out whoever writes under `imported`. */
+  | { do: "conclude"; operationId: string; epoch: Epoch; imported: Epoch }
   | { do: "retire"; containerId: ContainerId; poolId: PoolId; reason: string }
   | { do: "observe"; containerId: ContainerId }
   | { do: "erase"; epoch: Epoch }

@@ -15,7 +15,9 @@ export type TenantTransition =
   | "slept"
   | "called_off" // activity during a sleep
   | "restart" // saved, and on into a fresh container
-  | "saved" // … the first half of that
+  | "restore" // the same, and an earlier generation in between
+  | "saved" // … the first half of those
+  | "restored" // a generation was made current, or imported, where nothing ran
   | "suspended" // by an operator: nothing starts it
   | "resumed_idle"
   | "resumed_asleep"
@@ -27,7 +29,14 @@ export type TenantTransition =
 const table: { readonly [State in TenantState]: { readonly [T in TenantTransition]?: TenantState } } = {
   idle: { claim: "claiming", suspended: "suspended", destroy: "destroying" },
   claiming: { assigned: "active", refused: "idle", failed: "error", destroy: "destroying" },
-  active: { release: "releasing", sleep: "sleeping", restart: "saving", lost: "recovering", destroy: "destroying" },
+  active: {
+    release: "releasing",
+    sleep: "sleeping",
+    restart: "saving",
+    restore: "saving",
+    lost: "recovering",
+    destroy: "destroying",
+  },
   saving: { saved: "waking", save_failed: "release_failed", destroy: "destroying" },
   sleeping: {
     slept: "asleep",
@@ -46,16 +55,17 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     release: "releasing",
     sleep: "sleeping",
     restart: "saving",
+    restore: "saving",
     lost: "idle",
     released: "idle",
     suspended: "suspended", // its save failed, and there is nothing left to save
     destroy: "destroying",
   },
-  error: { claim: "claiming", release: "releasing", suspended: "suspended", destroy: "destroying" },
+  error: { claim: "claiming", restored: "asleep", release: "releasing", suspended: "suspended", destroy: "destroying" },
   suspended: { resumed_idle: "idle", resumed_asleep: "asleep", destroy: "destroying" },
   destroying: { destroy: "destroying", destroyed: "destroyed" },
   /** Claimed again: with what was kept, or from nothing. */
-  destroyed: { claim: "claiming" },
+  destroyed: { claim: "claiming", restored: "idle" },
 };
 
 /** The state after an event; null where the event is illegal. Total. */

@@ -182,7 +182,12 @@ export class Machine {
 
   #limits(): Limits {
     const { deadlines, guardHoldMs } = configOf(this.#env);
-    return { startMs: deadlines.startMs + deadlines.restoreMs, saveMs: deadlines.saveMs, guardHoldMs };
+    return {
+      startMs: deadlines.startMs + deadlines.restoreMs,
+      saveMs: deadlines.saveMs,
+      guardHoldMs,
+      importMs: deadlines.importMs,
+    };
   }
 }
 
@@ -197,6 +202,7 @@ function begun(planned: Extract<Plan, { kind: "go" }>, fresh: Fresh | null): str
 function isAnswer(asked: TenantEvent, kind: OperationKind): boolean {
   if (asked.type === "wake") return true;
   if (asked.type === "act") return leadsTo(asked.action.kind, kind);
+  if (kind === "restore" || kind === "import") return false;
   return kind === "release" || kind === "sleep" ? asked.type === kind : asked.type === "claim";
 }
 

@@ -7,15 +7,17 @@ import { configOf } from "../config.ts";
 import { commit } from "../durable/commit.ts";
 import { messageOf } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
-import { poolOf } from "../durable/stubs.ts";
-import type { ContainerId, Epoch, TenantId } from "../ids.ts";
+import { poolOf, vaultOf } from "../durable/stubs.ts";
+import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { MAX_SECRETS } from "../registry/requests.ts";
 import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts";
+import type { Committed } from "../vault/types.ts";
 import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
 import type { Given } from "./delivery.ts";
 import type { PlannedAction, PlannedChange } from "./events.ts";
 import { DELIVER_AGAIN_MS, Machine } from "./machine.ts";
+import { importer } from "./operation-id.ts";
 import { releaseAnswer } from "./plan-save.ts";
 import { actionAnswer, claimAnswer } from "./plan-start.ts";
 import { view } from "./planning.ts";
@@ -34,6 +36,8 @@ import type {
   ClaimAnswer,
   ClaimRequest,
   ConfigVersion,
+  ImportGrant,
+  ImportSource,
   OperationView,
   ReleaseAnswer,
   ReleaseRequest,
@@ -93,6 +97,39 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (!planned.ok) return planned;
     const event = { type: "act" as const, action: planned.value, by };
     return this.#machine.ask(tenantId, event, by, waitMs, (after) => actionAnswer(after, null));
+  }
+
+  async beginImport(tenantId: TenantId, source: ImportSource, force: boolean, by: By): Promise<Outcome<ImportGrant>> {
+    const { planned } = this.#machine.take({ type: "import", source, force }, tenantId, by);
+    if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
+    const record = planned.kind === "go" ? planned.record : null;
+    const operation = record?.operation;
+    if (!record || !operation?.saveId) return failed("internal", "An import waits for nothing.");
+    const save = { epoch: record.epoch, incarnation: importer(operation.id), saveId: operation.saveId };
+    return done({ operation: view(record, operation), save, deadlineAt: operation.deadlineAt });
+  }
+
+  async endImport(operationId: string, outcome: Outcome<Committed>): Promise<Outcome<ActionAnswer>> {
+    this.#machine.take({ operationId, type: "imported", outcome }, null, SYSTEM);
+    const ended = this.#store.operation(operationId);
+    if (!ended) return failed("not_found", `There is no operation ${operationId}.`);
+    if (ended.status === "succeeded") return done(ended.result as ActionAnswer);
+    const error = ended.error ?? { code: "operation_interrupted", detail: "The import was called off." };
+    return { ok: false, failure: error };
+  }
+
+  async pin(tenantId: TenantId, generation: Generation, pinned: boolean, by: By): Promise<Outcome<null>> {
+    if (!this.#store.load()) return neverSeen(tenantId);
+    const outcome = await vaultOf(this.env, tenantId).pin(generation, { pinned });
+    return outcome.ok
+      ? this.note(tenantId, pinned ? "tenant.generation_pinned" : "tenant.generation_unpinned", { generation }, by)
+      : outcome;
+  }
+
+  async note(tenantId: TenantId, action: string, detail: Record<string, unknown>, by: By): Promise<Outcome<null>> {
+    if (!this.#store.load()) return neverSeen(tenantId);
+    this.#machine.take({ type: "noted", entry: { type: action, detail } }, null, by);
+    return done(null);
   }
 
   async change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>> {
@@ -239,6 +276,11 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   /** What an action needs to know of the world, looked up before it is planned. */
   async #preparedAction(record: TenantRecord, action: Action): Promise<Outcome<PlannedAction>> {
+    if (action.kind === "restore") {
+      const { generations } = await vaultOf(this.env, record.tenantId).describe();
+      if (generations.some(({ generation }) => generation === action.generation)) return done(action);
+      return failed("not_found", `The tenant ${record.tenantId} has no generation ${action.generation}.`);
+    }
     if (action.kind !== "restart" || action.scope !== "image" || !record.poolId) return done(action);
     const pool = await poolOf(this.env, record.poolId).describe();
     return pool.ok ? done({ ...action, minWorkloadVersion: pool.value.workloadVersion }) : pool;

@@ -6,6 +6,9 @@ export function operationId(tenantId: TenantId, random: string): string {
   return `op-${random}.${encoded}`;
 }
 
+/** By what name whoever carries out an import writes to the vault. */
+export const importer = (operation: string): string => `import:${operation}`;
+
 /** Whose operation this is; null for what is no operation id. */
 export function tenantOfOperation(id: string): TenantId | null {
   const match = /^op-[0-9a-z]{1,64}\.([A-Za-z0-9_-]{1,256})$/.exec(id);

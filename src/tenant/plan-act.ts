@@ -2,6 +2,7 @@ import type { By } from "../auth/principal.ts";
 import type { Fresh, Limits, Plan, PlannedAction } from "./events.ts";
 import { destroy } from "./plan-destroy.ts";
 import { forcing, restart, sync } from "./plan-restart.ts";
+import { restore } from "./plan-restore.ts";
 import { beginSave } from "./plan-save.ts";
 import { claim, inProgress, joining } from "./plan-start.ts";
 import { move, nothing, refuse } from "./planning.ts";
@@ -32,6 +33,8 @@ export function act(
       return HAS_NOTHING[record.state] ? withoutContainer(record, "restarted") : start(record, fresh, limits, now);
     case "sync":
       return save(record, action, fresh, limits, now);
+    case "restore":
+      return restore(record, action, fresh, limits, now);
     case "suspend":
       return suspend(record, action.reason, by, fresh, limits, now);
     case "resume":
@@ -47,13 +50,15 @@ const JOINS: { readonly [K in Kind]?: readonly OperationKind[] } = {
   start: ["claim", "wake", "recover"],
   restart: ["restart"],
   sync: ["sync"],
+  restore: ["restore"],
   suspend: ["suspend"],
 };
 
-/** Not a restart of something else, nor a save where the way back was asked for. */
-function isSame(action: PlannedAction, { kind, restart }: Operation): boolean {
+/** Not a restart of something else or to another generation, nor a save where the way back was asked for. */
+function isSame(action: PlannedAction, { kind, restart, restore }: Operation): boolean {
   if (JOINS[action.kind]?.includes(kind) !== true) return false;
   if (action.kind === "restart") return action.scope === restart?.scope;
+  if (action.kind === "restore") return action.generation === restore?.generation;
   return action.kind !== "sync" || action.direction !== "inward";
 }
 

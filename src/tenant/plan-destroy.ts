@@ -1,10 +1,12 @@
 import { epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
+import type { ErasureProof } from "../vault/types.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step } from "./events.ts";
+import { concludeSteps } from "./plan-import.ts";
 import { quiesceStep } from "./plan-save.ts";
 import { actionAnswer } from "./plan-start.ts";
 import { end, letGo, move, nothing, operationOf, withError } from "./planning.ts";
-import type { Operation, TenantRecord } from "./record.ts";
+import type { Destruction, Operation, TenantRecord } from "./record.ts";
 
 /** Decisions about the end of a tenant: the parts to delete are stored first, then each is deleted, and not found is done. */
 
@@ -25,6 +27,7 @@ export function destroy(record: TenantRecord, action: Destroy, fresh: Fresh, lim
     ...operationOf(record, "destroy", fresh, limits.saveMs, now),
     release: {},
     saveId: record.hold?.kind === "retry" ? record.hold.saveId : fresh.saveId,
+    ...(before?.import ? { import: before.import } : {}),
   };
   const destruction = { data: action.deleteData ? ("delete" as const) : ("keep" as const), dataUntil: null };
   const next: TenantRecord = { ...record, operation, destruction, hold: null, desired: "destroyed" };
@@ -35,7 +38,11 @@ export function destroy(record: TenantRecord, action: Destroy, fresh: Fresh, lim
   const planned = move(next, "destroy", {}, { detail, ...ended });
   if (planned.kind !== "go") return planned;
   const removal = removed(planned.record, operation);
-  return removal.kind === "go" ? { ...planned, record: removal.record, steps: removal.steps } : removal;
+  // Whoever brings in what is kept no longer is shut out at once.
+  if (removal.kind !== "go") return removal;
+  const cut = before?.kind === "import" ? { ...before, attempts: before.attempts + 1 } : null;
+  const shut = cut ? concludeSteps(removal.record, cut) : [];
+  return { ...planned, record: removal.record, steps: [...shut, ...removal.steps] };
 }
 
 /** What is left to do once nothing has to be saved any more. A new epoch shuts out whatever still acts for the tenant. */
@@ -69,31 +76,40 @@ export function removalSteps(record: TenantRecord): Step[] {
   ];
 }
 
-export function erased(record: TenantRecord, failure: Failure | null, now: number): Plan {
-  const { destruction } = record;
-  if (destruction?.data !== "delete") return nothing(record);
-  if (failure)
-    return { kind: "go", record: { ...record, errors: withError(record, failure, now) }, steps: [], journal: [] };
-  const next = { ...record, generation: 0, destruction: { data: "deleted" as const, dataUntil: null } };
-  return ended(next, now);
+/** `proof`: what was deleted, and that a listing after it found nothing. */
+export function erased(record: TenantRecord, proof: ErasureProof, now: number): Plan {
+  if (record.destruction?.data !== "delete") return nothing(record);
+  const next = { ...record, generation: 0, destruction: { data: "deleted" as const, dataUntil: null, proof } };
+  if (record.state !== "destroyed") return ended(next, now);
+  const journal = [{ type: "tenant.data_deleted", detail: proofDetail(next.destruction) }];
+  return { kind: "go", record: next, steps: [], journal };
+}
+
+export function eraseFailed(record: TenantRecord, failure: Failure, now: number): Plan {
+  if (record.destruction?.data !== "delete") return nothing(record);
+  return { kind: "go", record: { ...record, errors: withError(record, failure, now) }, steps: [], journal: [] };
 }
 
 /** The end, when every part is confirmed gone. */
 export function ended(record: TenantRecord, now: number): Plan {
   const { destruction, operation } = record;
   const changed: Plan = { kind: "go", record, steps: [], journal: [] };
-  if (record.state === "destroyed" && destruction?.data === "deleted") {
-    return { ...changed, journal: [{ type: "tenant.data_deleted" }] };
-  }
   const isSaving = operation?.saveId !== undefined;
   if (record.state !== "destroying" || !destruction || !operation || isSaving) return changed;
   if (record.retiring.length > 0 || destruction.data === "delete") return changed;
-  const dataUntil = destruction.data === "keep" && record.generation > 0 ? now + KEPT_MS : null;
+  // An import that the destruction cut off may have committed.
+  const keeps = destruction.data === "keep" && (record.generation > 0 || operation.import !== undefined);
+  const dataUntil = keeps ? now + KEPT_MS : null;
   const next = { ...record, operation: null, destruction: { ...destruction, dataUntil } };
   const gone = { ...next, state: "destroyed" as const };
-  const result = actionAnswer(gone, null, { total: now - operation.startedAt });
-  return move(next, "destroyed", {}, { ended: end(record, operation, now, { result }), detail: { dataUntil } });
+  const answer = actionAnswer(gone, null, { total: now - operation.startedAt });
+  const result = { ...answer, ...(destruction.proof ? { erased: destruction.proof } : {}) };
+  const detail = { dataUntil, ...proofDetail(destruction) };
+  return move(next, "destroyed", {}, { ended: end(record, operation, now, { result }), detail });
 }
+
+/** As the record of the deletion says it. */
+const proofDetail = ({ proof }: Destruction): Record<string, unknown> => (proof ? { erased: proof } : {});
 
 /** What was kept is not to be kept any longer. */
 export function eraseKept(record: TenantRecord): Plan {

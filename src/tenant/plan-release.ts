@@ -16,6 +16,10 @@ export function release(
   limits: Limits,
   now: number,
 ): Plan {
+  // A restore or an import where nothing runs ends first.
+  if (record.operation && isWithoutContainer(record)) {
+    return { kind: "wait", operationId: record.operation.id, again: true };
+  }
   switch (record.state) {
     case "idle":
       // A quarantined generation can be accepted later, without a container.
@@ -50,6 +54,9 @@ export function release(
       });
   }
 }
+
+const isWithoutContainer = ({ state }: TenantRecord): boolean =>
+  state === "idle" || state === "asleep" || state === "error";
 
 /** Accepts what a guard refused: the quarantined generation becomes the head. */
 function promote(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limits: Limits, now: number): Plan {

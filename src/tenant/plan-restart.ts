@@ -1,7 +1,8 @@
-import { epoch } from "../ids.ts";
+import { type Epoch, epoch, type PoolId } from "../ids.ts";
 import type { SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
+import { restoreStep } from "./plan-restore.ts";
 import { beginSave, saveStep } from "./plan-save.ts";
 import { actionAnswer, contentDetail, leaseStep } from "./plan-start.ts";
 import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
@@ -69,7 +70,10 @@ export function restarted(record: TenantRecord, operation: Operation, event: Res
   };
 }
 
-/** The second half of a restart: what there was is saved (or given up), and a fresh container restores it under a new epoch. */
+/**
+ * The second half of a restart: what there was is saved (or given up), and a fresh container restores it under a new
+ * epoch. Of a restore, the generation that was asked for is made current before.
+ */
 export function restartedFrom(
   record: TenantRecord,
   operation: Operation,
@@ -78,7 +82,7 @@ export function restartedFrom(
   now: number,
 ): Plan {
   if (record.poolId === null) return nothing(record);
-  const { retiring, steps } = letGo(record, "restart");
+  const { retiring, steps } = letGo(record, operation.kind);
   const next = epoch(record.epoch + 1);
   const goingOn: Operation = {
     ...operation,
@@ -93,11 +97,15 @@ export function restartedFrom(
     "saved",
     {},
     {
-      steps: [...steps, leaseStep(goingOn, record.poolId, next)],
+      steps: [...steps, startStep(goingOn, record.poolId, next)],
       detail: { operation: operation.id, generation: record.generation, ...contentDetail(record) },
     },
   );
 }
+
+/** What comes first after the save, or comes next when whoever did it is gone. */
+export const startStep = (operation: Operation, poolId: PoolId, at: Epoch): Step =>
+  operation.restore && !operation.restore.made ? restoreStep(operation, at) : leaseStep(operation, poolId, at);
 
 /** A save while the workload runs on. */
 export function sync(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {

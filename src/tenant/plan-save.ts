@@ -35,6 +35,7 @@ const LEADS: Record<LeavingKind, { transition: TenantTransition; desired: Desire
   sleep: { transition: "sleep", desired: "asleep" },
   suspend: { transition: "sleep", desired: "asleep" },
   restart: { transition: "restart", desired: "active" },
+  restore: { transition: "restore", desired: "active" },
 };
 
 export function beginSave(
@@ -75,7 +76,7 @@ export function beginSave(
     },
     {
       steps: [quiesceStep(record, operation)],
-      detail: { operation: operation.id, kind },
+      detail: { operation: operation.id, kind, ...more.restore },
     },
   );
 }
@@ -148,7 +149,7 @@ export function saved(
 ): Plan {
   const after = afterSave(record, committed, now);
   if (operation.kind === "sync") return synced(after, operation, committed, now);
-  if (operation.kind === "restart")
+  if (operation.kind === "restart" || operation.kind === "restore")
     return restartedFrom(left(after, committed, now), operation, committed, limits, now);
   if (operation.kind === "destroy") return removed(left(after, committed, now), operation);
   const timings = { ...committed?.timings, total: now - operation.startedAt };
@@ -201,7 +202,8 @@ export function saveFailed(
   if (operation.kind === "destroy" || isLossy(operation)) return saved(noted, operation, null, limits, now);
   if (failure.code === "container_unavailable" && record.held)
     return lostUnsaved(noted, operation, failure, limits, now);
-  const { attempts, restart } = operation;
+  const { attempts } = operation;
+  const more = moreOf(operation);
   const hold = FINAL.includes(failure.code)
     ? { kind: "guard" as const, until: now + limits.guardHoldMs, ...keptAside(failure) }
     : {
@@ -211,7 +213,7 @@ export function saveFailed(
         saveId: operation.saveId ?? operation.id,
         release: operation.release ?? {},
         of: leavingKind(operation),
-        ...(restart ? { more: { restart } } : {}),
+        ...(more ? { more } : {}),
       };
   return move(
     record,
@@ -229,7 +231,8 @@ function lostUnsaved(record: TenantRecord, operation: Operation, failure: Failur
   if (!record.held) return nothing(record);
   const lastLoss = lossOf(record, record.held.containerId, failure.detail, now);
   const bare = { ...record, lastLoss, unsavedSince: null };
-  if (operation.kind === "restart") return restartedFrom(bare, operation, null, limits, now);
+  if (operation.kind === "restart" || operation.kind === "restore")
+    return restartedFrom(bare, operation, null, limits, now);
   const { retiring, steps } = letGo(record, "lost");
   const detail = `The container was lost before its state was saved; generation ${record.generation} is kept.`;
   const transition = operation.kind === "suspend" ? "suspended" : record.state === "sleeping" ? "slept" : "lost";
@@ -245,8 +248,14 @@ function lostUnsaved(record: TenantRecord, operation: Operation, failure: Failur
   );
 }
 
-const leavingKind = ({ kind }: Operation): LeavingKind =>
-  kind === "sleep" || kind === "restart" || kind === "suspend" ? kind : "release";
+/** A restore whose safety save failed is over: what is tried again is the save, and then the tenant runs as it did. */
+const leavingKind = ({ kind }: Operation): LeavingKind => {
+  if (kind === "restore") return "restart";
+  return kind === "sleep" || kind === "restart" || kind === "suspend" ? kind : "release";
+};
+
+const moreOf = ({ kind, restart }: Operation): Leaving | undefined =>
+  kind === "restore" ? { restart: { scope: "container" } } : restart && { restart };
 
 /** The generation that a refusal says was kept, not as the head. */
 function keptAside({ extra }: Failure): { generation?: Generation } {

@@ -4,7 +4,7 @@ import type { Failure } from "../outcome.ts";
 import { merged } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { end, letGo, move, nothing, operationOf, refuse, savedView, withError } from "./planning.ts";
-import { type Held, isOutdated, type Loss, type Operation, type TenantRecord } from "./record.ts";
+import { type Held, isOutdated, type Loss, type Made, type Operation, type TenantRecord } from "./record.ts";
 import type { ActionAnswer, ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
 /** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
@@ -55,6 +55,8 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
     case "error":
     case "asleep":
     case "destroyed": {
+      // A restore or an import where nothing runs ends first.
+      if (record.operation) return joining(record, true);
       if (poolId === null)
         return refuse("invalid", "This tenant has no pool yet; name one in `poolId`.", {
           errors: [{ pointer: "/poolId", detail: "required" }],
@@ -95,8 +97,10 @@ export const contentDetail = ({ delivery, secrets }: Pick<TenantRecord, "deliver
 });
 
 export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
-  if (record.state === "asleep") return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
-  return record.operation ? joining(record, record.state === "sleeping") : nothing(record);
+  if (record.state === "asleep" && !record.operation)
+    return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
+  const again = record.state === "sleeping" || record.state === "asleep";
+  return record.operation ? joining(record, again) : nothing(record);
 }
 
 /** The container of `event` is gone: what was unsaved in it is lost and said so, and a fresh one takes its place. */
@@ -209,8 +213,8 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
   };
   const active = { ...next, state: "active" as const };
   const answer =
-    operation.kind === "restart"
-      ? actionAnswer(active, operation.saved ?? null, event.timings)
+    operation.kind === "restart" || operation.kind === "restore"
+      ? actionAnswer(active, operation.saved ?? null, event.timings, operation.restore?.made)
       : claimAnswer(active, held, lease.launch);
   return move(
     next,
@@ -341,6 +345,7 @@ export function actionAnswer(
   record: TenantRecord,
   saved: SavedView | null,
   timings: Record<string, number> = {},
+  made?: Made,
 ): ActionAnswer {
   const { tenantId, state, epoch: at, held } = record;
   return {
@@ -349,6 +354,7 @@ export function actionAnswer(
     ...(held ? { containerId: held.containerId } : {}),
     epoch: at,
     saved: savedView(saved),
+    ...(made ? { restored: made.from, generation: made.committed.generation } : {}),
     timings,
   };
 }

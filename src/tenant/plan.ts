@@ -1,8 +1,10 @@
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { act } from "./plan-act.ts";
-import { ended, erased, eraseKept, removalSteps, removed } from "./plan-destroy.ts";
+import { ended, erased, eraseFailed, eraseKept, removalSteps, removed } from "./plan-destroy.ts";
+import { beginImport, conclude, concludeSteps, imported } from "./plan-import.ts";
 import { promoted, promoteStep, release } from "./plan-release.ts";
-import { restarted, restartStep } from "./plan-restart.ts";
+import { restarted, restartStep, startStep } from "./plan-restart.ts";
+import { restored, restoreStep } from "./plan-restore.ts";
 import { beginSleep, quiesced, quiesceStep, retrySave, saved, saveFailed, saveStep } from "./plan-save.ts";
 import { change } from "./plan-settings.ts";
 import { assigned, claim, leased, leaseStep, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
@@ -46,6 +48,10 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
       return act(record, event.action, event.by, fresh, limits, now);
     case "change":
       return change(record, event.change, event.ifMatch);
+    case "import":
+      return beginImport(record, event, fresh, limits, now);
+    case "noted":
+      return { kind: "go", record, steps: [], journal: [event.entry] };
     case "wake":
       return wake(record, fresh, limits, now);
     case "lost":
@@ -57,7 +63,9 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
     case "retired":
       return retired(record, event.containerId, now);
     case "erased":
-      return erased(record, event.failure, now);
+      return erased(record, event.proof, now);
+    case "erase_failed":
+      return eraseFailed(record, event.failure, now);
     case "settled":
       return ended(record, now);
   }
@@ -82,6 +90,10 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
       return saved(record, operation, event.outcome.value, limits, now);
     case "promoted":
       return promoted(record, operation, event, now);
+    case "restored":
+      return restored(record, operation, event, limits, now);
+    case "imported":
+      return imported(record, operation, event, now);
   }
 }
 
@@ -96,12 +108,12 @@ function unwanted(record: TenantRecord, event: StepResult): Plan {
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
 function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limits, now: number): Plan {
   const again: Step[] = record.retiring.map((slot) => ({ do: "retire", ...slot, reason: "swept" }));
-  if (record.state === "destroyed") {
+  if (record.state === "destroyed" && !record.operation) {
     const { destruction } = record;
     if (destruction?.data === "delete") return { kind: "go", record, steps: removalSteps(record), journal: [] };
     if (destruction?.dataUntil && now >= destruction.dataUntil) return eraseKept(record);
   }
-  if (record.state === "asleep" && record.wakeAt !== null && now >= record.wakeAt) {
+  if (record.state === "asleep" && !record.operation && record.wakeAt !== null && now >= record.wakeAt) {
     return wake({ ...record, wakeAt: null }, fresh, limits, now);
   }
   const operation = record.operation;
@@ -156,6 +168,12 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
       return record.poolId ? [leaseStep(operation, record.poolId, record.epoch)] : [];
     case "sync":
       return record.held ? [saveStep(record, operation)] : [];
+    case "restore":
+      if (record.state === "saving") return [quiesceStep(record, operation)];
+      if (record.state !== "waking") return [restoreStep(operation, record.epoch)];
+      return record.poolId ? [startStep(operation, record.poolId, record.epoch)] : [];
+    case "import":
+      return concludeSteps(record, operation);
     case "destroy":
       return operation.saveId !== undefined && record.held ? [quiesceStep(record, operation)] : removalSteps(record);
   }
@@ -163,6 +181,7 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
 
 /** Every transitional state ends (P-EXIT). */
 function overdue(record: TenantRecord, operation: Operation, limits: Limits, now: number): Plan {
+  if (operation.kind === "import") return conclude(record, operation, limits, now);
   const failure = { code: "deadline_exceeded" as const, detail: `${operation.kind} took longer than its deadline.` };
   if (record.state === "releasing" || record.state === "sleeping" || record.state === "saving") {
     return saveFailed(record, operation, failure, limits, now);

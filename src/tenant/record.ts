@@ -4,9 +4,18 @@ import type { SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
-import type { GenerationSummary } from "../vault/types.ts";
+import type { Committed, ErasureProof, GenerationSummary } from "../vault/types.ts";
 import type { SealedSecrets } from "./secrets.ts";
-import type { Desired, Launch, Lifecycle, OperationKind, ReleaseRequest, StoppedReason, TenantState } from "./types.ts";
+import type {
+  Desired,
+  ImportSource,
+  Launch,
+  Lifecycle,
+  OperationKind,
+  ReleaseRequest,
+  StoppedReason,
+  TenantState,
+} from "./types.ts";
 
 /** Everything durable about a tenant but its ended operations and its journal; one document (docs/storage.md). Times are ms since 1970. */
 export interface TenantRecord {
@@ -81,12 +90,22 @@ export interface Operation {
   fresh: "never" | "if-restore-fails" | "now";
   release?: ReleaseRequest;
   saveId?: string;
+  /** Of a restore: what is to be current again; `made` as soon as it is. */
+  restore?: { generation: Generation; made?: Made };
+  /** Of an import; also of the destruction that cut one off, which may have committed. */
+  import?: { source: ImportSource; epoch: Epoch };
   /** What a restart is of. `image`: no container of a lower version of the workload than this will do. */
   restart?: { scope: "process" | "container" } | { scope: "image"; minWorkloadVersion: number };
   /** What was saved on the way, for the answer at the end. */
   saved?: SavedView | null;
   /** Of a sleep: activity after this calls it off, also for one that begins again after an eviction. */
   idleSince?: number;
+}
+
+/** A generation that a restore made current, and which one it was made from. */
+export interface Made {
+  committed: Committed;
+  from: GenerationSummary;
 }
 
 export interface Delivery {
@@ -109,6 +128,8 @@ export interface Destruction {
   data: "keep" | "delete" | "deleted";
   /** ms since 1970; null until the rest is gone, or when nothing is kept. */
   dataUntil: number | null;
+  /** That nothing is left, once it was looked for. */
+  proof?: ErasureProof;
 }
 
 /**
@@ -118,9 +139,9 @@ export interface Destruction {
 export const isLossy = ({ kind, release }: Operation): boolean => kind !== "release" && release?.force === true;
 
 /** Operations that save a container's state because they take it away. */
-export type LeavingKind = "release" | "sleep" | "restart" | "suspend";
+export type LeavingKind = "release" | "sleep" | "restart" | "restore" | "suspend";
 /** What such an operation carries beside what all have. */
-export type Leaving = Pick<Operation, "idleSince" | "restart">;
+export type Leaving = Pick<Operation, "idleSince" | "restart" | "restore">;
 
 export interface Loss {
   containerId: ContainerId;

@@ -1,11 +1,11 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
-import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
+import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
 import type { SavedView } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
-import type { GenerationSummary } from "../vault/types.ts";
+import type { Committed, ErasureProof, GenerationSummary, SaveRef } from "../vault/types.ts";
 
 export type TenantState =
   | "idle"
@@ -31,6 +31,8 @@ export type OperationKind =
   | "recover"
   | "restart"
   | "sync"
+  | "restore"
+  | "import"
   | "suspend"
   | "destroy";
 export type Launch = "existing" | "warm" | "cold";
@@ -84,6 +86,8 @@ export type Action =
   | { kind: "restart"; scope: "process" | "container" | "image"; force?: boolean }
   /** Outward and both: a save while the workload runs. Inward: the head into a fresh container, after a save. */
   | { kind: "sync"; direction: "outward" | "inward" | "both" }
+  /** Makes an earlier generation the head again, as a new one. What runs is saved first, and goes on in a fresh container. */
+  | { kind: "restore"; generation: Generation; force?: boolean }
   | { kind: "suspend"; reason?: string }
   | { kind: "resume" }
   | { kind: "destroy"; deleteData: boolean };
@@ -95,8 +99,26 @@ export interface ActionAnswer {
   containerId?: ContainerId;
   epoch: Epoch;
   saved: SavedView | null;
+  /** Of a restore: what was asked for. `generation` is the new one that has its tree. */
+  restored?: GenerationSummary;
+  /** Of an import or a copy. */
+  imported?: Committed;
+  generation?: number;
+  /** Of a destruction that deleted what was saved. */
+  erased?: ErasureProof;
   /** Milliseconds by step. */
   timings: Record<string, number>;
+}
+
+/** Where state comes from that no container of the tenant saved. */
+export type ImportSource = { kind: "tar" } | { kind: "clone"; tenantId: TenantId; generation: Generation };
+
+/** What whoever brings state in acts by: the epoch and the names under which the vault takes it. */
+export interface ImportGrant {
+  operation: OperationView;
+  save: SaveRef;
+  /** ms since 1970; after it the operation is over, whatever became of it. */
+  deadlineAt: number;
 }
 
 /** Why a tenant has no container, or is about to have none. */
@@ -242,6 +264,17 @@ export interface TenantApi {
   ): Promise<Outcome<Awaited<ReleaseAnswer>>>;
   /** Like claim and release: an operation that can be waited for; an identical request joins it. */
   act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>>;
+  /**
+   * Begins an import: nothing else is done with the tenant until `endImport`, or until its deadline. A tenant never seen
+   * comes to be by it.
+   */
+  beginImport(tenantId: TenantId, source: ImportSource, force: boolean, by: By): Promise<Outcome<ImportGrant>>;
+  /** What became of it. Late, after the deadline: how the operation ended. */
+  endImport(operationId: string, outcome: Outcome<Committed>): Promise<Outcome<ActionAnswer>>;
+  /** Keeps a generation from retention, or no longer. */
+  pin(tenantId: TenantId, generation: Generation, pinned: boolean, by: By): Promise<Outcome<null>>;
+  /** Leaves a record that changes nothing of the tenant. `not_found` for a tenant never seen. */
+  note(tenantId: TenantId, action: string, detail: Record<string, unknown>, by: By): Promise<Outcome<null>>;
   /** `ifMatch`: the version that the caller knows (of config, or of secrets); another one is `version_mismatch`. */
   change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>>;
   settings(tenantId: TenantId): Promise<Outcome<Settings>>;

@@ -3,6 +3,7 @@ import { done, failed, type Outcome } from "../outcome.ts";
 import type { VaultParts } from "./parts.ts";
 import { transact } from "./parts.ts";
 import { TABLES } from "./schema.ts";
+import type { ErasureProof } from "./types.ts";
 
 /** What R2 lists and deletes in one call (platform limit). */
 const R2_BATCH = 1000;
@@ -11,7 +12,7 @@ const R2_BATCH = 1000;
  * Deletes everything that a tenant saved. The index goes first, in one transaction that also raises the epoch, so that
  * nothing can be read or added from then on; then every object under the tenant's prefix, until a listing is empty.
  */
-export async function erase(parts: VaultParts, bucket: R2Bucket, epoch: Epoch): Promise<Outcome<null>> {
+export async function erase(parts: VaultParts, bucket: R2Bucket, epoch: Epoch): Promise<Outcome<ErasureProof>> {
   const record = parts.store.record();
   if (record !== null) {
     if (epoch < record.epoch) return stale(record.epoch);
@@ -23,13 +24,14 @@ export async function erase(parts: VaultParts, bucket: R2Bucket, epoch: Epoch): 
     if (!emptied.ok) return emptied;
   }
   const prefix = `tenants/${parts.tenantId()}/`;
-  for (;;) {
+  for (let deleted = 0; ; ) {
     const { objects } = await bucket.list({ prefix, limit: R2_BATCH });
-    if (objects.length === 0) return done(null);
+    if (objects.length === 0) return done({ deleted, listed: 0, at: parts.now() });
     // One whose caller stopped waiting may go on until the tenant is claimed again: what was listed may be of that life.
     const now = parts.store.record()?.epoch ?? epoch;
     if (epoch < now) return stale(now);
     await bucket.delete(objects.map(({ key }) => key));
+    deleted += objects.length;
   }
 }
 

@@ -95,6 +95,7 @@ export function describe(parts: VaultParts): VaultDescription {
       at: row.at,
       epoch: row.epoch,
       pinned: row.pinned,
+      treeHash: row.treeHash,
     })),
   };
 }

@@ -30,6 +30,7 @@ import { VaultStore } from "./store.ts";
 import type {
   CommitOptions,
   Committed,
+  ErasureProof,
   GenerationSummary,
   ManifestEntry,
   OpenAnswer,
@@ -96,7 +97,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   async pin(generation: Generation, options: { pinned: boolean }): Promise<Outcome<null>> {
     return this.#answer((parts) => history.pin(parts, generation, options));
   }
-  async erase(epoch: Epoch): Promise<Outcome<null>> {
+  async erase(epoch: Epoch): Promise<Outcome<ErasureProof>> {
     return this.#answer((parts) => erase(parts, this.env.BUCKET, epoch));
   }
   async describe(): Promise<VaultDescription> {

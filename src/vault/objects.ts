@@ -194,6 +194,7 @@ export function stageBundle(parts: VaultParts, actor: Actor, batch: BundleBatch)
         return { key: keyOf(path, kind), kind, removed: false, mtimeNs, target, content: where, metadata: null };
       }),
     );
+    if (batch.manifest) parts.staging.addToManifest(save.save, batch.manifest);
     if (batch.last) parts.store.updateSave({ ...save, bundle: "complete" });
     return null;
   });

@@ -114,6 +114,11 @@ export class Staging {
   /** Inside a commit. */
   writeManifest(save: number, manifest: readonly ManifestEntry[]): void {
     this.dropManifest(save);
+    this.addToManifest(save, manifest);
+  }
+
+  /** Inside a commit. */
+  addToManifest(save: number, manifest: readonly ManifestEntry[]): void {
     const rows = manifest.map((e) => [
       e.path,
       e.kind,
@@ -126,7 +131,11 @@ export class Staging {
       e.inode,
       e.target ?? "",
     ]);
-    let part = 0;
+    const [row] = this.#sql.exec<{ last: number | null }>(
+      "SELECT max(part) AS last FROM manifests WHERE save = ?",
+      save,
+    );
+    let part = (row?.last ?? -1) + 1;
     for (const json of jsonBatches(rows)) {
       this.#sql.exec("INSERT INTO manifests (save, part, entries) VALUES (?, ?, ?)", save, part++, json);
     }

@@ -155,6 +155,8 @@ export interface BundleBatch {
   entries: BundleEntry[];
   packed: Uint8Array;
   last: boolean;
+  /** What is to be added to the save's manifest, where that is known only as the tar comes (an import opens with an empty one). */
+  manifest?: ManifestEntry[];
 }
 
 export interface PageCursor {

@@ -58,9 +58,16 @@ export interface VaultApi {
    * Deletes everything that the tenant saved, here and in R2, and shuts out every epoch below this one. Done when it
    * answers well; what failed half-way is gone on with when it is asked for again.
    */
-  erase(epoch: Epoch): Promise<Outcome<null>>;
+  erase(epoch: Epoch): Promise<Outcome<ErasureProof>>;
   /** Reads only; a Vault that was never used stays unused. */
   describe(): Promise<VaultDescription>;
+}
+
+/** That nothing of a tenant is left: how many objects the call deleted, and when a listing of all its keys found none (ms since 1970). */
+export interface ErasureProof {
+  deleted: number;
+  listed: 0;
+  at: number;
 }
 
 export interface SaveRef {
@@ -161,6 +168,8 @@ export interface VaultDescription {
     changed: number;
     epoch: Epoch;
     pinned: boolean;
+    /** Equal for equal trees (src/vault/manifest.ts). */
+    treeHash: string;
   })[];
 }
 

@@ -17,6 +17,7 @@ describe("the configuration", () => {
       startMs: 180_000,
       saveMs: 120_000,
       restoreMs: 300_000,
+      importMs: 900_000,
       execMs: 60_000,
       maxExecMs: 300_000,
     });

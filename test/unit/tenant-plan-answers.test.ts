@@ -85,7 +85,7 @@ describe("a tenant that was destroyed", () => {
     expect(tenant.record).toMatchObject({ state: "destroyed", destruction: { data: "keep" } });
     act(tenant, { kind: "destroy", deleteData: true });
     expect(claim(tenant)).toMatchObject({ kind: "refuse", failure: { code: "invalid_transition" } });
-    tenant.send({ type: "erased", failure: null });
+    tenant.send({ type: "erased", proof: { deleted: 1, listed: 0, at: 0 } });
     expect(claim(tenant)).toMatchObject({ kind: "go" });
   });
 

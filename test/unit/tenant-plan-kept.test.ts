@@ -7,7 +7,7 @@ import { type Held, newTenant, type TenantRecord } from "../../src/tenant/record
 
 /** A tenant whose container is kept because its save failed, and what an interrupted step of it may cost. */
 
-const limits: Limits = { startMs: 180_000, saveMs: 120_000, guardHoldMs: 3_600_000 };
+const limits: Limits = { startMs: 180_000, saveMs: 120_000, importMs: 900_000, guardHoldMs: 3_600_000 };
 const NOW = 1_000_000;
 const names = { operationId: "op-9", saveId: "save-9" };
 const held: Held = {

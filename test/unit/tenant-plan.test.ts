@@ -257,6 +257,9 @@ describe("whatever happens to a tenant", () => {
       .tuple(fc.constantFrom("process", "container", "image"), force)
       .map(([scope, more]) => ({ kind: "restart" as const, scope, ...more })),
     fc.constantFrom("outward", "inward", "both").map((direction) => ({ kind: "sync" as const, direction })),
+    fc
+      .tuple(fc.constantFrom(1, 2), force)
+      .map(([n, more]) => ({ kind: "restore" as const, generation: generation(n), ...more })),
     fc.constantFrom({ kind: "suspend" as const }, { kind: "resume" as const }),
     fc.boolean().map((deleteData) => ({ kind: "destroy" as const, deleteData })),
   );
@@ -277,6 +280,8 @@ describe("whatever happens to a tenant", () => {
     }),
     wish.map((wanted): TenantEvent => ({ type: "act", action: wanted, by: SYSTEM })),
     setting,
+    fc.boolean().map((force): TenantEvent => ({ type: "import", source: { kind: "tar" }, force })),
+    fc.record({ act: fc.constant("told" as const), fails: fc.boolean(), with: failed }),
     fc.constant({ type: "wake" } as TenantEvent),
     fc.constant({ type: "tick", running: false } as TenantEvent),
     fc.record({ act: fc.constant("gone" as const) }),
@@ -297,6 +302,7 @@ describe("whatever happens to a tenant", () => {
           if ("act" in each) {
             if (each.act === "pass") tenant.now += each.ms;
             else if (each.act === "gone") confirmGone(tenant);
+            else if (each.act === "told") tellImport(tenant, each, ++containers);
             else if (each.act === "observe") {
               const containerId = before.held?.containerId ?? ("c-0" as ContainerId);
               const lastActivityAt = each.idle ? 0 : tenant.now;
@@ -335,12 +341,14 @@ describe("whatever happens to a tenant", () => {
             expect(nextAlarm(record, tenant.now, 0)).not.toBeNull();
           }
           const due = nextAlarm(record, tenant.now, 0);
+          if (record.operation) expect(due).not.toBeNull();
           if (due !== null) expect(due).toBeGreaterThan(tenant.now);
           if (before.held && record.held?.containerId !== before.held.containerId) {
             expect(record.retiring.map((slot) => slot.containerId)).toContain(before.held.containerId);
           }
           for (const step of tenant.steps)
-            if (step.do === "assign" || step.do === "lease") expect(step.epoch).toBe(record.epoch);
+            if (step.do === "assign" || step.do === "lease" || step.do === "restore" || step.do === "conclude")
+              expect(step.epoch).toBe(record.epoch);
         }
         // Left alone, every transitional state ends at its deadline.
         for (let ticks = 0; ticks < 3 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
@@ -355,10 +363,24 @@ describe("whatever happens to a tenant", () => {
   });
 });
 
+/** Whoever brought state in says how it ended. */
+function tellImport(tenant: Driver, each: { fails: boolean; with: unknown }, n: number): void {
+  const { operation } = tenant.record;
+  if (operation?.kind !== "import") return;
+  const outcome = each.fails ? each.with : { ok: true, value: { ...made(n).committed } };
+  tenant.send({ operationId: operation.id, type: "imported", outcome: outcome as never });
+}
+
+const made = (n: number) => ({
+  committed: { generation: generation(n), files: 1, bytes: 1, changed: 1 },
+  from: { generation: generation(1), files: 1, bytes: 1 },
+});
+
 /** Every container that is to go is gone, and so is what was saved, where it was to be deleted. */
 function confirmGone(tenant: Driver): void {
   for (const { containerId } of tenant.record.retiring) tenant.send({ type: "retired", containerId });
-  if (tenant.record.destruction?.data === "delete") tenant.send({ type: "erased", failure: null });
+  if (tenant.record.destruction?.data === "delete")
+    tenant.send({ type: "erased", proof: { deleted: 1, listed: 0, at: 0 } });
   tenant.send({ type: "settled" });
 }
 
@@ -403,6 +425,18 @@ function resultOf(
         outcome: each.fails
           ? (each.with as never)
           : { ok: true, value: { generation: generation(n), files: 1, bytes: 1, changed: 1 } },
+      };
+    case "restore":
+      return {
+        operationId,
+        type: "restored",
+        outcome: each.fails ? (each.with as never) : { ok: true, value: made(n) },
+      };
+    case "conclude":
+      return {
+        operationId,
+        type: "imported",
+        outcome: each.fails ? (each.with as never) : { ok: true, value: made(n).committed },
       };
     default:
       return { operationId, type: "promoted", committed: null, failure: each.fails ? failure : null };

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { openApiDocument } from "../../src/app.ts";
 import { allowedMethods } from "../../src/http/methods.ts";
 import { aPool, call, env, eventually, request, simulation } from "../support/fleet.ts";
+import { aTar } from "./vault-kit.ts";
 
 interface Row {
   subject: string;
@@ -82,6 +83,9 @@ const STEPS: Step[] = [
   onTenant("stop", {}, "sleep"),
   onTenant("start", {}, "wake"),
   onTenant("restart", { scope: "container" }, "restart"),
+  onTenant("restore", { generation: 1 }, "restore"),
+  step(`POST ${T}/generations/1/pin`, undefined, "tenant.generation_pinned", "tenant:max", "done"),
+  step(`DELETE ${T}/generations/1/pin`, undefined, "tenant.generation_unpinned", "tenant:max", "done"),
   setting("tier", { tier: "basic" }, "tier_set"),
   setting("lifecycle", { mode: "always-on" }, "lifecycle_set"),
   setting("config", { a: 2 }, "config_set"),
@@ -111,7 +115,12 @@ const STEPS: Step[] = [
 ];
 
 /** Routes that are not in this life: each has a test of its own below. */
-const ELSEWHERE = ["POST /api/v1/pools/{id}/breaker/reset", "POST /api/v1/sync-specs/{id}/trigger"];
+const ELSEWHERE = [
+  "POST /api/v1/pools/{id}/breaker/reset",
+  "POST /api/v1/sync-specs/{id}/trigger",
+  "POST /api/v1/tenants/{id}/import",
+  "POST /api/v1/tenants/{id}/clone",
+];
 
 const rowsOf = async (requestId: string): Promise<Row[]> =>
   (await env.DB.prepare("SELECT * FROM audit WHERE request_id = ?").bind(requestId).all<Row>()).results;
@@ -223,6 +232,22 @@ test("a sync that a spec triggers is recorded for each tenant under the one requ
   await eventually(async () => {
     const subjects = (await rowsOf("triggered")).map(({ subject }) => subject);
     expect(subjects.sort()).toEqual(["tenant:tri-a", "tenant:tri-b"]);
+  });
+});
+
+test("an import is recorded once, and a copy once for each of the two tenants, under their requests", async () => {
+  const headers = { "content-type": "application/x-tar", "x-request-id": "imported" };
+  const tar = aTar([{ path: "a.txt", content: "a" }]);
+  expect((await request("POST", "/api/v1/tenants/brought/import", tar, headers)).status).toBe(200);
+  expect(await recordOf("imported")).toMatchObject({
+    subject: "tenant:brought",
+    action: "tenant.import",
+    result: "ok",
+  });
+  await take(step("POST /api/v1/tenants/brought/clone", { to: "copied" }, "", "", "done"), "cloned");
+  await eventually(async () => {
+    const said = (await rowsOf("cloned")).map(({ subject, action }) => `${subject} ${action}`);
+    expect(said.sort()).toEqual(["tenant:brought tenant.cloned", "tenant:copied tenant.import"]);
   });
 });
 

@@ -5,14 +5,18 @@ import { BLOCK, padded, parseHeader, type RawHeader, safePath, type TarEntry, Ta
 /** What a reader does with an entry. It must take exactly `entry.size` bytes from the source, or none and return false. */
 export type OnEntry = (entry: TarEntry, content: ByteSource) => Promise<void> | void;
 
+/** An entry that no directory should be made of, and why; told instead of thrown, its content is passed over. */
+export type OnRefused = (name: string, error: TarError) => void;
+
 const LONGEST_NAME = 64 * 1024;
 const LONGEST_PAX = 1024 * 1024;
 
 /**
- * Reads a whole tar: ustar, GNU long names and base-256 numbers, pax records. Devices, pipes and sockets are left out, as they have no content to keep.
+ * Reads a whole tar: ustar, GNU long names and base-256 numbers, pax records. Devices, pipes and sockets are left out, as they have no content to keep;
+ * with `onRefused` they are told as all that is refused is, and the rest is read on.
  * @throws TarError for anything that an honest `tar` of one directory does not produce
  */
-export async function readTar(source: ByteSource, onEntry: OnEntry): Promise<void> {
+export async function readTar(source: ByteSource, onEntry: OnEntry, onRefused?: OnRefused): Promise<void> {
   let extended: Extended = {};
   for (;;) {
     const taken = source.take(BLOCK);
@@ -32,9 +36,13 @@ export async function readTar(source: ByteSource, onEntry: OnEntry): Promise<voi
         await metadata(source, header, LONGEST_PAX);
         continue;
     }
-    const entry = toEntry(header, extended);
+    const entry = onRefused ? acceptable(header, extended, onRefused) : toEntry(header, extended);
+    const size = extended.size ?? header.size;
     extended = {};
-    if (entry === null) continue;
+    if (entry === null) {
+      if (onRefused && !WITHOUT_CONTENT.has(header.type)) await skip(source, padded(size));
+      continue;
+    }
     const going = onEntry(entry, source);
     if (going !== undefined) await going;
     const padding = padded(entry.size) - entry.size;
@@ -68,6 +76,27 @@ function toEntry(header: RawHeader, extended: Extended): TarEntry | null {
     mtimeNs: extended.mtimeNs ?? String(BigInt(header.mtime) * 1_000_000_000n),
     target: kind === "symlink" ? (extended.link ?? header.link) : "",
   };
+}
+
+/** Links, devices, directories and pipes: whatever their size says, nothing follows (POSIX ustar). */
+const WITHOUT_CONTENT: ReadonlySet<string> = new Set(["1", "2", "3", "4", "5", "6"]);
+
+/** Null, and told, for what is refused by itself; what makes the rest unreadable is thrown. */
+function acceptable(header: RawHeader, extended: Extended, onRefused: OnRefused): TarEntry | null {
+  const name = extended.path ?? header.name;
+  try {
+    const entry = toEntry(header, extended);
+    if (entry === null) onRefused(name, new TarError("unsupported_type", "It is a device or a pipe."));
+    return entry;
+  } catch (error) {
+    if (!(error instanceof TarError)) throw error;
+    onRefused(name, error);
+    return null;
+  }
+}
+
+async function skip(source: ByteSource, bytes: number): Promise<void> {
+  for (let left = bytes; left > 0; ) left -= (await source.some(left)).length;
 }
 
 function kindOf(type: string): TarEntry["kind"] | null {

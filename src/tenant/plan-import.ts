@@ -1,0 +1,99 @@
+import { epoch } from "../ids.ts";
+import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
+import { actionAnswer, inProgress } from "./plan-start.ts";
+import { end, move, operationOf, refuse, withError } from "./planning.ts";
+import type { Operation, TenantRecord } from "./record.ts";
+
+/**
+ * Decisions about state that comes from outside: a tar, or another tenant's. Whoever brings it holds the tenant for as
+ * long as the operation lasts, writes to its vault under the operation's epoch, and tells the end. If nobody does, the
+ * deadline ends it: the vault says what became of it, and shuts out whoever still writes.
+ */
+
+type Import = Extract<TenantEvent, { type: "import" }>;
+type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
+
+export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, limits: Limits, now: number): Plan {
+  const { source, force } = event;
+  if (record.operation) return inProgress(record);
+  switch (record.state) {
+    case "idle":
+    case "asleep":
+    case "suspended":
+    case "error":
+      break;
+    case "destroyed":
+      if (record.destruction?.data !== "delete") break;
+      return refuse("invalid_transition", "What this tenant saved is being deleted; import after that.", {
+        state: record.state,
+      });
+    default:
+      return refuse("invalid_transition", "The tenant has a container; stop or release it first.", {
+        state: record.state,
+      });
+  }
+  if (source.kind === "clone" && record.generation > 0 && !force) {
+    const detail = `The tenant has saved state (generation ${record.generation}). \`force\` makes the copy its next generation.`;
+    return refuse("already_exists", detail, { generation: record.generation });
+  }
+  const next = epoch(record.epoch + 1);
+  const operation: Operation = {
+    ...operationOf(record, "import", fresh, limits.importMs, now),
+    saveId: fresh.saveId,
+    import: { source, epoch: next },
+  };
+  const from = source.kind === "clone" ? { from: source.tenantId, generation: source.generation } : {};
+  return {
+    kind: "go",
+    record: { ...record, epoch: next, operation },
+    steps: [],
+    journal: [
+      { type: "tenant.import", detail: { operation: operation.id, epoch: next, source: source.kind, force, ...from } },
+    ],
+  };
+}
+
+export function imported(
+  record: TenantRecord,
+  operation: Operation,
+  { outcome }: Result<"imported">,
+  now: number,
+): Plan {
+  if (!outcome.ok) {
+    const { failure } = outcome;
+    return {
+      kind: "go",
+      record: { ...record, operation: null, errors: withError(record, failure, now) },
+      steps: [],
+      ended: end(record, operation, now, { error: failure }),
+      journal: [{ type: "tenant.import_failed", detail: { operation: operation.id, code: failure.code } }],
+    };
+  }
+  const { generation, files, bytes, changed } = outcome.value;
+  const next: TenantRecord = { ...record, operation: null, generation, lastSaveAt: now };
+  const leads = { error: "asleep", destroyed: "idle" } as const;
+  const state = record.state === "error" || record.state === "destroyed" ? leads[record.state] : record.state;
+  const answer = actionAnswer({ ...next, state }, null, { total: now - operation.startedAt });
+  const result = { ...answer, generation, imported: { generation, files, bytes, changed } };
+  const view = end(record, operation, now, { result });
+  const detail = { operation: operation.id, generation, files, bytes, changed };
+  if (state !== record.state) {
+    // What was destroyed is kept no longer by a date: the tenant lives again.
+    const desired = state === "asleep" ? ("asleep" as const) : ("idle" as const);
+    return move(next, "restored", { desired, destruction: null }, { ended: view, detail });
+  }
+  return { kind: "go", record: next, steps: [], ended: view, journal: [{ type: "tenant.imported", detail }] };
+}
+
+/** Asked again until the vault has answered; the first time when the deadline is over. */
+export function conclude(record: TenantRecord, operation: Operation, limits: Limits, now: number): Plan {
+  const later = { ...operation, deadlineAt: now + limits.saveMs, attempts: operation.attempts + 1 };
+  const next: TenantRecord = { ...record, epoch: epoch(record.epoch + 1), operation: later };
+  return { kind: "go", record: next, steps: concludeSteps(next, later), journal: [] };
+}
+
+/** While it may still be written, nobody but whoever writes it has anything to do. */
+export function concludeSteps({ epoch: at }: TenantRecord, operation: Operation): Step[] {
+  if (operation.attempts === 1 || !operation.import) return [];
+  return [{ do: "conclude", operationId: operation.id, epoch: at, imported: operation.import.epoch }];
+}

@@ -1,0 +1,98 @@
+import type { By } from "../auth/principal.ts";
+import { messageOf, within } from "../durable/deadline.ts";
+import { tenantOf, vaultOf } from "../durable/stubs.ts";
+import { Problem } from "../errors/problem.ts";
+import type { Gateway } from "../gateway/storage/context.ts";
+import { type S3Code, S3Error } from "../gateway/storage/errors.ts";
+import type { TenantId } from "../ids.ts";
+import { log } from "../log.ts";
+import { type Failure, failed, type Outcome } from "../outcome.ts";
+import type { ActionAnswer, ImportGrant, ImportSource } from "../tenant/types.ts";
+import type { VaultStorage } from "../vault/storage.ts";
+import type { Committed } from "../vault/types.ts";
+
+/** What is left of an operation's time to commit and to tell its end, in ms. */
+const MARGIN_MS = 5_000;
+const COMMIT_ATTEMPTS = 3;
+const COMMIT_MS = 60_000;
+
+export interface BringIn {
+  tenantId: TenantId;
+  source: ImportSource;
+  /** Accepts what a guard refuses, and state that is there. */
+  force: boolean;
+  by: By;
+  /** Stages everything, its manifest too. @throws Problem, S3Error */
+  fill: (gateway: Gateway) => Promise<void>;
+}
+
+/**
+ * State that no container of the tenant saved becomes its next generation, whole or not at all: the tenant gives out an
+ * epoch and does nothing else meanwhile; what is staged under it counts with its commit only. Whoever dies here leaves an
+ * operation that ends by its deadline and a staging that the next epoch aborts.
+ */
+export async function bringIn(env: Env, request: BringIn): Promise<Outcome<ActionAnswer>> {
+  const { tenantId, source, force, by } = request;
+  const begun = await tenantOf(env, tenantId).beginImport(tenantId, source, force, by);
+  if (!begun.ok) return begun;
+  const outcome = await attempt(env, request, begun.value);
+  if (!outcome.ok && outcome.failure.code === "operation_interrupted" && outcome.failure.extra?.committing) {
+    return outcome; // what became of it is the vault's to say, at the deadline
+  }
+  return tenantOf(env, tenantId).endImport(begun.value.operation.id, outcome);
+}
+
+async function attempt(env: Env, request: BringIn, { save, deadlineAt }: ImportGrant): Promise<Outcome<Committed>> {
+  const { tenantId, force, fill } = request;
+  const vault = vaultOf(env, tenantId);
+  const gateway: Gateway = {
+    vault: vault as unknown as VaultStorage,
+    bucket: env.BUCKET,
+    actor: { epoch: save.epoch, incarnation: save.incarnation },
+    tenantId,
+    waitUntil: () => {},
+  };
+  const stage = async (): Promise<Outcome<null>> => {
+    const fenced = await vault.fence(save.epoch, save.incarnation);
+    if (!fenced.ok) return fenced;
+    // Its manifest comes with its contents.
+    const opened = await vault.open(save, []);
+    if (!opened.ok) return opened;
+    await fill(gateway);
+    return { ok: true, value: null };
+  };
+  try {
+    const staged = await within(deadlineAt - Date.now() - MARGIN_MS, "import", stage());
+    if (!staged.ok) return staged;
+  } catch (error) {
+    await vault.abort(save).catch(() => {}); // or the next epoch does
+    return { ok: false, failure: failureOf(error) };
+  }
+  return committed(() => vault.commit(save, { force }));
+}
+
+/** Asked again by the save's name after an answer that got lost. */
+async function committed(commit: () => Promise<Outcome<Committed>>): Promise<Outcome<Committed>> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await within(COMMIT_MS, "commit", commit());
+    } catch (error) {
+      log.warn("import: a commit was not answered", { attempt, error: messageOf(error) });
+      if (attempt === COMMIT_ATTEMPTS) {
+        return failed("operation_interrupted", messageOf(error), { extra: { committing: true } });
+      }
+    }
+  }
+}
+
+/** What the vault said, before the gateway put it into S3's words. */
+const CODES: { readonly [Code in S3Code]?: Failure["code"] } = { AccessDenied: "stale_epoch", NoSuchKey: "not_found" };
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof Problem) return error.failure;
+  const detail = `${messageOf(error)} Nothing of it was kept.`;
+  if (error instanceof S3Error) {
+    return { code: CODES[error.code] ?? "operation_interrupted", detail };
+  }
+  return { code: "operation_interrupted", detail };
+}
