@@ -1,4 +1,5 @@
 import { env } from "cloudflare:workers";
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { ByteSource } from "../../src/gateway/storage/source.ts";
 import type { TarEntry } from "../../src/gateway/storage/tar/header.ts";
@@ -56,6 +57,16 @@ describe("bundles", () => {
     const sums = new TextDecoder().decode(restored.get("sums")?.content).trimEnd().split("\n");
     expect(sums).toContain("2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824  a.txt");
     expect(sums).toHaveLength(5);
+  });
+
+  it("gives small and large files the entity tags that S3 clients compare, the MD5 of their content", async () => {
+    const container = await aContainer();
+    await expectOk(container.saveAll(tree));
+    for (const path of ["a.txt", "nothing", "large.bin"]) {
+      const node = tree.find((one) => one.path === path) as Node;
+      const { headers } = await container.fetch(`/state/${path}`, { method: "HEAD" });
+      expect(headers.get("etag"), path).toBe(`"${createHash("md5").update(bytesOf(node)).digest("hex")}"`);
+    }
   });
 });
 

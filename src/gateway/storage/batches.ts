@@ -107,8 +107,8 @@ export class Batches {
     this.#packed.set(bytes, this.#used);
     this.#used += bytes.length;
     const sha256 = hash("sha256", bytes, "hex");
-    // Not an MD5, and not formed like one, so that no client takes it for the content's: hashing twice would cost as much as storing.
-    const etag = `${sha256.slice(0, 32)}-1`;
+    // As S3 has it. With any other rclone asks once more about every file that changed before it sends it.
+    const etag = hash("md5", bytes, "hex");
     this.#push(bundleEntry(entry, { size: bytes.length, sha256, partSize: null, etag, object: null }));
   }
 
