@@ -2,7 +2,7 @@ import type { By } from "../auth/principal.ts";
 import { messageOf, within } from "../durable/deadline.ts";
 import { tenantOf, vaultOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
-import type { Gateway } from "../gateway/storage/context.ts";
+import type { Backend } from "../gateway/storage/context.ts";
 import { type S3Code, S3Error } from "../gateway/storage/errors.ts";
 import type { TenantId } from "../ids.ts";
 import { log } from "../log.ts";
@@ -23,7 +23,7 @@ export interface BringIn {
   force: boolean;
   by: By;
   /** Stages everything, its manifest too. @throws Problem, S3Error */
-  fill: (gateway: Gateway) => Promise<void>;
+  fill: (gateway: Backend) => Promise<void>;
 }
 
 /**
@@ -45,11 +45,10 @@ export async function bringIn(env: Env, request: BringIn): Promise<Outcome<Actio
 async function attempt(env: Env, request: BringIn, { save, deadlineAt }: ImportGrant): Promise<Outcome<Committed>> {
   const { tenantId, force, fill } = request;
   const vault = vaultOf(env, tenantId);
-  const gateway: Gateway = {
+  const gateway: Backend = {
     vault: vault as unknown as VaultStorage,
     bucket: env.BUCKET,
     actor: { epoch: save.epoch, incarnation: save.incarnation },
-    tenantId,
     waitUntil: () => {},
   };
   const stage = async (): Promise<Outcome<null>> => {

@@ -1,6 +1,6 @@
 import { Problem } from "../errors/problem.ts";
 import { Batches } from "../gateway/storage/batches.ts";
-import { ask, type Gateway } from "../gateway/storage/context.ts";
+import { ask, type Backend } from "../gateway/storage/context.ts";
 import type { Generation } from "../ids.ts";
 import type { GenerationPage, PageCursor, PageEntry, VaultStorage } from "../vault/storage.ts";
 import type { ManifestEntry } from "../vault/types.ts";
@@ -16,7 +16,7 @@ const PARALLEL = 4;
  * target's own, so that neither needs the other afterwards. @throws S3Error
  */
 export async function stageCopy(
-  gateway: Gateway,
+  gateway: Backend,
   source: Pick<VaultStorage, "exported">,
   generation: Generation,
 ): Promise<void> {
@@ -35,7 +35,7 @@ export async function stageCopy(
   }
 }
 
-async function stagePage(gateway: Gateway, batches: Batches, { entries, packed }: GenerationPage): Promise<void> {
+async function stagePage(gateway: Backend, batches: Batches, { entries, packed }: GenerationPage): Promise<void> {
   const copies = await copyAll(gateway, batches, entries);
   let at = 0;
   for (const { path, kind, mtimeNs, target, content } of entries) {
@@ -50,7 +50,7 @@ async function stagePage(gateway: Gateway, batches: Batches, { entries, packed }
 
 /** The keys of the copies, by path. */
 async function copyAll(
-  gateway: Gateway,
+  gateway: Backend,
   batches: Batches,
   entries: readonly PageEntry[],
 ): Promise<Map<string, string>> {
@@ -70,7 +70,7 @@ async function copyAll(
 type Content = NonNullable<PageEntry["content"]>;
 
 /** R2 itself checks what arrives, where the hash is of the whole content. */
-async function copy({ bucket }: Gateway, batches: Batches, content: Content): Promise<string> {
+async function copy({ bucket }: Backend, batches: Batches, content: Content): Promise<string> {
   const from = content.object ?? "";
   const to = await batches.reserve();
   if (content.size > ONE_PIECE) {

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { Batches } from "../gateway/storage/batches.ts";
-import { ask, type Gateway } from "../gateway/storage/context.ts";
+import { ask, type Backend } from "../gateway/storage/context.ts";
 import type { Pull } from "../gateway/storage/source.ts";
 import { type ContentRef, INLINE_LIMIT } from "../vault/storage.ts";
 import type { ManifestEntry } from "../vault/types.ts";
@@ -9,7 +9,7 @@ import { readTarOf, refuseAll } from "./read.ts";
 import type { Sum } from "./sums.ts";
 
 /** Stages a tar as it streams in; complete only when all of it was taken, and an export found to be what it says. @throws Problem, S3Error */
-export async function stageTar(gateway: Gateway, body: Pull, options: ArrivalOptions): Promise<void> {
+export async function stageTar(gateway: Backend, body: Pull, options: ArrivalOptions): Promise<void> {
   const { attempt } = await ask(gateway.vault.beginBundle(gateway.actor));
   const contents = new Map<string, ContentRef>();
   const batches = new Batches(gateway, attempt, ({ path, content }) => {

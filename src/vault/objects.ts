@@ -83,8 +83,8 @@ export function copy(
     const staged =
       source.content === null || linkTarget(to, kept, inline) !== null
         ? stagedOf(parts, { key: to, content, metadata: kept }, inline)
-        : { ...plain(to, kept), content };
-    parts.staging.put(save.save, [{ ...staged, mtimeNs: staged.mtimeNs ?? info.mtimeNs }]);
+        : { ...plain(parts, to, kept), content };
+    parts.staging.put(save.save, [{ ...staged, mtimeNs: staged.mtimeNs ?? source.mtimeNs }]);
     return infoOf(staged, view(parts, save));
   });
 }
@@ -277,12 +277,13 @@ function bytesOf(parts: VaultParts, found: Found): Uint8Array | null {
 
 function infoOf(found: Found | Staged, within: View): ObjectInfo {
   const stored: ObjectMetadata = found.metadata === null ? { headers: {}, user: {} } : JSON.parse(found.metadata);
+  const sentAt = stored.at === undefined ? within.nowNs : `${stored.at}000000`;
   const { size, etag } = found.content ?? linkContent(found.target);
   return {
     key: found.key,
     size,
     etag,
-    mtimeNs: found.mtimeNs ?? within.nowNs,
+    mtimeNs: found.mtimeNs ?? sentAt,
     metadata: "mode" in found ? { ...stored, user: { ...stored.user, ...attributes(found) } } : stored,
   };
 }
@@ -306,15 +307,16 @@ function linkTarget(key: string, metadata: ObjectMetadata, body: Uint8Array | nu
   return new TextDecoder().decode(body);
 }
 
-function plain(key: string, metadata: ObjectMetadata): Omit<Staged, "content"> {
-  const empty = Object.keys(metadata.headers).length === 0 && Object.keys(metadata.user).length === 0;
+/** What a client that sends no time of the file's is shown as its time is when it sent it; the manifest knows better once it is saved. */
+function plain(parts: VaultParts, key: string, metadata: ObjectMetadata): Omit<Staged, "content"> {
   const mtimeNs = toNanoseconds(metadata.user.mtime);
-  return { key, kind: "file", removed: false, mtimeNs, target: "", metadata: empty ? null : JSON.stringify(metadata) };
+  const kept = mtimeNs === null ? { ...metadata, at: parts.now() } : metadata;
+  return { key, kind: "file", removed: false, mtimeNs, target: "", metadata: JSON.stringify(kept) };
 }
 
 /** Inside a commit. */
 function stagedOf(parts: VaultParts, object: NewObject, body: Uint8Array | null): Staged {
-  const base = plain(object.key, object.metadata);
+  const base = plain(parts, object.key, object.metadata);
   const target = linkTarget(object.key, object.metadata, body);
   if (target !== null) return { ...base, kind: "symlink", target, content: null };
   const row = body !== null && body.length > 0 ? parts.entries.addBodies([body]) : null;

@@ -84,7 +84,7 @@ export class Staging {
     const within = `key >= max(?3, ?4) AND +key ${from.inclusive ? ">=" : ">"} ?3`;
     const rows = this.#sql
       .exec(
-        `SELECT key, kind, size, mtime_ns, target, etag FROM staged
+        `SELECT key, kind, size, coalesce(mtime_ns, (metadata->>'at') || '000000'), target, etag FROM staged
            WHERE save = ?1 AND removed = 0 AND ${within}
          UNION ALL
          SELECT key, kind, size, mtime_ns, target, etag FROM entries

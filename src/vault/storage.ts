@@ -87,6 +87,8 @@ export interface ListedObject {
 export interface ObjectMetadata {
   headers: Record<string, string>;
   user: Record<string, string>;
+  /** When it was sent, in ms since 1970, where the client names no time of the file's own. */
+  at?: number;
 }
 export interface ObjectInfo extends ListedObject {
   metadata: ObjectMetadata;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aContainer, aManifest, expectOk, keysOf, type Node, put } from "./vault-kit.ts";
+import { aContainer, aManifest, expectOk, keysOf, md5, type Node, put } from "./vault-kit.ts";
 
 it("an incremental save commits what rclone would have sent: puts, deletes, symlinks and touched files", async () => {
   const container = await aContainer();
@@ -23,7 +23,12 @@ it("an incremental save commits what rclone would have sent: puts, deletes, syml
   await put(container, "link.rclonelink", "f1", { ...mtime, "x-amz-meta-mode": "120777" });
   const touch = { ...mtime, "x-amz-copy-source": "state/f1", "x-amz-metadata-directive": "REPLACE" };
   await container.fetch("/state/f1", { method: "PUT", headers: touch });
-  await container.fetch("/state?delete", { method: "POST", body: "<Delete><Object><Key>f0</Key></Object></Delete>" });
+  const removal = "<Delete><Object><Key>f0</Key></Object></Delete>";
+  await container.fetch("/state?delete", {
+    method: "POST",
+    body: removal,
+    headers: { "content-md5": md5(removal, "base64") },
+  });
   expect(await container.vault.commit(save, { force: false })).toMatchObject({
     ok: true,
     value: { generation: 2, files: 7, changed: 3 },

@@ -1,10 +1,10 @@
 import { hash } from "node:crypto";
 import { type BundleEntry, type ContentRef, INLINE_LIMIT, PAGE_LIMIT } from "../../vault/storage.ts";
 import type { ManifestEntry } from "../../vault/types.ts";
-import { streamThrough } from "./body.ts";
-import { ask, type Gateway } from "./context.ts";
+import { ask, type Backend } from "./context.ts";
 import type { ByteSource } from "./source.ts";
 import type { TarEntry } from "./tar/header.ts";
+import { streamThrough } from "./transfer.ts";
 
 /** Contents on their way to R2 at once, and keys reserved in one call. */
 const PARALLEL = 4;
@@ -17,7 +17,7 @@ const MOST_ENTRIES = 2000;
  * counts before `finish`.
  */
 export class Batches {
-  readonly #gateway: Gateway;
+  readonly #gateway: Backend;
   readonly #attempt: number;
   readonly #arrived: (entry: BundleEntry) => void;
   #entries: BundleEntry[] = [];
@@ -29,7 +29,7 @@ export class Batches {
   #reserved: string[] = [];
 
   /** `arrived` is told of each entry once its content is stored, or on its way in a batch. */
-  constructor(gateway: Gateway, attempt: number, arrived: (entry: BundleEntry) => void = () => {}) {
+  constructor(gateway: Backend, attempt: number, arrived: (entry: BundleEntry) => void = () => {}) {
     this.#gateway = gateway;
     this.#attempt = attempt;
     this.#arrived = arrived;
@@ -62,7 +62,7 @@ export class Batches {
       passed = resolve;
     });
     const storing = streamThrough(
-      { pull: endsWith(pull, passed), length: entry.size, contentMd5: null, sha256: null },
+      { pull: endsWith(pull, passed), length: entry.size, contentMd5: null, sha256: null, checksum: null },
       (content) => this.#gateway.bucket.put(object, content),
     ).then(({ sha256, md5 }) => bundleEntry(entry, { size: entry.size, sha256, partSize: null, etag: md5, object }));
     this.#storing.push(storing);

@@ -1,10 +1,12 @@
-import { createHash, type Hash } from "node:crypto";
-import { within } from "../../durable/deadline.ts";
+import { messageOf, within } from "../../durable/deadline.ts";
+import { log } from "../../log.ts";
+import { type Algorithm, type Announced, announcedBy, checkValue, headerOf } from "./checksum.ts";
+import { decodeChunked, malformedTrailer } from "./chunked.ts";
 import { S3Error } from "./errors.ts";
-import { ByteSource, type Pull, TruncatedError } from "./source.ts";
+import type { Pull } from "./source.ts";
 
-/** A peer that sends nothing for this long is gone; the save's own deadline is for its owner. */
-const STALL_MS = 60_000;
+/** A peer that takes or sends nothing for this long is gone; the save's own deadline is for its owner. */
+export const STALL_MS = 60_000;
 /** Large enough that a thousand small files cost two dozen reads. */
 const READ_SIZE = 512 * 1024;
 
@@ -24,6 +26,22 @@ export function pullFrom(stream: ReadableStream<Uint8Array> | null, length = REA
   };
 }
 
+/** Bytes that are read for nothing before a refusal is answered, where the caller says no other. */
+const MOST_READ_OUT = 256 * 1024 * 1024;
+
+/** Reads on to the end: a client that is still sending would see a broken connection instead of the refusal that follows. */
+export async function readOut(pull: Pull, most = MOST_READ_OUT): Promise<void> {
+  try {
+    for (let left = most; left > 0; ) {
+      const chunk = await pull();
+      if (chunk === null) return;
+      left -= chunk.length;
+    }
+  } catch (error) {
+    log.warn("storage: a refused body could not be read to its end", { error: messageOf(error) });
+  }
+}
+
 /** Null for a stream made by JavaScript, which has no bytes to fill a buffer with. */
 function byobReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | null {
   try {
@@ -41,7 +59,7 @@ async function nonEmpty(read: () => Promise<ReadableStreamReadResult<Uint8Array>
   }
 }
 
-/** What a client sends as the content of an object or a part. */
+/** What a client sends as the content of an object or a part, and what it says about it. */
 export interface Upload {
   pull: Pull;
   /** Bytes of content. */
@@ -50,166 +68,88 @@ export interface Upload {
   contentMd5: string | null;
   /** Hex, where the client signed its content. */
   sha256: string | null;
+  /** An additional checksum; its value is known when the content has been read. */
+  checksum: { algorithm: Algorithm; value: () => string } | null;
 }
 
-/** @throws S3Error `MissingContentLength`, `InvalidDigest`, `EntityTooLarge` */
+/** A single put, and a part. */
+export const LARGEST_UPLOAD = 5 * 1024 ** 3;
+
+/** @throws S3Error `MissingContentLength`, `InvalidDigest`, `InvalidArgument`, `InvalidRequest`, `EntityTooLarge` */
 export function uploadOf(request: Request): Upload {
   const { headers } = request;
-  const declared = headers.get("x-amz-content-sha256") ?? "";
-  const chunked = declared.startsWith("STREAMING-") || /\baws-chunked\b/.test(headers.get("content-encoding") ?? "");
-  const length = Number(headers.get(chunked ? "x-amz-decoded-content-length" : "content-length") ?? Number.NaN);
-  if (!Number.isSafeInteger(length) || length < 0) {
+  const framing = framingOf(headers);
+  const length = lengthOf(headers.get(framing === "plain" ? "content-length" : "x-amz-decoded-content-length"));
+  const contentMd5 = contentMd5Of(headers);
+  const announced = announcedBy(headers, framing === "chunks and trailers");
+  const upload: Upload = {
+    pull: pullFrom(request.body, framing === "plain" ? length : READ_SIZE),
+    length,
+    contentMd5,
+    sha256: signedSha256(headers),
+    checksum: null,
+  };
+  let trailers: ReadonlyMap<string, string> = new Map();
+  if (framing !== "plain") {
+    upload.pull = decodeChunked(upload.pull, (sent) => {
+      trailers = sent;
+      checkTrailers(trailers, announced);
+    });
+  }
+  if (announced !== null) {
+    const { algorithm, value } = announced;
+    upload.checksum = { algorithm, value: () => value ?? trailers.get(headerOf(algorithm)) ?? "" };
+  }
+  return upload;
+}
+
+type Framing = "plain" | "chunks" | "chunks and trailers";
+
+/** @throws S3Error `InvalidArgument` */
+function framingOf(headers: Headers): Framing {
+  const declared = headers.get("x-amz-content-sha256") ?? "UNSIGNED-PAYLOAD";
+  const streaming =
+    /^STREAMING-(?:AWS4-(?:HMAC|ECDSA-P256)-SHA256-PAYLOAD(-TRAILER)?|UNSIGNED-PAYLOAD(-TRAILER))$/.exec(declared);
+  if (streaming !== null) return streaming[1] || streaming[2] ? "chunks and trailers" : "chunks";
+  if (declared !== "UNSIGNED-PAYLOAD" && !/^[0-9a-f]{64}$/.test(declared)) {
+    throw new S3Error(
+      "InvalidArgument",
+      "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, one of STREAMING-…, or a valid sha256 value.",
+    );
+  }
+  return /\baws-chunked\b/.test(headers.get("content-encoding") ?? "") ? "chunks" : "plain";
+}
+
+/** @throws S3Error `MissingContentLength`, `EntityTooLarge` */
+function lengthOf(header: string | null): number {
+  const length = /^\d{1,15}$/.test(header ?? "") ? Number(header) : Number.NaN;
+  if (Number.isNaN(length)) {
     throw new S3Error("MissingContentLength", "You must provide the Content-Length HTTP header.");
   }
-  if (length > 5 * 1024 ** 3)
+  if (length > LARGEST_UPLOAD)
     throw new S3Error("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.");
+  return length;
+}
+
+/** @throws S3Error `InvalidDigest` */
+function contentMd5Of(headers: Headers): string | null {
   const contentMd5 = headers.get("content-md5");
   if (contentMd5 !== null && !/^[A-Za-z0-9+/]{22}==$/.test(contentMd5)) {
     throw new S3Error("InvalidDigest", "The Content-MD5 you specified is not valid.");
   }
-  const pull = pullFrom(request.body, chunked ? READ_SIZE : length);
-  return {
-    pull: chunked ? decodeChunked(pull) : pull,
-    length,
-    contentMd5,
-    sha256: /^[0-9a-f]{64}$/.test(declared) ? declared : null,
-  };
+  return contentMd5;
 }
 
-export interface Digests {
-  sha256: string;
-  md5: string;
-}
+const signedSha256 = (headers: Headers): string | null =>
+  /^[0-9a-f]{64}$/.exec(headers.get("x-amz-content-sha256") ?? "")?.[0] ?? null;
 
-/** A content whole in memory, with its digests checked. Only for small ones. @throws S3Error `IncompleteBody`, `BadDigest`, `XAmzContentSHA256Mismatch` */
-export async function readWhole(upload: Upload): Promise<Digests & { bytes: Uint8Array }> {
-  const bytes = new Uint8Array(upload.length);
-  const hashes = new Hashes();
-  let at = 0;
-  for await (const chunk of exactly(upload)) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-    hashes.update(chunk);
-  }
-  return { bytes, ...hashes.checked(upload) };
-}
-
-/**
- * Passes a content on as a stream of known length, hashing on the way, never holding more than one chunk. `store` gets the stream;
- * its result counts only if this resolves, since the digests are known at the end. @throws S3Error as `readWhole`
- */
-export async function streamThrough<T>(
-  upload: Upload,
-  store: (content: ReadableStream) => Promise<T>,
-): Promise<Digests & { stored: T }> {
-  const { readable, writable } = new FixedLengthStream(upload.length);
-  const storing = store(readable);
-  // A store that refuses without reading on would leave the writer waiting for nobody.
-  const refused = storing.then(() => new Promise<never>(() => {}));
-  refused.catch(() => {}); // its reason is found below
-  const writer = writable.getWriter();
-  const hashes = new Hashes();
-  try {
-    for await (const chunk of exactly(upload)) {
-      hashes.update(chunk);
-      await within(STALL_MS, "storing the body", Promise.race([writer.write(chunk), refused]));
-    }
-    const digests = hashes.checked(upload);
-    await within(STALL_MS, "storing the body", Promise.race([writer.close(), refused]));
-    return { ...digests, stored: await within(STALL_MS, "storing the body", storing) };
-  } catch (error) {
-    // Whatever is wrong, the stream must not end as if it were whole.
-    await writer.abort(error).catch(() => {});
-    throw await causeOf(storing, error);
-  }
-}
-
-/** When the store itself refused, its reason says more than the broken pipe that it left. */
-async function causeOf(storing: Promise<unknown>, error: unknown): Promise<unknown> {
-  if (error instanceof S3Error) return error;
-  return storing.then(
-    () => error,
-    (reason: unknown) => reason,
-  );
-}
-
-/** Exactly as many bytes as were announced. @throws S3Error `IncompleteBody` */
-async function* exactly(upload: Upload): AsyncGenerator<Uint8Array> {
-  let left = upload.length;
-  try {
-    for (;;) {
-      const chunk = await upload.pull();
-      if (chunk === null) break;
-      left -= chunk.length;
-      if (left < 0) throw new S3Error("IncompleteBody", "The body is longer than announced.");
-      yield chunk;
-    }
-  } catch (error) {
-    if (error instanceof TruncatedError) throw new S3Error("IncompleteBody", error.message);
-    throw error;
-  }
-  if (left > 0)
-    throw new S3Error(
-      "IncompleteBody",
-      "You did not provide the number of bytes specified by the Content-Length HTTP header.",
-    );
-}
-
-class Hashes {
-  readonly #sha256: Hash = createHash("sha256");
-  readonly #md5: Hash = createHash("md5");
-
-  update(chunk: Uint8Array): void {
-    this.#sha256.update(chunk);
-    this.#md5.update(chunk);
-  }
-
-  checked(upload: Upload): Digests {
-    const sha256 = this.#sha256.digest("hex");
-    const md5 = this.#md5.digest();
-    if (upload.contentMd5 !== null && upload.contentMd5 !== md5.toString("base64")) {
-      throw new S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.");
-    }
-    if (upload.sha256 !== null && upload.sha256 !== sha256) {
-      throw new S3Error(
-        "XAmzContentSHA256Mismatch",
-        "The provided 'x-amz-content-sha256' header does not match what was computed.",
-      );
-    }
-    return { sha256, md5: md5.toString("hex") };
-  }
-}
-
-/** `SIZE[;chunk-signature=…]\r\n…\r\n`, ended by a chunk of no bytes and trailers (AWS "aws-chunked"). @throws S3Error `IncompleteBody` */
-function decodeChunked(pull: Pull): Pull {
-  const source = new ByteSource(pull);
-  let left = 0;
-  let ended = false;
-  return async () => {
-    if (ended) return null;
-    if (left === 0) {
-      left = Number.parseInt(await line(source), 16);
-      if (!Number.isSafeInteger(left) || left < 0) throw new S3Error("IncompleteBody", "A chunk has no length.");
-      if (left === 0) {
-        ended = true;
-        while ((await line(source)) !== "");
-        await source.drain();
-        return null;
-      }
-    }
-    const chunk = await source.some(left);
-    left -= chunk.length;
-    if (left === 0 && (await line(source)) !== "")
-      throw new S3Error("IncompleteBody", "A chunk is longer than announced.");
-    return chunk;
-  };
-}
-
-async function line(source: ByteSource): Promise<string> {
-  let text = "";
-  while (!text.endsWith("\r\n")) {
-    if (text.length > 1024) throw new S3Error("IncompleteBody", "A chunk's header is too long.");
-    text += String.fromCharCode((await source.take(1))[0] as number);
-  }
-  return text.slice(0, -2);
+/** Exactly the trailer that was announced, beside a signature. @throws S3Error `MalformedTrailerError`, `InvalidRequest` */
+function checkTrailers(trailers: ReadonlyMap<string, string>, announced: Announced | null): void {
+  const expected = announced !== null && announced.value === null ? headerOf(announced.algorithm) : null;
+  for (const name of trailers.keys())
+    if (name !== expected && name !== "x-amz-trailer-signature") throw malformedTrailer();
+  if (expected === null || announced === null) return;
+  const value = trailers.get(expected);
+  if (value === undefined) throw malformedTrailer();
+  checkValue(announced.algorithm, value);
 }

@@ -1,11 +1,9 @@
-import { messageOf } from "../../durable/deadline.ts";
-import { log } from "../../log.ts";
 import { INLINE_LIMIT } from "../../vault/storage.ts";
 import { Batches } from "./batches.ts";
-import { pullFrom } from "./body.ts";
-import { ask, type Gateway } from "./context.ts";
+import { pullFrom, readOut } from "./body.ts";
+import { ask, type Backend } from "./context.ts";
 import { S3Error } from "./errors.ts";
-import { ByteSource, type Pull, TruncatedError } from "./source.ts";
+import { ByteSource, TruncatedError } from "./source.ts";
 import { TarError } from "./tar/header.ts";
 import { readTar } from "./tar/read.ts";
 
@@ -13,7 +11,7 @@ import { readTar } from "./tar/read.ts";
  * Unpacks the tar of a save into its staging generation, as it streams in: small contents go to the Vault in batches of one message, large ones straight to R2.
  * Only the last batch completes it, so that a tar that breaks off can never be committed. @throws S3Error
  */
-export async function saveBundle(gateway: Gateway, request: Request): Promise<Response> {
+export async function saveBundle(gateway: Backend, request: Request): Promise<Response> {
   const pull = pullFrom(request.body);
   try {
     return await unpack(gateway, new ByteSource(pull));
@@ -23,7 +21,7 @@ export async function saveBundle(gateway: Gateway, request: Request): Promise<Re
   }
 }
 
-async function unpack(gateway: Gateway, source: ByteSource): Promise<Response> {
+async function unpack(gateway: Backend, source: ByteSource): Promise<Response> {
   const { attempt } = await ask(gateway.vault.beginBundle(gateway.actor));
   const batches = new Batches(gateway, attempt);
   const seen = new Set<string>();
@@ -44,22 +42,6 @@ async function unpack(gateway: Gateway, source: ByteSource): Promise<Response> {
     throw error;
   }
   return Response.json({ files, bytes });
-}
-
-/** Bytes that are read for nothing before a refusal is answered. */
-const MOST_READ_OUT = 256 * 1024 * 1024;
-
-/** A client that is still sending would see a broken connection instead of the reason. */
-export async function readOut(pull: Pull): Promise<void> {
-  try {
-    for (let left = MOST_READ_OUT; left > 0; ) {
-      const chunk = await pull();
-      if (chunk === null) return;
-      left -= chunk.length;
-    }
-  } catch (error) {
-    log.warn("storage: a refused body could not be read to its end", { error: messageOf(error) });
-  }
 }
 
 function refusalOf(error: unknown): unknown {

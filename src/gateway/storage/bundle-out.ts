@@ -2,7 +2,7 @@ import type { Generation } from "../../ids.ts";
 import { log } from "../../log.ts";
 import { encodeName } from "../../vault/names.ts";
 import type { GenerationPage, PageCursor, PageEntry, VaultStorage } from "../../vault/storage.ts";
-import { ask, type Gateway } from "./context.ts";
+import { ask, type Backend } from "./context.ts";
 import { BLOCK, padded } from "./tar/header.ts";
 import { END, headerOf } from "./tar/write.ts";
 
@@ -13,7 +13,7 @@ const AHEAD = 4;
  * Streams a generation as the tar of docs/container.md: `tree/…`, then `sums` and `parts` to verify it by. They come last, so that
  * whatever cuts the stream short also leaves it unverifiable. @throws S3Error for an unknown generation, before the first byte
  */
-export async function restoreBundle(gateway: Gateway, generation: number): Promise<Response> {
+export async function restoreBundle(gateway: Backend, generation: number): Promise<Response> {
   const page = (after: PageCursor | null) => ask(gateway.vault.page(gateway.actor, generation as Generation, after));
   return stream(gateway.bucket, generation, page, gateway.waitUntil);
 }

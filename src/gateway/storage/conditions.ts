@@ -14,7 +14,7 @@ export function evaluate(headers: Headers, now: Validators): "send" | "not_modif
   const match = headers.get("if-match");
   const unmodified = httpSeconds(headers.get("if-unmodified-since"));
   if (match !== null ? !lists(match, now.etag) : unmodified !== null && seconds > unmodified) {
-    throw new S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold.");
+    throw failed();
   }
   const noneMatch = headers.get("if-none-match");
   const modified = httpSeconds(headers.get("if-modified-since"));
@@ -65,6 +65,32 @@ const tagsOf = (header: string): string[] =>
       .replace(/^"(.*)"$/, "$1"),
   );
 
+/**
+ * The same for the source of a copy, under the names that it has there; what would be "not modified" of a read is a failed condition here.
+ * @throws S3Error `PreconditionFailed`
+ */
+export function evaluateSource(headers: Headers, now: Validators): void {
+  const conditions = new Headers();
+  for (const name of READ_CONDITIONS) {
+    const value = headers.get(`x-amz-copy-source-${name}`);
+    if (value !== null) conditions.set(name, value);
+  }
+  if (evaluate(conditions, now) === "not_modified") throw failed();
+}
+
+const READ_CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+
+const failed = (): S3Error =>
+  new S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold.");
+
+/** Whether a range may be sent: an `If-Range` that does not hold asks for all of the object instead. */
+export function rangeHolds(headers: Headers, now: Validators): boolean {
+  const condition = headers.get("if-range");
+  if (condition === null) return true;
+  const date = httpSeconds(condition);
+  return date === null ? condition.trim() === `"${now.etag}"` : Math.floor(now.modifiedAt / 1000) <= date;
+}
+
 /** The bytes to send; null for all of them, also where the header is none that S3 understands (several ranges, other units). @throws S3Error `InvalidRange` */
 export function rangeOf(header: string | null, size: number): { offset: number; length: number } | null {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
@@ -73,6 +99,11 @@ export function rangeOf(header: string | null, size: number): { offset: number; 
   if (first !== "" && last !== "" && Number(last) < Number(first)) return null;
   const offset = first === "" ? Math.max(0, size - Number(last)) : Number(first);
   const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
-  if (offset >= size || end <= offset) throw new S3Error("InvalidRange", "The requested range is not satisfiable.");
+  if (offset >= size || end <= offset) {
+    throw new S3Error("InvalidRange", "The requested range is not satisfiable", {
+      elements: { RangeRequested: header ?? "", ActualObjectSize: size },
+      headers: { "content-range": `bytes */${size}` },
+    });
+  }
   return { offset, length: end - offset };
 }

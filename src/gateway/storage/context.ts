@@ -3,14 +3,21 @@ import { objection } from "../../vault/only-if.ts";
 import type { Actor, OnlyIf, VaultStorage } from "../../vault/storage.ts";
 import { fromFailure } from "./errors.ts";
 
-/** What every operation works with. */
-export interface Gateway {
+/** Where contents go, and for whom. */
+export interface Backend {
   vault: VaultStorage;
   bucket: R2Bucket;
   actor: Actor;
-  tenantId: string;
   /** Keeps the isolate until a response has been streamed. */
   waitUntil: (work: Promise<unknown>) => void;
+}
+
+/** What every operation of S3 works with. */
+export interface Gateway extends Backend {
+  /** The bucket's name, as clients know it. */
+  name: string;
+  /** What the R2 keys of this vault begin with; an upload's id is the rest of its key. */
+  objectPrefix: string;
 }
 
 /** @throws S3Error for what the Vault refused */

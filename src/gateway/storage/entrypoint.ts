@@ -4,14 +4,26 @@ import { log } from "../../log.ts";
 import type { VaultStorage } from "../../vault/storage.ts";
 import type { StorageProps } from "../../vault/types.ts";
 import { allowed } from "./access.ts";
+import { addressOf } from "./address.ts";
+import { pullFrom, readOut } from "./body.ts";
 import { saveBundle } from "./bundle-in.ts";
 import { restoreBundle } from "./bundle-out.ts";
 import type { Gateway } from "./context.ts";
+import { copyObject } from "./copy.ts";
+import { deleteObjects } from "./delete-objects.ts";
 import { errorResponse, S3Error } from "./errors.ts";
-import { listBuckets, listObjects, listObjectsV2, xml } from "./list.ts";
+import { listBuckets, listObjects, listObjectsV2 } from "./list.ts";
+import { refuseUnkept } from "./metadata.ts";
 import * as multipart from "./multipart.ts";
+import { listMultipartUploads, listParts } from "./multipart-list.ts";
 import * as objects from "./objects.ts";
 import { type Operation, operationOf } from "./operation.ts";
+import { xml } from "./xml.ts";
+
+/** The bucket that is the tenant's state. */
+const STATE = "state";
+/** Of the body of a request that was refused before it was looked at. */
+const MOST_READ_OUT = 8 * 1024 * 1024;
 
 /**
  * What a container reaches as `http://sink.internal`: its tenant's Vault, as an S3 bucket. Tenant, epoch and incarnation come from the props of the
@@ -20,48 +32,53 @@ import { type Operation, operationOf } from "./operation.ts";
 export class StorageGateway extends WorkerEntrypoint<Env, StorageProps> {
   override async fetch(request: Request): Promise<Response> {
     const requestId = crypto.randomUUID();
-    const url = new URL(request.url);
     try {
-      if (!allowed(request.headers, this.ctx.props.accessKeyId)) throw new S3Error("AccessDenied", "Access Denied");
-      const response = await perform(
-        this.#gateway(),
-        operationOf(request.method, url, request.headers),
-        request,
-        url.searchParams,
-      );
+      const response = await this.#answer(request);
       response.headers.set("x-amz-request-id", requestId);
       return response;
     } catch (error) {
-      return errorResponse(toS3Error(error, requestId), request.method, url.pathname, requestId);
+      if (!request.bodyUsed && request.body?.locked === false) await readOut(pullFrom(request.body), MOST_READ_OUT);
+      return errorResponse(toS3Error(error, requestId), request.method, request.url, requestId);
     }
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    if (!allowed(request.headers, this.ctx.props.accessKeyId)) throw new S3Error("AccessDenied", "Access Denied");
+    const address = addressOf(request.url);
+    const operation = operationOf(request.method, address, request.headers);
+    if (operation.name === "SaveBundle") return saveBundle(this.#gateway(), request);
+    if (operation.name === "RestoreBundle") return restoreBundle(this.#gateway(), operation.generation);
+    if (address.bucket !== STATE && operation.name !== "ListBuckets")
+      throw new S3Error("NoSuchBucket", "The specified bucket does not exist.");
+    refuseUnkept(request.headers);
+    return perform(this.#gateway(), operation, request, address.query);
   }
 
   #gateway(): Gateway {
     const { tenantId, epoch, incarnation } = this.ctx.props;
     return {
+      name: STATE,
       // The RPC types of a stub lose branded numbers and unions; what it answers is what the class says.
       vault: this.env.VAULT.getByName(tenantId) as unknown as VaultStorage,
       bucket: this.env.BUCKET,
       actor: { epoch, incarnation },
-      tenantId,
+      objectPrefix: `tenants/${tenantId}/objects/`,
       waitUntil: (work) => this.ctx.waitUntil(work),
     };
   }
 }
 
+type BucketOperation = Exclude<Operation, { name: "SaveBundle" | "RestoreBundle" }>;
+
 async function perform(
   gateway: Gateway,
-  operation: Operation,
+  operation: BucketOperation,
   request: Request,
-  query: URLSearchParams,
+  query: ReadonlyMap<string, string>,
 ): Promise<Response> {
   switch (operation.name) {
-    case "SaveBundle":
-      return saveBundle(gateway, request);
-    case "RestoreBundle":
-      return restoreBundle(gateway, operation.generation);
     case "ListBuckets":
-      return listBuckets();
+      return listBuckets(gateway);
     case "HeadBucket":
       return new Response(null, { headers: { "x-amz-bucket-region": "auto" } });
     case "GetBucketLocation":
@@ -70,27 +87,33 @@ async function perform(
       return listObjects(gateway, query);
     case "ListObjectsV2":
       return listObjectsV2(gateway, query);
+    case "ListMultipartUploads":
+      return listMultipartUploads(gateway, query);
     case "DeleteObjects":
-      return objects.deleteObjects(gateway, request);
+      return deleteObjects(gateway, request);
     case "GetObject":
     case "HeadObject":
-      return objects.getObject(gateway, request, operation.key);
+      return objects.getObject(gateway, request, operation.key, query);
+    case "GetObjectTagging":
+      return objects.getObjectTagging(gateway, operation.key);
     case "PutObject":
       return objects.putObject(gateway, request, operation.key);
     case "CopyObject":
-      return objects.copyObject(gateway, request, operation.key);
+      return copyObject(gateway, request, operation.key);
     case "DeleteObject":
       return objects.deleteObject(gateway, request, operation.key);
     case "CreateMultipartUpload":
       return multipart.createMultipartUpload(gateway, request, operation.key);
     case "UploadPart":
-      return multipart.uploadPart(gateway, request, operation.key, operation.uploadId, operation.partNumber);
+      return multipart.uploadPart(gateway, request, operation);
+    case "UploadPartCopy":
+      return multipart.uploadPartCopy(gateway, request, operation);
     case "CompleteMultipartUpload":
       return multipart.completeMultipartUpload(gateway, request, operation.key, operation.uploadId);
     case "AbortMultipartUpload":
       return multipart.abortMultipartUpload(gateway, operation.key, operation.uploadId);
     case "ListParts":
-      return multipart.listParts(gateway, query, operation.key, operation.uploadId);
+      return listParts(gateway, query, operation.key, operation.uploadId);
   }
 }
 

@@ -3,6 +3,7 @@ import { element, xmlDocument } from "./xml.ts";
 
 /** S3's own codes with the status that S3 answers with. */
 const STATUS = {
+  AccessControlListNotSupported: 400,
   AccessDenied: 403,
   BadDigest: 400,
   BucketAlreadyOwnedByYou: 409,
@@ -17,13 +18,18 @@ const STATUS = {
   InvalidRange: 416,
   InvalidRequest: 400,
   InvalidURI: 400,
+  InvalidStorageClass: 400,
   KeyTooLongError: 400,
+  MalformedTrailerError: 400,
   MalformedXML: 400,
+  MaxMessageLengthExceeded: 400,
+  MetadataTooLarge: 400,
   MethodNotAllowed: 405,
   MissingContentLength: 411,
   NoSuchBucket: 404,
   NoSuchKey: 404,
   NoSuchUpload: 404,
+  NoSuchVersion: 404,
   NotImplemented: 501,
   OperationAborted: 409,
   PreconditionFailed: 412,
@@ -33,15 +39,26 @@ const STATUS = {
 
 export type S3Code = keyof typeof STATUS;
 
-/** A refusal as S3 words it; `serve` turns it into the answer. */
+/** A refusal as S3 words it; `errorResponse` turns it into the answer. */
 export class S3Error extends Error {
   readonly code: S3Code;
-  constructor(code: S3Code, message: string) {
+  /** Further elements of the answer, and its headers. */
+  readonly more: { elements?: Record<string, string | number>; headers?: Record<string, string> };
+  constructor(code: S3Code, message: string, more: S3Error["more"] = {}) {
     super(message);
     this.name = "S3Error";
     this.code = code;
+    this.more = more;
   }
 }
+
+export const malformedXml = (): S3Error =>
+  new S3Error(
+    "MalformedXML",
+    "The XML you provided was not well-formed or did not validate against our published schema.",
+  );
+
+export const noSuchKey = (): S3Error => new S3Error("NoSuchKey", "The specified key does not exist.");
 
 /** What the Vault refuses, in S3's words. Superseded is final (rclone must not try again); everything unknown is a fault of ours. */
 export function fromFailure(failure: Failure): S3Error {
@@ -59,14 +76,18 @@ export function fromFailure(failure: Failure): S3Error {
   }
 }
 
-export function errorResponse(error: S3Error, method: string, resource: string, requestId: string): Response {
+export function errorResponse(error: S3Error, method: string, url: string, requestId: string): Response {
+  const resource = /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] ?? "/";
   const body = xmlDocument(
     "Error",
     element("Code", error.code) +
       element("Message", error.message) +
+      Object.entries(error.more.elements ?? {})
+        .map(([name, value]) => element(name, value))
+        .join("") +
       element("Resource", resource) +
       element("RequestId", requestId),
   );
-  const headers = { "content-type": "application/xml", "x-amz-request-id": requestId };
+  const headers = { ...error.more.headers, "content-type": "application/xml", "x-amz-request-id": requestId };
   return new Response(method === "HEAD" ? null : body, { status: STATUS[error.code], headers });
 }

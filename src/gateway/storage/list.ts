@@ -1,81 +1,98 @@
-import type { ListedObject, ListPage, ListQuery } from "../../vault/storage.ts";
+import type { ListPage, ListQuery } from "../../vault/storage.ts";
+import { encodeKey } from "./address.ts";
 import { ask, type Gateway } from "./context.ts";
 import { S3Error } from "./errors.ts";
-import { BUCKET, encodeKey } from "./operation.ts";
-import { element, group, xmlDocument } from "./xml.ts";
+import { isoNanoseconds } from "./times.ts";
+import { element, group, xml } from "./xml.ts";
+
+type Query = ReadonlyMap<string, string>;
 
 const MOST_KEYS = 1000;
+/** Of everything: there is nobody else. */
+export const OWNER = element("ID", "boilerhouse") + element("DisplayName", "boilerhouse");
 
-export async function listObjectsV2(gateway: Gateway, query: URLSearchParams): Promise<Response> {
+export async function listObjectsV2(gateway: Gateway, query: Query): Promise<Response> {
   const token = query.get("continuation-token");
   const startAfter = query.get("start-after") ?? "";
+  const encode = encoderOf(query);
+  const owners = flag(query, "fetch-owner");
   const asked = {
     ...common(query),
-    ...(token === null ? { after: startAfter, afterIsPrefix: false } : decodeToken(token)),
+    ...(token === undefined ? { after: startAfter, afterIsPrefix: false } : decodeToken(token)),
   };
   const page = await ask(gateway.vault.list(gateway.actor, asked));
-  const encode = encoderOf(query);
   return xml(
     "ListBucketResult",
-    head(asked, query, encode) +
-      (token === null ? "" : element("ContinuationToken", token)) +
+    head(gateway, asked, query, encode) +
+      (token === undefined ? "" : element("ContinuationToken", token)) +
       (startAfter === "" ? "" : element("StartAfter", encode(startAfter))) +
       element("KeyCount", page.objects.length + page.prefixes.length) +
       element("IsTruncated", page.next !== null) +
       (page.next === null ? "" : element("NextContinuationToken", encodeToken(page.next))) +
-      contents(page, encode),
+      contents(page, encode, owners),
   );
 }
 
-export async function listObjects(gateway: Gateway, query: URLSearchParams): Promise<Response> {
+export async function listObjects(gateway: Gateway, query: Query): Promise<Response> {
   const marker = query.get("marker") ?? "";
   const delimiter = query.get("delimiter") ?? "";
+  const encode = encoderOf(query);
   // A marker that is a common prefix, as NextMarker may be, stands for everything under it.
   const asked = { ...common(query), after: marker, afterIsPrefix: delimiter !== "" && marker.endsWith(delimiter) };
   const page = await ask(gateway.vault.list(gateway.actor, asked));
-  const encode = encoderOf(query);
   return xml(
     "ListBucketResult",
-    head(asked, query, encode) +
+    head(gateway, asked, query, encode) +
       element("Marker", encode(marker)) +
       element("IsTruncated", page.next !== null) +
       (page.next === null || delimiter === "" ? "" : element("NextMarker", encode(page.next.after))) +
-      contents(page, encode),
+      contents(page, encode, true),
   );
 }
 
-export function listBuckets(): Response {
-  const bucket = group("Bucket", element("Name", BUCKET) + element("CreationDate", "2026-01-01T00:00:00.000Z"));
-  const owner = group("Owner", element("ID", "boilerhouse") + element("DisplayName", "boilerhouse"));
-  return xml("ListAllMyBucketsResult", owner + group("Buckets", bucket));
+export function listBuckets(gateway: Gateway): Response {
+  const bucket = group("Bucket", element("Name", gateway.name) + element("CreationDate", "2026-01-01T00:00:00.000Z"));
+  return xml("ListAllMyBucketsResult", group("Owner", OWNER) + group("Buckets", bucket));
 }
 
-export const xml = (root: string, content: string): Response =>
-  new Response(xmlDocument(root, content), { headers: { "content-type": "application/xml" } });
-
-function common(query: URLSearchParams): Pick<ListQuery, "prefix" | "delimiter" | "limit"> {
-  const asked = query.get("max-keys");
-  const limit = asked === null ? MOST_KEYS : Number(asked);
-  if (!Number.isInteger(limit) || limit < 0 || asked === "")
-    throw new S3Error("InvalidArgument", "max-keys must be a whole number.");
+function common(query: Query): Pick<ListQuery, "prefix" | "delimiter" | "limit"> {
   return {
     prefix: query.get("prefix") ?? "",
     delimiter: query.get("delimiter") ?? "",
-    limit: Math.min(limit, MOST_KEYS),
+    limit: count(query, "max-keys", MOST_KEYS),
   };
 }
 
-function head(asked: ListQuery, query: URLSearchParams, encode: (key: string) => string): string {
+/** How many the client wants at most; never more than `most`, which is also what it gets unasked. @throws S3Error `InvalidArgument` */
+export function count(query: Query, name: string, most: number): number {
+  const asked = query.get(name);
+  if (asked === undefined) return most;
+  if (!/^\d{1,10}$/.test(asked) || Number(asked) > 2 ** 31 - 1) {
+    throw new S3Error("InvalidArgument", `Argument ${name} must be an integer between 0 and 2147483647`, {
+      elements: { ArgumentName: name, ArgumentValue: asked },
+    });
+  }
+  return Math.min(Number(asked), most);
+}
+
+/** @throws S3Error `InvalidArgument` */
+function flag(query: Query, name: string): boolean {
+  const asked = query.get(name) ?? "false";
+  if (asked !== "true" && asked !== "false") throw new S3Error("InvalidArgument", `${name} must be true or false.`);
+  return asked === "true";
+}
+
+function head(gateway: Gateway, asked: ListQuery, query: Query, encode: (key: string) => string): string {
   return (
-    element("Name", BUCKET) +
+    element("Name", gateway.name) +
     element("Prefix", encode(asked.prefix)) +
     (asked.delimiter === "" ? "" : element("Delimiter", encode(asked.delimiter))) +
     element("MaxKeys", asked.limit) +
-    (query.get("encoding-type") === "url" ? element("EncodingType", "url") : "")
+    (query.has("encoding-type") ? element("EncodingType", "url") : "")
   );
 }
 
-function contents(page: ListPage, encode: (key: string) => string): string {
+function contents(page: ListPage, encode: (key: string) => string, owners: boolean): string {
   const objects = page.objects.map((object) =>
     group(
       "Contents",
@@ -83,6 +100,7 @@ function contents(page: ListPage, encode: (key: string) => string): string {
         element("LastModified", isoNanoseconds(object)) +
         element("ETag", `"${object.etag}"`) +
         element("Size", object.size) +
+        (owners ? group("Owner", OWNER) : "") +
         element("StorageClass", "STANDARD"),
     ),
   );
@@ -91,37 +109,21 @@ function contents(page: ListPage, encode: (key: string) => string): string {
 }
 
 /** @throws S3Error `InvalidArgument` */
-function encoderOf(query: URLSearchParams): (key: string) => string {
+export function encoderOf(query: Query): (key: string) => string {
   const type = query.get("encoding-type");
-  if (type === null || type === "") return (key) => key;
+  if (type === undefined) return (key) => key;
   if (type !== "url") throw new S3Error("InvalidArgument", "Invalid Encoding Method specified in Request.");
   return encodeKey;
-}
-
-/** The file's own mod-time to the nanosecond: with `--use-server-modtime` an unchanged tree then needs no HEAD (design §4). */
-export function isoNanoseconds({ mtimeNs }: Pick<ListedObject, "mtimeNs">): string {
-  const { ms, fraction } = splitTime(mtimeNs);
-  return `${new Date(ms).toISOString().slice(0, 19)}.${fraction}Z`;
-}
-
-/** For `Last-Modified` and conditions. */
-export const httpDate = (mtimeNs: string): string => new Date(splitTime(mtimeNs).ms).toUTCString();
-export const milliseconds = (mtimeNs: string): number => splitTime(mtimeNs).ms;
-
-function splitTime(mtimeNs: string): { ms: number; fraction: string } {
-  const ns = BigInt(mtimeNs);
-  const second = 1_000_000_000n;
-  const fraction = ((ns % second) + second) % second;
-  // S3 dates have four digits of year; a stranger time is listed as the last or first of them.
-  const seconds = Math.min(Math.max(Number((ns - fraction) / second), -62_135_596_800), 253_402_300_799);
-  return { ms: seconds * 1000, fraction: String(fraction).padStart(9, "0") };
 }
 
 const encodeToken = (next: { after: string; afterIsPrefix: boolean }): string =>
   Buffer.from((next.afterIsPrefix ? "p" : "k") + next.after).toString("base64url");
 
+/** @throws S3Error `InvalidArgument` */
 function decodeToken(token: string): { after: string; afterIsPrefix: boolean } {
   const text = Buffer.from(token, "base64url").toString();
-  if (!/^[pk]/.test(text)) throw new S3Error("InvalidArgument", "The continuation token provided is incorrect.");
+  if (!/^[pk]/.test(text) || Buffer.from(text).toString("base64url") !== token) {
+    throw new S3Error("InvalidArgument", "The continuation token provided is incorrect.");
+  }
   return { after: text.slice(1), afterIsPrefix: text.startsWith("p") };
 }

@@ -1,107 +1,178 @@
-import { decodeName, encodeName } from "../../vault/names.ts";
+import type { Address } from "./address.ts";
 import { S3Error } from "./errors.ts";
 
-export const BUCKET = "state";
-
-/** What a request asks for; decided from method, path and query alone, before anything is read. */
+/** What a request asks for; decided from method, address and headers alone, before anything is read. */
 export type Operation =
   | { name: "SaveBundle" }
   | { name: "RestoreBundle"; generation: number }
-  | { name: "ListBuckets" | "HeadBucket" | "GetBucketLocation" | "ListObjects" | "ListObjectsV2" | "DeleteObjects" }
+  | { name: "ListBuckets" }
   | {
-      name: "GetObject" | "HeadObject" | "PutObject" | "CopyObject" | "DeleteObject" | "CreateMultipartUpload";
+      name:
+        | "HeadBucket"
+        | "GetBucketLocation"
+        | "ListObjects"
+        | "ListObjectsV2"
+        | "ListMultipartUploads"
+        | "DeleteObjects";
+    }
+  | {
+      name:
+        | "GetObject"
+        | "HeadObject"
+        | "GetObjectTagging"
+        | "PutObject"
+        | "CopyObject"
+        | "DeleteObject"
+        | "CreateMultipartUpload";
       key: string;
     }
   | { name: "CompleteMultipartUpload" | "AbortMultipartUpload" | "ListParts"; key: string; uploadId: string }
-  | { name: "UploadPart"; key: string; uploadId: string; partNumber: number };
+  | { name: "UploadPart" | "UploadPartCopy"; key: string; uploadId: string; partNumber: number };
 
-/** Query parameters that change nothing about which operation it is. */
-const HARMLESS =
-  /^(x-id|x-amz-.*|response-.*|prefix|delimiter|marker|max-keys|start-after|continuation-token|encoding-type|fetch-owner|list-type|max-parts|part-number-marker|allow-unordered)$/i;
+const OVERRIDES = ["type", "language", "expires", "cache-control", "disposition", "encoding"].map((name) =>
+  name === "expires" || name === "cache-control" ? `response-${name}` : `response-content-${name}`,
+);
+const LISTING = ["prefix", "delimiter", "max-keys", "encoding-type"];
+
+/** The parameters of each operation; `x-id`, in which SDKs name it, may stand with all of them. */
+const PARAMETERS: Readonly<Record<Exclude<Operation["name"], "SaveBundle" | "RestoreBundle">, readonly string[]>> = {
+  ListBuckets: [],
+  HeadBucket: [],
+  GetBucketLocation: ["location"],
+  ListObjects: [...LISTING, "marker"],
+  ListObjectsV2: [...LISTING, "list-type", "start-after", "continuation-token", "fetch-owner"],
+  ListMultipartUploads: [
+    "uploads",
+    "prefix",
+    "delimiter",
+    "encoding-type",
+    "key-marker",
+    "upload-id-marker",
+    "max-uploads",
+  ],
+  DeleteObjects: ["delete"],
+  GetObject: ["versionId", ...OVERRIDES],
+  HeadObject: ["versionId", ...OVERRIDES],
+  GetObjectTagging: ["tagging", "versionId"],
+  PutObject: [],
+  CopyObject: [],
+  DeleteObject: ["versionId"],
+  CreateMultipartUpload: ["uploads"],
+  UploadPart: ["uploadId", "partNumber"],
+  UploadPartCopy: ["uploadId", "partNumber"],
+  CompleteMultipartUpload: ["uploadId"],
+  AbortMultipartUpload: ["uploadId"],
+  ListParts: ["uploadId", "max-parts", "part-number-marker", "encoding-type"],
+};
+
+/** Parameters by which S3 knows requests that are not answered here. All others are mistakes. */
+const ELSEWHERE = new Set(
+  (
+    "abac accelerate acl analytics append attributes cors encryption intelligent-tiering inventory legal-hold lifecycle location logging " +
+    "metadataConfiguration metadataInventoryTable metadataJournalTable metadataTable metrics notification object-lock ownershipControls " +
+    "partNumber policy policyStatus publicAccessBlock renameObject replication requestPayment restore retention select select-type session " +
+    "tagging torrent uploads versioning versions website delete"
+  ).split(" "),
+);
 
 /** @throws S3Error for what this subset of S3 does not know */
-export function operationOf(method: string, url: URL, headers: Headers): Operation {
-  const bundle = /^\/\.bundle\/(?:staging|(\d{1,15}))\.tar$/.exec(url.pathname);
+export function operationOf(method: string, address: Address, headers: Headers): Operation {
+  const bundle = /^\/\.bundle\/(?:staging|(\d{1,15}))\.tar$/.exec(address.path);
   if (bundle !== null) {
     if (bundle[1] === undefined && method === "PUT") return { name: "SaveBundle" };
     if (bundle[1] !== undefined && method === "GET") return { name: "RestoreBundle", generation: Number(bundle[1]) };
-    throw new S3Error("MethodNotAllowed", "This resource does not allow that method.");
+    throw notAllowed();
   }
-  const [, bucket = "", rest = ""] = /^\/([^/]*)\/?(.*)$/s.exec(url.pathname) ?? [];
-  if (bucket === "") {
-    if (method === "GET") return { name: "ListBuckets" };
-    throw new S3Error("MethodNotAllowed", "The service itself can only be listed.");
-  }
-  if (bucket !== BUCKET) throw new S3Error("NoSuchBucket", "The specified bucket does not exist.");
-  return rest === ""
-    ? bucketOperation(method, url.searchParams)
-    : objectOperation(method, decodeKey(rest), url.searchParams, headers);
+  const { bucket, key, query } = address;
+  if (!["GET", "HEAD", "PUT", "POST", "DELETE"].includes(method)) throw notAllowed();
+  const operation =
+    bucket === ""
+      ? serviceOperation(method)
+      : key === ""
+        ? bucketOperation(method, query)
+        : objectOperation(method, key, query, headers);
+  checkParameters(operation, query);
+  return operation;
 }
 
-function bucketOperation(method: string, query: URLSearchParams): Operation {
-  const extra = subresources(query);
-  if (method === "HEAD" && extra.length === 0) return { name: "HeadBucket" };
-  if (method === "GET") {
-    if (only(extra, "location")) return { name: "GetBucketLocation" };
-    if (extra.length === 0) return { name: query.get("list-type") === "2" ? "ListObjectsV2" : "ListObjects" };
-  }
-  if (method === "POST" && only(extra, "delete")) return { name: "DeleteObjects" };
-  if (method === "PUT" && extra.length === 0)
-    throw new S3Error("BucketAlreadyOwnedByYou", "The bucket exists already.");
-  throw notImplemented(method, extra);
+function serviceOperation(method: string): AddressedOperation {
+  if (method === "GET") return { name: "ListBuckets" };
+  throw notAllowed();
 }
 
-function objectOperation(method: string, key: string, query: URLSearchParams, headers: Headers): Operation {
-  const extra = subresources(query);
-  const uploadId = query.get("uploadId") ?? "";
-  if (extra.length === 0) {
-    if (method === "GET") return { name: "GetObject", key };
-    if (method === "HEAD") return { name: "HeadObject", key };
-    if (method === "DELETE") return { name: "DeleteObject", key };
-    if (method === "PUT") return { name: headers.has("x-amz-copy-source") ? "CopyObject" : "PutObject", key };
+type AddressedOperation = Exclude<Operation, { name: "SaveBundle" | "RestoreBundle" }>;
+
+function bucketOperation(method: string, query: Address["query"]): AddressedOperation {
+  switch (method) {
+    case "HEAD":
+      return { name: "HeadBucket" };
+    case "GET":
+      if (query.has("location")) return { name: "GetBucketLocation" };
+      if (query.has("uploads")) return { name: "ListMultipartUploads" };
+      if (!query.has("list-type")) return { name: "ListObjects" };
+      if (query.get("list-type") === "2") return { name: "ListObjectsV2" };
+      throw new S3Error("InvalidArgument", "Invalid list type specified in Request.");
+    case "POST":
+      if (query.has("delete")) return { name: "DeleteObjects" };
+      break;
+    case "PUT":
+      if (query.size === 0) throw new S3Error("BucketAlreadyOwnedByYou", "The bucket exists already.");
   }
-  if (method === "POST" && only(extra, "uploads")) return { name: "CreateMultipartUpload", key };
-  if (only(extra, "uploadId")) {
-    if (method === "POST") return { name: "CompleteMultipartUpload", key, uploadId };
-    if (method === "DELETE") return { name: "AbortMultipartUpload", key, uploadId };
-    if (method === "GET") return { name: "ListParts", key, uploadId };
-  }
-  if (method === "PUT" && only(extra, "partNumber", "uploadId") && !headers.has("x-amz-copy-source")) {
-    const partNumber = Number(query.get("partNumber"));
-    if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > 10_000) {
-      throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive.");
+  throw notImplemented(method, query);
+}
+
+function objectOperation(method: string, key: string, query: Address["query"], headers: Headers): AddressedOperation {
+  const copies = headers.has("x-amz-copy-source");
+  const uploadId = query.get("uploadId");
+  switch (method) {
+    case "GET":
+      if (query.has("tagging")) return { name: "GetObjectTagging", key };
+      return uploadId === undefined ? { name: "GetObject", key } : { name: "ListParts", key, uploadId };
+    case "HEAD":
+      return { name: "HeadObject", key };
+    case "DELETE":
+      return uploadId === undefined ? { name: "DeleteObject", key } : { name: "AbortMultipartUpload", key, uploadId };
+    case "POST":
+      if (query.has("uploads")) return { name: "CreateMultipartUpload", key };
+      if (uploadId !== undefined) return { name: "CompleteMultipartUpload", key, uploadId };
+      if (query.size === 0) throw notAllowed();
+      throw notImplemented(method, query);
+    default: {
+      if (uploadId === undefined) return { name: copies ? "CopyObject" : "PutObject", key };
+      const partNumber = partNumberOf(query.get("partNumber"));
+      return { name: copies ? "UploadPartCopy" : "UploadPart", key, uploadId, partNumber };
     }
-    return { name: "UploadPart", key, uploadId, partNumber };
   }
-  throw notImplemented(method, extra);
 }
 
-const subresources = (query: URLSearchParams): string[] =>
-  [...new Set(query.keys())].filter((name) => !HARMLESS.test(name)).sort();
-const only = (extra: readonly string[], ...names: string[]): boolean => extra.join() === names.join();
-
-function notImplemented(method: string, extra: readonly string[]): S3Error {
-  const what = extra.length === 0 ? method : `${method} with ${extra.map((name) => `"${name}"`).join(", ")}`;
-  return new S3Error("NotImplemented", `${what} is not implemented here.`);
+/** @throws S3Error `InvalidArgument` */
+function partNumberOf(text: string | undefined): number {
+  const number = /^\d{1,5}$/.test(text ?? "") ? Number(text) : 0;
+  if (number >= 1 && number <= 10_000) return number;
+  throw new S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive.");
 }
 
-/** A key as the vault names it, out of its percent-encoded bytes. @throws S3Error `InvalidURI`, `KeyTooLongError`, `InvalidArgument` */
-export function decodeKey(encoded: string): string {
-  if (/%(?![0-9a-fA-F]{2})/.test(encoded)) throw new S3Error("InvalidURI", "The key is not percent-encoded.");
-  const bytes = Buffer.from(
-    encoded.replace(/%([0-9a-fA-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
-    "latin1",
-  );
-  if (bytes.length > 1024) throw new S3Error("KeyTooLongError", "Your key is too long.");
-  if (bytes.includes(0)) throw new S3Error("InvalidArgument", "A key cannot contain NUL.");
-  return decodeName(bytes);
+/** Nothing is answered as if a parameter had not been there. @throws S3Error `NotImplemented`, `InvalidArgument`, `NoSuchVersion` */
+function checkParameters({ name }: AddressedOperation, query: Address["query"]): void {
+  for (const parameter of query.keys()) {
+    if (parameter === "x-id" || PARAMETERS[name].includes(parameter)) continue;
+    if (ELSEWHERE.has(parameter)) throw new S3Error("NotImplemented", `${name} with ?${parameter} is not implemented.`);
+    throw new S3Error("InvalidArgument", `${name} has no parameter ${JSON.stringify(parameter)}.`);
+  }
+  checkVersion(query.get("versionId"));
 }
 
-/** As S3 writes keys with `encoding-type=url`: everything but unreserved characters and slashes. */
-export function encodeKey(key: string): string {
-  if (/^[A-Za-z0-9\-_.~/]*$/.test(key)) return key;
-  return Array.from(encodeName(key), (byte) => {
-    const character = String.fromCharCode(byte);
-    return /[A-Za-z0-9\-_.~/]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }).join("");
+/** Objects here have one version, which S3 calls `null`. @throws S3Error */
+export function checkVersion(id: string | undefined): void {
+  if (id === undefined || id === "null") return;
+  if (id === "") throw new S3Error("InvalidArgument", "Version id cannot be the empty string.");
+  throw new S3Error("NoSuchVersion", "The specified version does not exist.");
+}
+
+const notAllowed = (): S3Error =>
+  new S3Error("MethodNotAllowed", "The specified method is not allowed against this resource.");
+
+function notImplemented(method: string, query: Address["query"]): S3Error {
+  const names = [...query.keys()].map((name) => JSON.stringify(name)).join(", ");
+  return new S3Error("NotImplemented", `${method}${names === "" ? "" : ` with ${names}`} is not implemented.`);
 }

@@ -32,6 +32,16 @@ export class ByteSource {
     return this.#cut(Math.min(count, this.#chunk.length - this.#at));
   }
 
+  /** Whether nothing is left; waits for the next bytes, or the end. */
+  async ended(): Promise<boolean> {
+    if (this.#at < this.#chunk.length) return false;
+    const chunk = await this.#pull();
+    if (chunk === null) return true;
+    this.#chunk = chunk;
+    this.#at = 0;
+    return false;
+  }
+
   /** Reads to the end. */
   async drain(): Promise<void> {
     this.#at = this.#chunk.length;

@@ -4,6 +4,9 @@ const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"'
 export const xmlDocument = (root: string, content: string): string =>
   `<?xml version="1.0" encoding="UTF-8"?>\n<${root}${root === "Error" ? "" : ` xmlns="${NAMESPACE}"`}>${content}</${root}>`;
 
+export const xml = (root: string, content: string): Response =>
+  new Response(xmlDocument(root, content), { headers: { "content-type": "application/xml" } });
+
 /** An element with text; control characters that XML cannot carry as they are become references. */
 export const element = (name: string, value: string | number | boolean): string =>
   `<${name}>${escapeXml(String(value))}</${name}>`;
@@ -11,7 +14,7 @@ export const group = (name: string, content: string): string => `<${name}>${cont
 
 function escapeXml(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: file names may hold them, and XML 1.0 may not
-  return text.replace(/[&<>"\u0000-\u001f]/g, (c) => {
+  return text.replace(/[&<>"\u0000-\u001f\ufffe\uffff]/g, (c) => {
     switch (c) {
       case "&":
         return "&amp;";
