@@ -1,9 +1,11 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Generation } from "../../src/ids.ts";
 import { Instance } from "../../src/instance/object.ts";
 import { Vault } from "../../src/vault/object.ts";
 import { failCalls, loseOneAnswer } from "../support/broken-calls.ts";
 import { aPool, call, env, simulation } from "../support/fleet.ts";
 import { pause, StateWorld } from "../support/state-world.ts";
+import { describeVault } from "../support/vault-audit.ts";
 
 /**
  * What goes wrong around a save or a restore, one thing at a time, each with many seeds (`VITE_SEEDS=200 npx vitest …` tries
@@ -112,6 +114,22 @@ const SCENARIOS: Record<string, (world: StateWorld) => Promise<void>> = {
     world.change();
     loseOneAnswer(Instance.prototype, "save", "after");
     await world.anySave();
+  },
+  "a head that an admin moves in the middle of a save": async (world) => {
+    world.change();
+    await world.sync();
+    world.change();
+    simulation.for(world.containerId).slow(world.random.pick(["manifest", "bundle", "sync"] as const), 40);
+    const saving = world.anySave();
+    await pause(world.random.int(30));
+    await world.moveHead(1 as Generation);
+    const moved = await world.head();
+    const { status, body } = await saving;
+    if (status !== 200) {
+      expect(body).toMatchObject({ code: "conflict" });
+      expect(await world.head(), "a head that was moved on purpose").toBe(moved);
+      expect((await describeVault(world.tenant)).generations.at(-1)).toMatchObject({ status: "detached" });
+    }
   },
   "a directory that was emptied": async (world) => {
     const before = await world.head();
