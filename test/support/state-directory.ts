@@ -61,6 +61,7 @@ export class StateDirectory {
       ...(file && {
         append: () => this.grow(file.path),
         rewritten: () => this.write(file.path, this.#random.pick([SMALL, LARGE])),
+        "rewritten unseen": () => this.rewriteUnseen(file.path),
         touched: () => this.#files.change(`${ROOT}/${file.path}`, { mtimeNs: this.#mtime() }),
       }),
       ...(leaf && {

@@ -131,6 +131,13 @@ const SCENARIOS: Record<string, (world: StateWorld) => Promise<void>> = {
       expect((await describeVault(world.tenant)).generations.at(-1)).toMatchObject({ status: "detached" });
     }
   },
+  "files whose content changed, size and mod-time put back": async (world) => {
+    for (const path of world.directory.paths) if (world.random() < 0.4) world.directory.rewriteUnseen(path);
+    world.note();
+    const answer = await world.anySave();
+    expect(answer.status).toBe(200);
+    expect(await world.head(), "what was rewritten").toBe(world.latest);
+  },
   "a directory that was emptied": async (world) => {
     const before = await world.head();
     world.directory.remove(1);
