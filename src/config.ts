@@ -41,6 +41,8 @@ export interface Config {
   readonly retry: { readonly attempts: number; readonly baseDelayMs: number };
   /** How long a container whose save a guard refused is kept, in ms. */
   readonly guardHoldMs: number;
+  /** How large a Vault's index may be, in bytes, before its oldest small contents are kept in R2 only. */
+  readonly vaultInlineBytes: number;
   /** The least that is logged. */
   readonly logLevel: LogLevel;
   /** Names of variables that are unset or wrong and without which nothing is served. */
@@ -138,6 +140,7 @@ export function parseConfig(env: object): Config {
     },
     retry: { attempts: parsed.RETRY_ATTEMPTS, baseDelayMs: parsed.RETRY_BASE_DELAY_MS },
     guardHoldMs: parsed.GUARD_HOLD_MS,
+    vaultInlineBytes: parsed.VAULT_INLINE_BYTES,
     logLevel: parsed.LOG_LEVEL,
     missing: [...wrong].sort(),
   };

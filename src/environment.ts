@@ -8,7 +8,16 @@ import { TIERS, type Tier } from "./runtime/port.ts";
  * (config.ts), `.dev.vars.example` and docs/configuration.md are all made from this one table.
  */
 export interface Variable {
-  group: "Required" | "Addresses" | "Who may come in" | "Tenants' tokens" | "Containers" | "Times" | "Log" | "Refused";
+  group:
+    | "Required"
+    | "Addresses"
+    | "Who may come in"
+    | "Tenants' tokens"
+    | "Containers"
+    | "State"
+    | "Times"
+    | "Log"
+    | "Refused";
   /** One sentence, without the range. */
   about: string;
   /** Which values are right, in words. */
@@ -208,6 +217,11 @@ export const environmentSchema = z.object({
   }),
   RETRY_BASE_DELAY_MS: ms(10, 60_000, 1_000, "The wait before the second try; it grows with each."),
   GUARD_HOLD_MS: ms(1_000, 604_800_000, 3_600_000, "How long a container is kept whose save a guard refused."),
+  VAULT_INLINE_BYTES: integer(65_536, 8_000_000_000, 2_000_000_000, {
+    group: "State",
+    about: "How large the index of a tenant's saved state may be before its oldest small files are kept in R2 only.",
+    range: "65536 to 8000000000 bytes",
+  }),
   LOG_LEVEL: z
     .enum(LOG_LEVELS)
     .default("info")

@@ -2846,7 +2846,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `authentication_unavailable`: Cannot authenticate now. `not_configured`: Not configured. `database_unavailable`: Database unavailable. `restore_failed`: Restore failed. `container_unavailable`: Container unavailable. `starting`: Starting. `start_failed`: Start failed. `capacity_exhausted`: No capacity. */
+        /** @description `authentication_unavailable`: Cannot authenticate now. `not_configured`: Not configured. `database_unavailable`: Database unavailable. `storage_unavailable`: Storage unavailable. `restore_failed`: Restore failed. `container_unavailable`: Container unavailable. `starting`: Starting. `start_failed`: Start failed. `capacity_exhausted`: No capacity. */
         Problem503: {
             headers: {
                 [name: string]: unknown;

@@ -141,6 +141,13 @@ const catalogue = {
     retry: true,
     suggestion: "Send the same request again after `Retry-After`.",
   },
+  storage_unavailable: {
+    status: 503,
+    title: "Storage unavailable",
+    meaning: "What is saved of the tenant could not be read from R2, or written there, now; nothing of it is lost.",
+    retry: true,
+    suggestion: "Send the same request again after `Retry-After`.",
+  },
   rate_limited: {
     status: 429,
     title: "Too many requests",

@@ -1,6 +1,6 @@
 import type { Generation } from "../ids.ts";
 import { CURRENT, jsonBatches, jsonColumns } from "./schema.ts";
-import { type GenerationPage, INLINE_LIMIT, PAGE_LIMIT, type PageCursor, type PageEntry } from "./storage.ts";
+import { INLINE_LIMIT, PAGE_LIMIT, type PageCursor, type PageEntry } from "./storage.ts";
 import { type Content, type Difference, type Entry, keyOf, pathOf, type Tree } from "./tree.ts";
 
 const COLUMNS = "key, kind, mode, uid, gid, mtime_ns, target, size, sha256, part_size, etag, body, object, metadata";
@@ -15,10 +15,19 @@ export interface Source {
   aside: boolean;
 }
 
+/** Before everything in key order. */
+export const START: PageCursor = { key: "", kind: "" as PageCursor["kind"] };
+
+/** A page of entries; its contents in their order, those that are in packs only by their rows. */
+export interface EntriesPage {
+  entries: PageEntry[];
+  contents: (Uint8Array | number)[];
+  next: PageCursor | null;
+}
+
 /** The SQL of generations: the history as rows valid in [from_gen, to_gen), what was kept beside it as whole copies, and inline contents. */
 export class Entries {
   readonly #sql: SqlStorage;
-  #nextBody: number | null = null;
   /** The tree that was read last: opening and committing a save look at the same one. A generation never changes, so it cannot be stale. */
   #last: { generation: Generation; tree: Tree } | null = null;
 
@@ -93,6 +102,13 @@ export class Entries {
     for (const row of rows) yield toEntry(row);
   }
 
+  /** At most `limit` entries in key order after a place. */
+  some(of: Source, after: PageCursor, limit: number): Entry[] {
+    const source = of.aside ? "aside WHERE generation = ?1" : "entries WHERE from_gen <= ?1 AND to_gen > ?1";
+    const query = `SELECT ${COLUMNS} FROM ${source} AND (key, kind) > (?2, ?3) ORDER BY key, kind LIMIT ?4`;
+    return Array.from(this.#sql.exec(query, of.generation, after.key, after.kind, limit).raw(), toEntry);
+  }
+
   /** What a path is in a generation: a file, a symlink or a directory. */
   at(of: Source, path: string): Entry | null {
     const keys = (["file", "symlink", "directory"] as const).map((kind) => [keyOf(path, kind), kind]);
@@ -107,13 +123,13 @@ export class Entries {
     return row === undefined ? null : toEntry(row);
   }
 
-  /** Entries in key order with their inline contents, as many as fit in one message. */
-  page(generation: Generation, aside: boolean, after: PageCursor | null): GenerationPage {
+  /** Entries in key order with their inline contents, as many as fit in one message; of a content that was moved to its pack the row alone. */
+  page({ generation, aside }: Source, after: PageCursor | null): EntriesPage {
     const source = aside
       ? "aside AS e LEFT JOIN bodies USING (body) WHERE generation = ?1"
       : "entries AS e LEFT JOIN bodies USING (body) WHERE from_gen <= ?1 AND to_gen > ?1";
     const entries: PageEntry[] = [];
-    const contents: ArrayBuffer[] = [];
+    const contents: EntriesPage["contents"] = [];
     let bytes = 0;
     let next: PageCursor | null = null;
     const rows = this.#sql
@@ -127,49 +143,22 @@ export class Entries {
     for (const row of rows) {
       const entry = toEntry(row);
       const data = row[COUNT] instanceof ArrayBuffer ? (row[COUNT] as ArrayBuffer) : null;
+      const body = entry.content?.body ?? null;
       // 300 is about what an entry without its names and content takes on the wire.
-      bytes += (data?.byteLength ?? 0) + 300 + 2 * (entry.path.length + entry.target.length);
+      bytes += (body === null ? 0 : (entry.content?.size ?? 0)) + 300 + 2 * (entry.path.length + entry.target.length);
       entries.push(toPageEntry(entry));
-      if (data !== null) contents.push(data);
+      if (body !== null) contents.push(data === null ? body : new Uint8Array(data));
       if (bytes > PAGE_LIMIT - 2 * INLINE_LIMIT) {
         next = { key: keyOf(entry.path, entry.kind), kind: entry.kind };
         break;
       }
     }
-    return { entries, packed: concat(contents), next };
+    return { entries, contents, next };
   }
 
-  /** Inline content; null where it is in R2. */
-  bytes(content: Content): Uint8Array | null {
-    if (content.object !== null) return null;
-    return content.body === null ? new Uint8Array(0) : this.body(content.body);
-  }
-
-  body(id: number): Uint8Array {
-    return new Uint8Array(
-      this.#sql.exec<{ data: ArrayBuffer }>("SELECT data FROM bodies WHERE body = ?", id).one().data,
-    );
-  }
-
-  /**
-   * Stores contents and answers with the row of the first; the others follow it. Inside a commit.
-   * Forty to a statement: measured at half the time of one each.
-   */
-  addBodies(contents: readonly Uint8Array[]): number {
-    this.#nextBody ??= this.#sql.exec<{ n: number }>("SELECT coalesce(max(body), 0) + 1 AS n FROM bodies").one().n;
-    const first = this.#nextBody;
-    for (let i = 0; i < contents.length; i += 40) {
-      const some = contents.slice(i, i + 40);
-      const bindings = some.flatMap((data, j) => [first + i + j, data]);
-      this.#sql.exec(`INSERT INTO bodies (body, data) VALUES ${some.map(() => "(?, ?)").join(", ")}`, ...bindings);
-    }
-    this.#nextBody = first + contents.length;
-    return first;
-  }
-
-  /** After a commit that was rolled back. */
+  /** After a commit that was rolled back, or when the index is made anew. */
   forget(): void {
-    this.#nextBody = null;
+    this.#last = null;
   }
 
   #treeOf(query: string, generation: Generation): Tree {
@@ -228,16 +217,4 @@ function toPageEntry(entry: Entry): PageEntry {
   if (content === null) return { path, kind, mode, uid, gid, mtimeNs, target, content };
   const { size, sha256, partSize, etag, object } = content;
   return { path, kind, mode, uid, gid, mtimeNs, target, content: { size, sha256, partSize, etag, object } };
-}
-
-function concat(contents: readonly ArrayBuffer[]): Uint8Array {
-  let length = 0;
-  for (const data of contents) length += data.byteLength;
-  const packed = new Uint8Array(length);
-  let at = 0;
-  for (const data of contents) {
-    packed.set(new Uint8Array(data), at);
-    at += data.byteLength;
-  }
-  return packed;
 }

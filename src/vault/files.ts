@@ -1,16 +1,18 @@
 import type { Generation } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import { contentOf } from "./contents.ts";
 import { diffPage } from "./diff.ts";
-import type { Source } from "./entries.ts";
+import { type Source, START } from "./entries.ts";
 import { behind } from "./listing.ts";
+import { lease } from "./pages.ts";
 import type { VaultParts } from "./parts.ts";
+import { sourceOf } from "./saves.ts";
 import type { PageCursor } from "./storage.ts";
 import type { GenerationRow } from "./store.ts";
 import { type Entry, keyOf } from "./tree.ts";
 import type { DiffPage, FileContent, FileInfo, FilePage, Looked, PageRequest } from "./types.ts";
 
-/** Looking into generations without a container. Reads only. */
-const START: PageCursor = { key: "", kind: "" as PageCursor["kind"] };
+/** Looking into generations without a container. Nothing of them is changed. */
 
 export function stat(parts: VaultParts, path: string, wanted: Generation | null): Outcome<Looked<FileInfo | null>> {
   return looked(parts, wanted, (of, row) => {
@@ -19,18 +21,21 @@ export function stat(parts: VaultParts, path: string, wanted: Generation | null)
   });
 }
 
-export function readFile(
+export async function readFile(
   parts: VaultParts,
   path: string,
   wanted: Generation | null,
-): Outcome<Looked<FileContent | null>> {
-  return looked(parts, wanted, (of, row) => {
-    const found = at(parts, of, row, path);
-    if (found === null) return null;
-    const { content } = found;
-    if (content === null) return { info: infoOf(found), body: null, object: null };
-    return { info: infoOf(found), body: parts.entries.bytes(content), object: content.object };
-  });
+): Promise<Outcome<Looked<FileContent | null>>> {
+  const entry = looked(parts, wanted, (of, row) => at(parts, of, row, path));
+  if (!entry.ok) return entry;
+  const { found, ...where } = entry.value;
+  if (found === null) return done({ ...where, found });
+  const { content } = found;
+  if (content === null) return done({ ...where, found: { info: infoOf(found), body: null, object: null } });
+  // Whoever reads an R2 object does it after this answer.
+  if (content.object !== null) lease(parts, where.generation);
+  const body = await contentOf(parts, content);
+  return done({ ...where, found: { info: infoOf(found), body, object: content.object } });
 }
 
 export function listFiles(
@@ -89,8 +94,6 @@ function find(parts: VaultParts, wanted: Generation | null): Outcome<GenerationR
   const row = parts.store.generation(wanted ?? record.head);
   return row === null ? failed("not_found", `There is no generation ${wanted}.`) : done(row);
 }
-
-const sourceOf = ({ generation, status }: GenerationRow): Source => ({ generation, aside: status !== "kept" });
 
 function looked<T>(
   parts: VaultParts,

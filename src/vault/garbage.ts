@@ -47,6 +47,9 @@ export class Garbage {
     this.#sql.exec(
       `DELETE FROM bodies WHERE body IN (SELECT body FROM garbage WHERE body IS NOT NULL AND ${UNUSED_BODY})`,
     );
+    this.#sql.exec(
+      `DELETE FROM packed WHERE body IN (SELECT body FROM garbage WHERE body IS NOT NULL AND ${UNUSED_BODY})`,
+    );
     this.#sql.exec("DELETE FROM garbage WHERE object IS NULL");
     this.#sql.exec(`DELETE FROM garbage WHERE NOT (${UNUSED_OBJECT})`);
   }

@@ -3,7 +3,7 @@ import { done, failed, type Outcome } from "../outcome.ts";
 import { decided } from "./lifecycle.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import { stale } from "./plan.ts";
-import { abortOpen, COLLECT_SOON_MS, committedOf, outcomeOf, step, summary } from "./saves.ts";
+import { abortOpen, committedOf, outcomeOf, PACK_SOON_MS, step, summary } from "./saves.ts";
 import type { GenerationRow } from "./store.ts";
 import { difference, type Tree } from "./tree.ts";
 import type { Committed, SaveRef, VaultDescription } from "./types.ts";
@@ -34,7 +34,8 @@ export function promote(parts: VaultParts, epoch: Epoch, wanted: Generation | un
     if (epoch > record.epoch) abortOpen(parts, () => true);
     const save = parts.store.saveById(found.saveId);
     if (save !== null) parts.store.updateSave({ ...save, state: step(save, "promote"), outcome: done(promoted) });
-    parts.arm(parts.now() + COLLECT_SOON_MS);
+    parts.packs.enqueue(0);
+    parts.arm(parts.now() + PACK_SOON_MS);
   });
   return result.ok ? done(promoted) : result;
 }
@@ -61,7 +62,8 @@ export function restoreTo(parts: VaultParts, ref: SaveRef, generation: Generatio
     parts.store.writeRecord({ ...record, ...raised, head: next, last: next });
     const save = parts.store.insertSave({ ...ref, base: record.head, at: parts.now(), options: {} });
     parts.store.updateSave({ ...save, state: step(save, "commit"), generation: next, outcome: done(committed) });
-    parts.arm(parts.now() + COLLECT_SOON_MS);
+    parts.packs.enqueue(next);
+    parts.arm(parts.now() + PACK_SOON_MS);
     return committed;
   });
 }
@@ -72,7 +74,8 @@ export function pin(parts: VaultParts, generation: Generation, options: { pinned
   if (row.pinned === options.pinned) return done(null);
   return transact(parts, () => {
     parts.store.writeGeneration({ ...row, pinned: options.pinned });
-    parts.arm(parts.now() + COLLECT_SOON_MS);
+    parts.packs.enqueue(0);
+    parts.arm(parts.now() + PACK_SOON_MS);
     return null;
   });
 }

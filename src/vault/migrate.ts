@@ -5,7 +5,19 @@ import { SCHEMA } from "./schema.ts";
 
 /** What leads from each schema to the next one; index 0 begins at schema 1. */
 const STEPS: readonly (readonly string[])[] = [
-  ["ALTER TABLE saves ADD COLUMN options TEXT", "ALTER TABLE generations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0"],
+  [
+    "ALTER TABLE saves ADD COLUMN options TEXT",
+    "ALTER TABLE generations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE vault ADD COLUMN rebuilding INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE packs (pack INTEGER PRIMARY KEY, object TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL, manifest INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT",
+    "CREATE TABLE packed (body INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL) STRICT",
+    "CREATE TABLE outbox (generation INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL) STRICT",
+    "CREATE TABLE leases (generation INTEGER PRIMARY KEY, until INTEGER NOT NULL) STRICT",
+    "CREATE INDEX packed_place ON packed (pack, start)",
+    // Whatever was committed before there were packs gets its own.
+    "INSERT INTO outbox (generation, stamp, attempts, due) SELECT generation, 1, 0, 0 FROM generations",
+    "INSERT INTO outbox (generation, stamp, attempts, due) SELECT 0, 1, 0, 0 FROM vault WHERE head > 0",
+  ],
 ];
 
 /**

@@ -1,17 +1,24 @@
 import { DurableObject } from "cloudflare:workers";
+import { configOf } from "../config.ts";
 import { messageOf } from "../durable/deadline.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import { log } from "../log.ts";
 import type { Failure, Outcome } from "../outcome.ts";
-import { collect } from "./collect.ts";
+import { Bodies } from "./bodies.ts";
+import { tend } from "./collect.ts";
+import { ContentError } from "./contents.ts";
 import { Entries } from "./entries.ts";
 import { erase } from "./erase.ts";
 import * as files from "./files.ts";
 import { Garbage } from "./garbage.ts";
 import * as history from "./history.ts";
+import { Leases } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import * as objects from "./objects.ts";
-import type { VaultParts } from "./parts.ts";
+import { Packs } from "./packs/store.ts";
+import * as pages from "./pages.ts";
+import { prefixOf, type VaultParts } from "./parts.ts";
+import { PACK_SOON_MS } from "./saves.ts";
 import * as saving from "./saving.ts";
 import { Staging } from "./staging.ts";
 import type {
@@ -54,6 +61,8 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   readonly #unusable: { ok: false; failure: Failure } | null;
   /** When the alarm will fire; undefined until asked. */
   #alarmAt: number | null | undefined;
+  /** What the alarm does; ended when nothing is under way. */
+  #tending: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -66,7 +75,13 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
       staging: new Staging(sql),
       uploads: new Uploads(sql),
       garbage: new Garbage(sql),
-      tenantId: () => this.#tenantId(),
+      bodies: new Bodies(sql),
+      packs: new Packs(sql),
+      leases: new Leases(sql),
+      bucket: () => env.BUCKET,
+      settled: () => this.#tending,
+      prefix: () => prefixOf(this.#name()),
+      inlineBytes: () => configOf(env).vaultInlineBytes,
       now: () => Date.now(),
       uuid: () => crypto.randomUUID(),
       arm: (at) => this.#arm(at),
@@ -98,7 +113,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     return this.#answer((parts) => history.pin(parts, generation, options));
   }
   async erase(epoch: Epoch): Promise<Outcome<ErasureProof>> {
-    return this.#answer((parts) => erase(parts, this.env.BUCKET, epoch));
+    return this.#answer((parts) => erase(parts, epoch));
   }
   async describe(): Promise<VaultDescription> {
     if (this.#unusable !== null) throw new Error(this.#unusable.failure.detail);
@@ -160,21 +175,26 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     return this.#answer((parts) => objects.stageBundle(parts, actor, batch));
   }
   async exported(generation: Generation, after: PageCursor | null) {
-    return this.#answer((parts) => objects.exported(parts, generation, after));
+    return this.#answer((parts) => pages.exported(parts, generation, after));
   }
   async page(actor: Actor, generation: Generation, after: PageCursor | null) {
-    return this.#answer((parts) => objects.page(parts, actor, generation, after));
+    return this.#answer((parts) => pages.page(parts, actor, generation, after));
   }
 
-  /** Collects garbage. A failure is tried again later here: the platform would give up after six attempts. */
+  /** Brings R2 up to date and collects garbage. A failure is tried again later here: the platform would give up after six attempts. */
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
     if (this.#unusable !== null) return this.#arm(Date.now() + RETRY_MS);
+    this.#tending = this.#tend();
+    await this.#tending;
+  }
+
+  async #tend(): Promise<void> {
     try {
-      const next = await collect(this.#parts, this.env.BUCKET);
+      const next = await tend(this.#parts);
       if (next !== null) this.#arm(next);
     } catch (error) {
-      log.error("vault: collection failed", { error: messageOf(error) });
+      log.error("vault: tending failed", { error: messageOf(error) });
       this.#arm(Date.now() + RETRY_MS);
     }
   }
@@ -182,17 +202,26 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   async #answer<T>(work: (parts: VaultParts) => Outcome<T> | Promise<Outcome<T>>): Promise<Outcome<T>> {
     if (this.#unusable !== null) return this.#unusable;
     await this.#loadAlarm();
-    return work(this.#parts);
+    try {
+      return await work(this.#parts);
+    } catch (error) {
+      if (error instanceof ContentError) return { ok: false, failure: error.failure };
+      throw error;
+    }
   }
 
-  #tenantId(): string {
+  #name(): string {
     const { name } = this.ctx.id;
-    if (name === undefined) throw new Error("a Vault is addressed by its tenant's name");
+    if (name === undefined) throw new Error("a Vault is addressed by its name");
     return name;
   }
 
   async #loadAlarm(): Promise<void> {
-    if (this.#alarmAt === undefined) this.#alarmAt = await this.ctx.storage.getAlarm();
+    if (this.#alarmAt !== undefined) return;
+    const alarmAt = await this.ctx.storage.getAlarm();
+    this.#alarmAt ??= alarmAt;
+    // An alarm that was lost, or a vault from before there were packs.
+    if (this.#parts.store.record() !== null && this.#parts.packs.next() !== null) this.#arm(Date.now() + PACK_SOON_MS);
   }
 
   /** Always the earlier of what is due, strictly in the future. Part of the surrounding commit, if there is one. */

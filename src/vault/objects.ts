@@ -1,5 +1,5 @@
-import type { Generation } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import { contentOf } from "./contents.ts";
 import { listPage } from "./listing.ts";
 import { objection } from "./only-if.ts";
 import { Refused, transact, type VaultParts } from "./parts.ts";
@@ -8,7 +8,6 @@ import { linkContent, type View } from "./staging.ts";
 import {
   type Actor,
   type BundleBatch,
-  type GenerationPage,
   LINK_SUFFIX,
   type ListPage,
   type ListQuery,
@@ -19,7 +18,6 @@ import {
   type ObjectRead,
   type OnlyIf,
   type OpenUpload,
-  type PageCursor,
   type UploadPart,
 } from "./storage.ts";
 import type { Save } from "./store.ts";
@@ -32,12 +30,14 @@ export function list(parts: VaultParts, actor: Actor, query: ListQuery): Outcome
   return done(listPage(query, (from) => parts.staging.scan(view.value, query.prefix, from)));
 }
 
-export function read(parts: VaultParts, actor: Actor, key: string): Outcome<ObjectRead | null> {
+export async function read(parts: VaultParts, actor: Actor, key: string): Promise<Outcome<ObjectRead | null>> {
   const view = viewOf(parts, actor);
   if (!view.ok) return view;
   const found = lookUp(parts, view.value, key);
   if (found === null) return done(null);
-  return done({ info: infoOf(found, view.value), body: bytesOf(parts, found), object: found.content?.object ?? null });
+  const info = infoOf(found, view.value);
+  if (found.content === null) return done({ info, body: bytesOf(parts, found), object: null });
+  return done({ info, body: await contentOf(parts, found.content), object: found.content.object });
 }
 
 export function put(
@@ -110,7 +110,7 @@ export function remove(
 export function reserve(parts: VaultParts, actor: Actor, count: number): Outcome<{ objects: string[] }> {
   return transact(parts, () => {
     const save = openSave(parts, actor);
-    const objects = Array.from({ length: count }, () => `tenants/${parts.tenantId()}/objects/${parts.uuid()}`);
+    const objects = Array.from({ length: count }, () => `${parts.prefix()}objects/${parts.uuid()}`);
     for (const object of objects) parts.uploads.reserve(object, save.save, parts.now());
     return { objects };
   });
@@ -184,7 +184,7 @@ export function stageBundle(parts: VaultParts, actor: Actor, batch: BundleBatch)
       contents.push(batch.packed.subarray(at, at + content.size));
       at += content.size;
     }
-    let body = parts.entries.addBodies(contents);
+    let body = parts.bodies.add(contents);
     parts.staging.add(
       save.save,
       batch.entries.map(({ path, kind, mtimeNs, target, content }) => {
@@ -198,23 +198,6 @@ export function stageBundle(parts: VaultParts, actor: Actor, batch: BundleBatch)
     if (batch.last) parts.store.updateSave({ ...save, bundle: "complete" });
     return null;
   });
-}
-
-export function page(
-  parts: VaultParts,
-  actor: Actor,
-  generation: Generation,
-  after: PageCursor | null,
-): Outcome<GenerationPage> {
-  const refused = refusal(parts.store.record(), actor);
-  return refused ?? exported(parts, generation, after);
-}
-
-/** The same for the API, which acts for no container. Reads only. */
-export function exported(parts: VaultParts, generation: Generation, after: PageCursor | null): Outcome<GenerationPage> {
-  const row = parts.store.record() && parts.store.generation(generation);
-  if (row === null) return failed("not_found", `There is no generation ${generation}.`);
-  return done(parts.entries.page(generation, row.status !== "kept", after));
 }
 
 /** Inside a commit. @throws Refused */
@@ -269,10 +252,11 @@ function lookUp(parts: VaultParts, within: View, key: string): Found | null {
   return entry === null ? null : { ...entry, key };
 }
 
-/** Inline content; null where it is in R2. */
+/** Inline content; null where it is in R2, on its own or in a pack. */
 function bytesOf(parts: VaultParts, found: Found): Uint8Array | null {
   if (found.content === null) return new TextEncoder().encode(found.target);
-  return parts.entries.bytes(found.content);
+  if (found.content.object !== null) return null;
+  return found.content.body === null ? new Uint8Array(0) : parts.bodies.find(found.content.body);
 }
 
 function infoOf(found: Found | Staged, within: View): ObjectInfo {
@@ -319,7 +303,7 @@ function stagedOf(parts: VaultParts, object: NewObject, body: Uint8Array | null)
   const base = plain(parts, object.key, object.metadata);
   const target = linkTarget(object.key, object.metadata, body);
   if (target !== null) return { ...base, kind: "symlink", target, content: null };
-  const row = body !== null && body.length > 0 ? parts.entries.addBodies([body]) : null;
+  const row = body !== null && body.length > 0 ? parts.bodies.add([body]) : null;
   return { ...base, content: { ...object.content, body: row } };
 }
 

@@ -1,7 +1,10 @@
 import { commit as inOneCommit } from "../durable/commit.ts";
 import type { Failure } from "../outcome.ts";
+import type { Bodies } from "./bodies.ts";
 import type { Entries } from "./entries.ts";
 import type { Garbage } from "./garbage.ts";
+import type { Leases } from "./leases.ts";
+import type { Packs } from "./packs/store.ts";
 import type { Staging } from "./staging.ts";
 import type { VaultStore } from "./store.ts";
 import type { Uploads } from "./uploads.ts";
@@ -14,7 +17,16 @@ export interface VaultParts {
   staging: Staging;
   uploads: Uploads;
   garbage: Garbage;
-  tenantId: () => string;
+  bodies: Bodies;
+  packs: Packs;
+  leases: Leases;
+  bucket: () => R2Bucket;
+  /** Ends when nothing is under way that writes to R2. */
+  settled: () => Promise<void>;
+  /** Where its contents are in R2. */
+  prefix: () => string;
+  /** How large the index may be before small contents are kept in packs only. */
+  inlineBytes: () => number;
   now: () => number;
   uuid: () => string;
   /** Makes sure that the alarm fires at `at` or earlier; inside a commit. */
@@ -42,8 +54,15 @@ export function transact<T>(
   } catch (error) {
     parts.store.forget();
     parts.entries.forget();
+    parts.bodies.forget();
     parts.forgetAlarm();
     if (error instanceof Refused) return { ok: false, failure: error.failure };
     throw error;
   }
+}
+
+/** A Vault is named by its tenant's id, that of a sync spec by both. Neither has a slash. */
+export function prefixOf(name: string): string {
+  const [tenant, spec] = name.split("/");
+  return spec === undefined ? `tenants/${tenant}/` : `tenants/${tenant}/specs/${spec}/`;
 }

@@ -14,6 +14,8 @@ export interface VaultRecord {
   head: Generation | 0;
   /** The highest generation number ever given out. */
   last: number;
+  /** 1 while the index is made anew from R2: nothing but that may be done with it. */
+  rebuilding: 0 | 1;
 }
 
 const refused = (failure: { failure: Failure }): { failure: Failure } => ({ failure: failure.failure });
@@ -24,7 +26,7 @@ export function planFence(
   epoch: Epoch,
   incarnation: string,
 ): { failure: Failure } | { next: VaultRecord; changed: boolean } {
-  if (record === null) return { next: { epoch, incarnation, base: 0, head: 0, last: 0 }, changed: true };
+  if (record === null) return { next: { epoch, incarnation, base: 0, head: 0, last: 0, rebuilding: 0 }, changed: true };
   if (epoch < record.epoch) return refused(stale(epoch, record.epoch));
   if (epoch === record.epoch) {
     if (incarnation !== record.incarnation)

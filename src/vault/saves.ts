@@ -1,11 +1,13 @@
 import { failed, type Outcome } from "../outcome.ts";
+import type { Source } from "./entries.ts";
 import { after, type SaveEvent } from "./lifecycle.ts";
 import { Refused, type VaultParts } from "./parts.ts";
 import type { GenerationRow, Save } from "./store.ts";
 import type { Committed, GenerationSummary } from "./types.ts";
 
 /** What every action that decides something does with saves and their generations. */
-/** Collection waits, so that it never competes with the release or the claim that made it necessary. */
+/** What nobody waits for comes later, so that it never competes with the release or the claim that made it necessary. */
+export const PACK_SOON_MS = 5 * 1000;
 export const COLLECT_SOON_MS = 60 * 1000;
 
 /** Inside a commit. */
@@ -25,6 +27,8 @@ export function step(save: Save, event: SaveEvent): Save["state"] {
 export function outcomeOf(save: Save): Outcome<Committed> {
   return save.outcome ?? failed("internal", `The outcome of save ${save.saveId} was not recorded.`);
 }
+
+export const sourceOf = ({ generation, status }: GenerationRow): Source => ({ generation, aside: status !== "kept" });
 
 export const summary = ({ generation, files, bytes }: GenerationRow): GenerationSummary => ({
   generation,

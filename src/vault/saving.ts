@@ -8,7 +8,7 @@ import { decided, type SaveEvent } from "./lifecycle.ts";
 import { treeHash } from "./manifest.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import { planCommit, planFence, planSend, refusal, stale, type VaultRecord } from "./plan.ts";
-import { abortOpen, COLLECT_SOON_MS, outcomeOf, step, summary } from "./saves.ts";
+import { abortOpen, COLLECT_SOON_MS, outcomeOf, PACK_SOON_MS, step, summary } from "./saves.ts";
 import type { GenerationRow, Save } from "./store.ts";
 import { difference, keyOf, sizeOf, type Tree } from "./tree.ts";
 import type {
@@ -115,6 +115,7 @@ function decide(
       return settle(parts, save, "commit", done(committed), () => {
         parts.entries.apply(changes, generation);
         parts.store.writeGeneration({ ...row, status: "kept" });
+        parts.packs.enqueue(generation);
         parts.store.writeRecord({ ...record, base: generation, head: generation, last: generation });
       });
     case "quarantine": {
@@ -132,6 +133,7 @@ function decide(
   function keep(status: "quarantined" | "detached"): void {
     parts.entries.keepAside(tree, generation);
     parts.store.writeGeneration({ ...row, status });
+    parts.packs.enqueue(generation);
     parts.store.writeRecord({ ...record, last: generation });
   }
 }
@@ -155,7 +157,7 @@ function settle(
     effect();
     const generation = outcome.ok ? outcome.value.generation : ((parts.store.record()?.last ?? 0) as Generation);
     parts.store.updateSave({ ...save, state: step(save, event), generation, outcome });
-    parts.arm(parts.now() + COLLECT_SOON_MS);
+    parts.arm(parts.now() + PACK_SOON_MS);
   });
   return settled.ok ? outcome : settled;
 }

@@ -8,7 +8,7 @@ const ATTRIBUTES =
 
 export const TABLES = {
   vault:
-    "id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT, base INTEGER NOT NULL, head INTEGER NOT NULL, last INTEGER NOT NULL",
+    "id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT, base INTEGER NOT NULL, head INTEGER NOT NULL, last INTEGER NOT NULL, rebuilding INTEGER NOT NULL DEFAULT 0",
   saves:
     "save INTEGER PRIMARY KEY, save_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, epoch INTEGER NOT NULL, incarnation TEXT NOT NULL, base INTEGER NOT NULL, attempt INTEGER NOT NULL, bundle TEXT NOT NULL, at INTEGER NOT NULL, generation INTEGER, outcome TEXT, options TEXT",
   manifests: "save INTEGER NOT NULL, part INTEGER NOT NULL, entries TEXT NOT NULL, PRIMARY KEY (save, part)",
@@ -23,6 +23,11 @@ export const TABLES = {
   aside: `generation INTEGER NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, ${ATTRIBUTES}, ${CONTENT}, PRIMARY KEY (generation, key, kind)`,
   bodies: "body INTEGER PRIMARY KEY, data BLOB NOT NULL",
   garbage: "body INTEGER, object TEXT",
+  packs:
+    "pack INTEGER PRIMARY KEY, object TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL, manifest INTEGER NOT NULL, bytes INTEGER NOT NULL",
+  packed: "body INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL",
+  outbox: "generation INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL",
+  leases: "generation INTEGER PRIMARY KEY, until INTEGER NOT NULL",
 } as const;
 
 /** Keyed by what is looked up, so the rows live in their index. */
@@ -36,6 +41,7 @@ const INDEXES = [
   "CREATE INDEX aside_body ON aside (body) WHERE body IS NOT NULL",
   "CREATE INDEX aside_object ON aside (object) WHERE object IS NOT NULL",
   "CREATE INDEX staged_body ON staged (body) WHERE body IS NOT NULL",
+  "CREATE INDEX packed_place ON packed (pack, start)",
   "CREATE INDEX staged_object ON staged (object) WHERE object IS NOT NULL",
 ];
 

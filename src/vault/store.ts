@@ -47,9 +47,9 @@ export class VaultStore {
     this.#exists ??= hasTable(this.#sql, "vault");
     if (!this.#exists) return null;
     this.#record ??=
-      (this.#sql.exec("SELECT epoch, incarnation, base, head, last FROM vault WHERE id = 1").toArray()[0] as unknown as
-        | VaultRecord
-        | undefined) ?? null;
+      (this.#sql
+        .exec("SELECT epoch, incarnation, base, head, last, rebuilding FROM vault WHERE id = 1")
+        .toArray()[0] as unknown as VaultRecord | undefined) ?? null;
     return this.#record;
   }
 
@@ -60,13 +60,14 @@ export class VaultStore {
       this.#exists = true;
     }
     this.#sql.exec(
-      "INSERT OR REPLACE INTO vault (id, schema, epoch, incarnation, base, head, last) VALUES (1, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO vault (id, schema, epoch, incarnation, base, head, last, rebuilding) VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
       SCHEMA,
       record.epoch,
       record.incarnation,
       record.base,
       record.head,
       record.last,
+      record.rebuilding,
     );
     this.#record = record;
   }

@@ -22,6 +22,7 @@ const aRecord = (over: Partial<VaultRecord> = {}): VaultRecord => ({
   base: generation(3),
   head: generation(4),
   last: 4,
+  rebuilding: 0,
   ...over,
 });
 
@@ -56,7 +57,7 @@ describe("a save's lifecycle", () => {
 describe("a fence", () => {
   it("binds the first incarnation of a vault to nothing", () => {
     expect(planFence(null, epoch(1), "c-a")).toEqual({
-      next: { epoch: 1, incarnation: "c-a", base: 0, head: 0, last: 0 },
+      next: { epoch: 1, incarnation: "c-a", base: 0, head: 0, last: 0, rebuilding: 0 },
       changed: true,
     });
   });

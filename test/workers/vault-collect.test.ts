@@ -8,7 +8,7 @@ import { aContainer, aManifest, aTar, bytesOf, Container, expectOk, type Node, r
 const stub = (container: Container) => env.VAULT.getByName(container.tenantId);
 const collect = (container: Container) => runDurableObjectAlarm(stub(container));
 const objects = async (container: Container) =>
-  (await env.BUCKET.list({ prefix: `tenants/${container.tenantId}/` })).objects.map((one) => one.key);
+  (await env.BUCKET.list({ prefix: `tenants/${container.tenantId}/objects/` })).objects.map((one) => one.key);
 const rows = (container: Container, table: keyof typeof TABLES): Promise<number> =>
   runInDurableObject(
     stub(container),

@@ -173,4 +173,4 @@ export async function keysOf(container: Container, query = ""): Promise<string[]
 }
 
 export const r2Keys = async (container: Container): Promise<string[]> =>
-  (await env.BUCKET.list({ prefix: `tenants/${container.tenantId}/` })).objects.map((object) => object.key);
+  (await env.BUCKET.list({ prefix: `tenants/${container.tenantId}/objects/` })).objects.map((object) => object.key);

@@ -1,0 +1,34 @@
+import { within } from "../../durable/deadline.ts";
+import type { Epoch, Generation } from "../../ids.ts";
+import { R2_MS } from "../contents.ts";
+import { transact, type VaultParts } from "../parts.ts";
+import type { GenerationRow } from "../store.ts";
+import type { Task } from "./store.ts";
+
+/**
+ * What manifests cannot know, since it changes after they are written: which generations are retained, of what status, which is the head.
+ * One small R2 object, written again after every change. What is deleted in R2 is deleted only after the ledger stopped naming it.
+ */
+export interface Ledger {
+  format: "boilerhouse-ledger-1";
+  /** The highest that the Vault had seen when this was written; a later fence is not in it. */
+  epoch: Epoch;
+  head: Generation | 0;
+  last: number;
+  generations: GenerationRow[];
+}
+
+export const ledgerKey = (prefix: string): string => `${prefix}ledger.json`;
+
+/** @throws Error when R2 fails */
+export async function writeLedger(parts: VaultParts, task: Task): Promise<void> {
+  const record = parts.store.record();
+  if (record === null) return;
+  const { epoch, head, last } = record;
+  const ledger: Ledger = { format: "boilerhouse-ledger-1", epoch, head, last, generations: parts.store.generations() };
+  const key = ledgerKey(parts.prefix());
+  await within(R2_MS, `writing ${key}`, parts.bucket().put(key, JSON.stringify(ledger)));
+  const kept = transact(parts, () => parts.packs.finish(task));
+  // Erased meanwhile: nothing may be left.
+  if (kept.ok && !kept.value) await within(R2_MS, `deleting ${key}`, parts.bucket().delete(key));
+}
