@@ -26,6 +26,11 @@ const MAX_PAGE = 1_000;
 /** Does what a command says. @throws BoilerhouseError, UsageError */
 export async function call(client: Boilerhouse, command: RouteCommand, input: Input): Promise<Answered> {
   const init = await initOf(command, input);
+  if (command.sends) {
+    // The one route whose body is no JSON; its query is what the command made of its options.
+    const value = await client.importTar(input.args.id ?? "", await input.stream("file"), init.params.query);
+    return { status: 200, value, location: null };
+  }
   if (command.columns) return list(client, command, input, init);
   const startedAt = Date.now();
   const answered = await request(client, command, init);

@@ -27,6 +27,8 @@ export interface Input {
   /** The JSON value of the file that an option names; `-` is standard input. @throws UsageError */
   readonly json: (option: OptionName) => Promise<unknown>;
   /** Text that must not be an argument, from the file that an option names or from standard input; without its last newline. */
+  /** The bytes of the file that an option names, as they come. @throws UsageError */
+  readonly stream: (option: OptionName) => Promise<ReadableStream<Uint8Array>>;
   readonly secretText: (option: OptionName) => Promise<string>;
 }
 
@@ -63,6 +65,8 @@ export interface RouteCommand {
   readonly waits?: true;
   /** The answer is a file, passed on as it comes. */
   readonly raw?: true;
+  /** The body is the file that `--file` names, passed on as it comes. */
+  readonly sends?: true;
   /** What `--yes` has to confirm. */
   readonly confirm?: string;
 }
@@ -72,7 +76,7 @@ export const OPTIONS = {
   "key-file": { takes: "value", about: "a file that holds the key (else BOILERHOUSE_KEY)" },
   json: { takes: "nothing", about: "print the API's answer as JSON" },
   help: { takes: "nothing", about: "explain", short: "h" },
-  file: { takes: "value", about: "JSON from a file, - for standard input", short: "f" },
+  file: { takes: "value", about: "from a file, - for standard input", short: "f" },
   wait: { takes: "nothing", about: "wait for the end" },
   timeout: { takes: "value", about: "how long --wait waits, as 90s or 5m (default 5m)" },
   limit: { takes: "value", about: "how many at most" },
@@ -97,6 +101,10 @@ export const OPTIONS = {
   secrets: { takes: "value", about: "a JSON file with its secrets, by name" },
   "allow-fresh": { takes: "nothing", about: "start with empty state where it cannot be restored" },
   generation: { takes: "value", about: "which save; the latest when left out" },
+  with: { takes: "value", about: "which save to compare with; the latest when left out" },
+  as: { takes: "value", about: "what kind of tar it is", values: ["auto", "export", "plain"] },
+  owner: { takes: "value", about: "whom everything shall belong to, as 10001:10001" },
+  "dry-run": { takes: "nothing", about: "say what would happen, and change nothing" },
   "no-sync": { takes: "nothing", about: "give up what was not saved" },
   "value-file": { takes: "value", about: "a file with the value (else standard input)" },
   mode: { takes: "value", about: "when it runs", values: ["on-demand", "always-on", "scheduled"] },

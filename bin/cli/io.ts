@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 
 /** Everything that the command takes from where it runs, so that tests can run it in a place of their own. */
@@ -10,6 +11,8 @@ export interface Io {
   stdin(): Promise<string>;
   /** @throws when it cannot be read */
   readFile(path: string): Promise<string>;
+  /** The bytes of a file as they come; `-` is standard input. @throws when it cannot be read */
+  open(path: string): Promise<ReadableStream<Uint8Array>>;
   fetch(request: Request): Promise<Response>;
   now(): number;
 }
@@ -20,6 +23,10 @@ export const processIo: Io = {
   stderr: (out) => void process.stderr.write(out),
   stdin: () => text(process.stdin),
   readFile: (path) => readFile(path, "utf8"),
+  open: async (path) => {
+    const source = path === "-" ? process.stdin : (await open(path)).createReadStream();
+    return Readable.toWeb(source) as unknown as ReadableStream<Uint8Array>;
+  },
   fetch: (request) => fetch(request),
   now: () => Date.now(),
 };

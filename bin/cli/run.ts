@@ -109,6 +109,14 @@ function inputOf(command: RouteCommand, rest: readonly string[], { values, flags
         throw new UsageError(`${where} is not JSON: ${cause instanceof Error ? cause.message : cause}`);
       }
     },
+    stream: async (option) => {
+      const path = values[option] ?? "-";
+      try {
+        return await io.open(path);
+      } catch (cause) {
+        throw new UsageError(`${path} cannot be read: ${cause instanceof Error ? cause.message : cause}`);
+      }
+    },
     secretText: async (option) => (await readable(io, values[option] ?? "-")).replace(/\r?\n$/, ""),
   };
 }

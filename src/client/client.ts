@@ -1,7 +1,7 @@
 import createClient, { type Client } from "openapi-fetch";
 import { BoilerhouseError, knownEntry } from "./error.ts";
 import type { components, paths } from "./schema.d.ts";
-import { pause, type Sending, sender } from "./send.ts";
+import { pause, type Sending, sender, streamed } from "./send.ts";
 
 export type Schemas = components["schemas"];
 export type Claim = Schemas["Claim"];
@@ -24,6 +24,15 @@ export interface Waiting {
 export type ClaimOptions = Schemas["ClaimRequest"] & Waiting;
 export type ReleaseOptions = Schemas["ReleaseRequest"] & Waiting;
 
+export type ImportOptions = {
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly format?: "auto" | "export" | "plain";
+  /** `uid` or `uid:gid`. */
+  readonly owner?: string;
+} & Waiting;
+export type Imported = Schemas["Action"] | Schemas["ImportReport"];
+
 export interface Boilerhouse {
   /** Every route of the API, typed by its contract. A refusal is thrown as a `BoilerhouseError`. */
   readonly api: Client<paths>;
@@ -31,6 +40,8 @@ export interface Boilerhouse {
   claim(tenantId: string, options?: ClaimOptions): Promise<Claim>;
   /** Saves a tenant's state and takes its container away, and waits until that is done. */
   release(tenantId: string, options?: ReleaseOptions): Promise<Release>;
+  /** A tar becomes the tenant's next generation; sent as it comes, once, within 15 minutes unless `timeoutMs` says otherwise. */
+  importTar(tenantId: string, tar: ReadableStream<Uint8Array>, options?: ImportOptions): Promise<Imported>;
   /**
    * The end of a long action. One that failed is thrown as the error that it ended with; when the time is over before,
    * that is `timed_out`, and the action goes on.
@@ -46,9 +57,11 @@ const POLL_MS = [100, 2_000] as const;
 
 /** A client of the API, for Node, browsers and Workers alike. */
 export function createBoilerhouse({ baseUrl, key, ...sending }: BoilerhouseOptions): Boilerhouse {
+  const base = baseUrl.replace(/\/+$/, "");
+  const headers = { authorization: `Bearer ${key}` };
   const api = createClient<paths>({
-    baseUrl: baseUrl.replace(/\/+$/, ""),
-    headers: { authorization: `Bearer ${key}` },
+    baseUrl: base,
+    headers,
     fetch: sender(sending),
   });
 
@@ -76,6 +89,20 @@ export function createBoilerhouse({ baseUrl, key, ...sending }: BoilerhouseOptio
     api,
     waitFor,
 
+    async importTar(tenantId, tar, { timeoutMs = IMPORT_MS, signal, ...options } = {}) {
+      const query = new URLSearchParams(Object.entries(options).map(([name, value]) => [name, String(value)]));
+      const init: RequestInit & { duplex: "half" } = {
+        method: "POST",
+        headers: { ...headers, "content-type": "application/x-tar" },
+        body: tar,
+        duplex: "half", // Node sends a stream in no other way
+        ...(signal ? { signal } : {}),
+      };
+      const url = `${base}/api/v1/tenants/${encodeURIComponent(tenantId)}/import?${query}`;
+      const response = await streamed(sending, new Request(url, init), timeoutMs);
+      return (await response.json()) as Imported;
+    },
+
     async claim(tenantId, { timeoutMs, signal, ...body } = {}) {
       const startedAt = Date.now();
       const params = { path: { id: tenantId }, query: { wait: waitText(timeoutMs) } };
@@ -95,6 +122,9 @@ export function createBoilerhouse({ baseUrl, key, ...sending }: BoilerhouseOptio
     },
   };
 }
+
+/** The longest that the API lets an import take, unless it is configured otherwise. */
+const IMPORT_MS = 900_000;
 
 const waitText = (timeoutMs = DEFAULT_TIMEOUT_MS): string => `${Math.min(Math.max(0, timeoutMs), MAX_WAIT_MS)}ms`;
 

@@ -12,6 +12,7 @@ export interface Sending {
   readonly patienceMs?: number;
 }
 
+const defaultFetch = (request: Request): Promise<Response> => globalThis.fetch(request);
 const MUTATES = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 const CUT_OFF = new Set(["TimeoutError", "AbortError"]);
 
@@ -22,12 +23,7 @@ const CUT_OFF = new Set(["TimeoutError", "AbortError"]);
  * between made up cannot make it happen twice.
  */
 export function sender(sending: Sending): (request: Request) => Promise<Response> {
-  const {
-    fetch = (request) => globalThis.fetch(request),
-    attempts = 3,
-    timeoutMs = 60_000,
-    patienceMs = 30_000,
-  } = sending;
+  const { fetch = defaultFetch, attempts = 3, timeoutMs = 60_000, patienceMs = 30_000 } = sending;
   return async (request) => {
     const deadlineMs = timeoutMs + waitOf(request.url);
     const mutates = MUTATES.has(request.method);
@@ -48,6 +44,20 @@ export function sender(sending: Sending): (request: Request) => Promise<Response
       await pause(retryAfterMs, request.signal);
     }
   };
+}
+
+/**
+ * Sends a body as it comes, and once: what has been read of it cannot be read again. `deadlineMs` is for all of it.
+ * @throws BoilerhouseError for every refusal
+ */
+export async function streamed(
+  { fetch = defaultFetch }: Sending,
+  request: Request,
+  deadlineMs: number,
+): Promise<Response> {
+  const response = await once(fetch, request, null, deadlineMs);
+  if (response.status < 400) return response;
+  throw await errorOf(response);
 }
 
 async function once(

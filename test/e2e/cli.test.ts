@@ -64,6 +64,14 @@ describe("npx boilerhouse", () => {
     expect((await json("containers list --tenant cli-alice")).items).toHaveLength(1);
     expect((await json("tenants generations cli-alice")).items.length).toBeGreaterThan(0);
     expect((await run("tenants export cli-alice")).stdout).toContain("tree/");
+    expect(await json("pin cli-alice 1")).toMatchObject({ generation: 1, pinned: true });
+    expect(await json("unpin cli-alice 1")).toMatchObject({ pinned: false });
+    expect(await json("diff cli-alice 1")).toHaveProperty("items");
+    expect(await json("restore cli-alice 1 --wait")).toMatchObject({ state: "active", restored: { generation: 1 } });
+    expect(await json("clone cli-alice cli-copy --generation 1")).toMatchObject({
+      tenantId: "cli-copy",
+      generation: 1,
+    });
     expect(await json("release cli-alice --wait")).toMatchObject({ state: "idle" });
     expect(await json("tenants suspend cli-alice --reason tried --wait")).toMatchObject({ state: "suspended" });
     expect((await run("claim cli-alice")).code).toBe(4);

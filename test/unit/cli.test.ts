@@ -38,6 +38,11 @@ async function cli(
       if (text === undefined) throw new Error("no such file");
       return text;
     },
+    open: async (path) => {
+      const text = path === "-" ? stdin : files[path];
+      if (text === undefined) throw new Error("no such file");
+      return new Blob([text]).stream();
+    },
     fetch: async (request) => {
       const body = await request.clone().text();
       sent.push({ method: request.method, url: new URL(request.url), headers: request.headers, body });
@@ -121,6 +126,40 @@ describe("a command", () => {
     expect(sent[0]?.url.pathname).toBe("/api/v1/tenants/a%2Fb/claim");
     const body = { poolId: "demo", config: { a: 1 }, secrets: { K: "v" }, allowFresh: true };
     expect(JSON.parse(sent[0]?.body ?? "")).toEqual(body);
+  });
+});
+
+describe("saved state", () => {
+  it("is imported from a file or standard input as it comes, under the options that were given", async () => {
+    const files = { "a.tar": "TAR" };
+    const { code, sent } = await cli("import a/b -f a.tar --dry-run --as plain --owner 7:8", { files });
+    expect(code).toBe(0);
+    expect(sent[0]).toMatchObject({ method: "POST", body: "TAR" });
+    expect(sent[0]?.url.pathname).toBe("/api/v1/tenants/a%2Fb/import");
+    expect(Object.fromEntries(sent[0]?.url.searchParams ?? [])).toEqual({
+      dryRun: "true",
+      format: "plain",
+      owner: "7:8",
+    });
+    expect(sent[0]?.headers.get("content-type")).toBe("application/x-tar");
+    expect((await cli("import alice -f -", { stdin: "piped" })).sent[0]?.body).toBe("piped");
+    expect((await cli("import alice -f none.tar")).code).toBe(2);
+    expect((await cli("import alice -f a.tar", { files, ...refusing("guard_blocked") })).code).toBe(5);
+  });
+
+  it("is restored, copied, pinned and compared by numbers of saves", async () => {
+    const body = async (line: string) => JSON.parse((await cli(line)).sent[0]?.body ?? "null");
+    expect(await body("restore alice 3 --force")).toEqual({ generation: 3, force: true });
+    expect(await body("clone alice bob --generation 2")).toEqual({ to: "bob", generation: 2 });
+    expect((await cli("restore alice latest")).code).toBe(2);
+    const [pinned] = (await cli("unpin alice 4")).sent;
+    expect([pinned?.method, pinned?.url.pathname]).toEqual(["DELETE", "/api/v1/tenants/alice/generations/4/pin"]);
+    const items = [{ change: "added", kind: "file", path: "a", before: null, after: 3 }];
+    const { stdout, sent } = await cli("diff alice 1 --with 2", {
+      answer: () => Response.json({ items, nextCursor: null }),
+    });
+    expect(sent[0]?.url.search).toBe("?to=2");
+    expect(stdout.split("\n")[1]?.split(/ +/)).toEqual(["added", "file", "-", "3", "a"]);
   });
 });
 

@@ -206,3 +206,24 @@ it("runs where there is no Node: the client imports openapi-fetch and what belon
   expect(new Set(imported)).toEqual(new Set(["openapi-fetch", "../errors/codes.ts"]));
   expect(readFileSync("src/errors/codes.ts", "utf8")).not.toMatch(/^import /m);
 });
+
+describe("an import by the client", () => {
+  const tar = () => new Blob(["tar"]).stream();
+
+  it("sends the stream once, with the options as its query", async () => {
+    const { client, seen } = aClient([json(200, { tenantId: "alice", imported: { generation: 1 } })]);
+    const answer = await client.importTar("alice", tar(), { force: true, owner: "7:8" });
+    expect(answer).toMatchObject({ imported: { generation: 1 } });
+    expect(seen[0]).toMatchObject({
+      method: "POST",
+      path: "/api/v1/tenants/alice/import?force=true&owner=7%3A8",
+      body: "tar",
+    });
+  });
+
+  it("is not sent again, whatever the refusal says", async () => {
+    const { client, seen } = aClient([problem("rate_limited", { retryAfterMs: 1 }), json(200, {})]);
+    expect(await failing(client.importTar("alice", tar()))).toMatchObject({ code: "rate_limited", status: 429 });
+    expect(seen).toHaveLength(1);
+  });
+});

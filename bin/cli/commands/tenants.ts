@@ -1,6 +1,7 @@
 import type { Argument, Input, RouteCommand } from "../command.ts";
 import { UsageError } from "../exit.ts";
 import { durationOf, wholeNumberOf } from "../parse.ts";
+import { stateCommands } from "./state.ts";
 
 /** What is done with tenants: their containers, their settings, what they hold. */
 
@@ -226,31 +227,6 @@ const held: readonly RouteCommand[] = [
     method: "POST",
     ...at("/revoke-tokens"),
   },
-  {
-    words: "tenants generations",
-    about: "its saves",
-    method: "GET",
-    ...at("/generations"),
-    cursor: null,
-    columns: [
-      { head: "GENERATION", path: "generation" },
-      { head: "STATUS", path: "status" },
-      { head: "AT", path: "at" },
-      { head: "FILES", path: "files" },
-      { head: "BYTES", path: "bytes" },
-      { head: "CHANGED", path: "changed" },
-      { head: "PINNED", path: "pinned" },
-    ],
-  },
-  {
-    words: "tenants export",
-    about: "one of its saves as a tar",
-    method: "GET",
-    ...at("/export"),
-    options: ["generation"],
-    query: { generation: "generation" },
-    raw: true,
-  },
 ];
 
-export const tenantCommands: readonly RouteCommand[] = [...claims, ...running, ...settings, ...held];
+export const tenantCommands: readonly RouteCommand[] = [...claims, ...running, ...settings, ...held, ...stateCommands];
