@@ -15,6 +15,7 @@ import type { Committed } from "../vault/types.ts";
 const MARGIN_MS = 5_000;
 const COMMIT_ATTEMPTS = 3;
 const COMMIT_MS = 60_000;
+const TELL_MS = 10_000;
 
 export interface BringIn {
   tenantId: TenantId;
@@ -39,7 +40,19 @@ export async function bringIn(env: Env, request: BringIn): Promise<Outcome<Actio
   if (!outcome.ok && outcome.failure.code === "operation_interrupted" && outcome.failure.extra?.committing) {
     return outcome; // what became of it is the vault's to say, at the deadline
   }
-  return tenantOf(env, tenantId).endImport(begun.value.operation.id, outcome);
+  return told(() => tenantOf(env, tenantId).endImport(begun.value.operation.id, outcome));
+}
+
+/** Told again after an answer that got lost: the first one counts, and its end is the answer. */
+async function told(tell: () => Promise<Outcome<ActionAnswer>>): Promise<Outcome<ActionAnswer>> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await within(TELL_MS, "the end of an import", tell());
+    } catch (error) {
+      log.warn("import: its end was not heard", { attempt, error: messageOf(error) });
+      if (attempt === COMMIT_ATTEMPTS) return failed("operation_interrupted", messageOf(error));
+    }
+  }
 }
 
 async function attempt(env: Env, request: BringIn, { save, deadlineAt }: ImportGrant): Promise<Outcome<Committed>> {
