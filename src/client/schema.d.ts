@@ -878,6 +878,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What lies in a directory, in the order of names */
+        get: operations["listFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/files/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Several reads, writes, removals and listings, one after the other */
+        post: operations["batchFiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/access-codes": {
         parameters: {
             query?: never;
@@ -1157,10 +1191,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/files/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A file: its content as JSON, or raw by `Accept: application/octet-stream`; HEAD says whether it is there */
+        get: operations["getFile"];
+        /** Write a file in the running container, in one step; missing directories are made */
+        put: operations["putFile"];
+        post?: never;
+        /** Remove a file, or a symlink itself, from the running container */
+        delete: operations["deleteFile"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        FileOperation: {
+            /** @enum {string} */
+            op: "read" | "exists" | "list" | "write" | "delete";
+            path: string;
+            content?: string;
+            /** @enum {string} */
+            encoding?: "utf8" | "base64";
+            ifMatch?: string;
+            /** @enum {string} */
+            ifNoneMatch?: "*";
+            recursive?: boolean;
+            limit?: number;
+        };
         Readiness: {
             ready: boolean;
             /** @enum {string} */
@@ -2489,6 +2555,109 @@ export interface components {
                 files: number;
             }[];
         };
+        FileEntry: {
+            path: string;
+            /** @description The path as a URL has it, also where its name is no UTF-8. */
+            href: string;
+            /** @enum {string} */
+            kind: "file" | "directory" | "symlink" | "special";
+            size: number;
+            mode: string;
+            /** Format: date-time */
+            lastModified: string;
+            sha256?: string;
+        };
+        File: {
+            tenantId: string;
+            path: string;
+            content: string;
+            /** @enum {string} */
+            encoding: "utf8" | "base64";
+            size: number;
+            /** @example 0644 */
+            mode: string;
+            /** Format: date-time */
+            lastModified: string;
+            /** @description Null for a file of more than 5 MB in a container. */
+            sha256: string | null;
+            etag: string;
+            /** @enum {string} */
+            source: "container" | "vault";
+            /** @description Of the vault; null in a container. */
+            generation: number | null;
+            /** Format: date-time */
+            asOf: string;
+            ageMs: number;
+            /** @description A running container may hold something newer. */
+            stale: boolean;
+            /** @enum {boolean} */
+            woke?: true;
+        };
+        WrittenFile: {
+            tenantId: string;
+            path: string;
+            created: boolean;
+            /** @enum {string} */
+            source: "container";
+            /** @enum {boolean} */
+            woke?: true;
+            size: number;
+            /** @example 0644 */
+            mode: string;
+            /** Format: date-time */
+            lastModified: string;
+            /** @description Null for a file of more than 5 MB in a container. */
+            sha256: string | null;
+            etag: string;
+        };
+        FileContent: {
+            content: string;
+            /**
+             * @default utf8
+             * @enum {string}
+             */
+            encoding?: "utf8" | "base64";
+        };
+        FileBatchResult: {
+            tenantId: string;
+            token: string;
+            completed: number;
+            succeeded: number;
+            failed: number;
+            /** @description The first that was not started. */
+            resumeFrom: number | null;
+            results: components["schemas"]["FileResult"][];
+        };
+        FileResult: {
+            index: number;
+            op: string;
+            path: string;
+            /** @enum {string} */
+            status: "succeeded" | "failed" | "not_started" | "not_applied" | "skipped";
+            success: boolean;
+            error?: {
+                code: string;
+                detail: string;
+            } & {
+                [key: string]: unknown;
+            };
+        } & {
+            [key: string]: unknown;
+        };
+        FileBatch: {
+            operations: components["schemas"]["FileOperation"][];
+            /**
+             * @description Writes and removals: all of them or none.
+             * @default false
+             */
+            atomic?: boolean;
+            /** @description Names the batch; sent again under it, no write is repeated. */
+            token?: string;
+            /** @default 0 */
+            resumeFrom?: number;
+            /** @default 60000 */
+            timeoutMs?: number;
+        };
         AccessCode: {
             code: string;
             /**
@@ -2801,7 +2970,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `in_use`: In use. `idempotency_in_flight`: The first request is still in flight. `already_exists`: Already exists. `claimed_elsewhere`: Claimed in another pool. `operation_in_progress`: Another operation is in progress. `invalid_transition`: Not possible in this state. `stale_epoch`: Superseded. `guard_blocked`: Save refused by a guard. `conflict`: The state moved while it was saved. `save_failed`: Save failed. `operation_interrupted`: Interrupted, result unknown. */
+        /** @description `in_use`: In use. `idempotency_in_flight`: The first request is still in flight. `already_exists`: Already exists. `claimed_elsewhere`: Claimed in another pool. `operation_in_progress`: Another operation is in progress. `invalid_transition`: Not possible in this state. `not_running`: Not running. `not_a_file`: Not a regular file. `stale_epoch`: Superseded. `guard_blocked`: Save refused by a guard. `conflict`: The state moved while it was saved. `save_failed`: Save failed. `operation_interrupted`: Interrupted, result unknown. */
         Problem409: {
             headers: {
                 [name: string]: unknown;
@@ -2810,7 +2979,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `payload_too_large`: Body too large. */
+        /** @description `payload_too_large`: Body too large. `file_too_large`: File too large for JSON. */
         Problem413: {
             headers: {
                 [name: string]: unknown;
@@ -6020,6 +6189,136 @@ export interface operations {
             };
         };
     };
+    listFiles: {
+        parameters: {
+            query?: {
+                /** @description Default auto: the container where one runs, else what is saved. r2 is vault. */
+                source?: "auto" | "vault" | "r2" | "container";
+                /** @description S1's word for source. */
+                prefer?: "auto" | "vault" | "r2" | "container";
+                /** @description Wake a sleeping tenant for it; default false. */
+                wake?: "true" | "false";
+                /** @description A saved generation instead of the latest; vault only. */
+                generation?: number;
+                /** @description A directory; default the state volume. */
+                path?: string;
+                recursive?: "true" | "false";
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        path: string;
+                        items: components["schemas"]["FileEntry"][];
+                        nextCursor: string | null;
+                        /** @enum {string} */
+                        source: "container" | "vault";
+                        /** @description Of the vault; null in a container. */
+                        generation: number | null;
+                        /** Format: date-time */
+                        asOf: string;
+                        ageMs: number;
+                        /** @description A running container may hold something newer. */
+                        stale: boolean;
+                        /** @enum {boolean} */
+                        woke?: true;
+                    };
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    batchFiles: {
+        parameters: {
+            query?: {
+                /** @description Default auto: the container where one runs, else what is saved. r2 is vault. */
+                source?: "auto" | "vault" | "r2" | "container";
+                /** @description S1's word for source. */
+                prefer?: "auto" | "vault" | "r2" | "container";
+                /** @description Wake a sleeping tenant for it; default false. */
+                wake?: "true" | "false";
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FileBatch"];
+            };
+        };
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileBatchResult"];
+                };
+            };
+            /** @description Not all is */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileBatchResult"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     createAccessCode: {
         parameters: {
             query?: never;
@@ -6726,6 +7025,182 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getFile: {
+        parameters: {
+            query?: {
+                /** @description Default auto: the container where one runs, else what is saved. r2 is vault. */
+                source?: "auto" | "vault" | "r2" | "container";
+                /** @description S1's word for source. */
+                prefer?: "auto" | "vault" | "r2" | "container";
+                /** @description Wake a sleeping tenant for it; default false. */
+                wake?: "true" | "false";
+                /** @description A saved generation instead of the latest; vault only. */
+                generation?: number;
+                /** @description The bytes themselves instead of JSON. */
+                raw?: "true" | "false";
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description Relative to the state volume; with a slash in front, a path in the container within its volumes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["File"];
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description A range of it; raw only */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description It is what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    putFile: {
+        parameters: {
+            query?: {
+                /** @description Wake a sleeping tenant for it; default false. */
+                wake?: "true" | "false";
+                /** @description The bytes themselves instead of JSON. */
+                raw?: "true" | "false";
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+                /** @description Relative to the state volume; with a slash in front, a path in the container within its volumes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["FileContent"];
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Replaced */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrittenFile"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrittenFile"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteFile: {
+        parameters: {
+            query?: {
+                /** @description Wake a sleeping tenant for it; default false. */
+                wake?: "true" | "false";
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+                /** @description Relative to the state volume; with a slash in front, a path in the container within its volumes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];

@@ -79,9 +79,9 @@ const catalogue = {
     status: 413,
     title: "Body too large",
     meaning:
-      "The body is larger than 1 MB, or a tenant's config and secrets would be larger than 1.8 MB together; nothing of it was used.",
+      "The body is larger than its route takes (1 MB where nothing else is said), or a tenant's config and secrets would be larger than 1.8 MB together; nothing of it was used.",
     retry: false,
-    suggestion: "Send less than 1 MB.",
+    suggestion: "Send less; `detail` says how much is taken.",
   },
   invalid: {
     status: 422,
@@ -182,6 +182,43 @@ const catalogue = {
     meaning: "What was asked for has no meaning in the present state; nothing was done.",
     retry: false,
     suggestion: "Read the status; it says which state it is in.",
+  },
+  not_running: {
+    status: 409,
+    title: "Not running",
+    meaning:
+      "The tenant has no running container, and what was asked for needs one; nothing was done and nothing woken.",
+    retry: false,
+    suggestion: "Start the tenant first, or send `?wake=true`.",
+  },
+  not_a_file: {
+    status: 409,
+    title: "Not a regular file",
+    meaning:
+      "The path leads to a directory, a device, a socket or a pipe, or through a symlink, which is never followed. `kind` says which.",
+    retry: false,
+    suggestion: "Name a regular file; a directory is listed by `GET …/files?path=`.",
+  },
+  file_too_large: {
+    status: 413,
+    title: "File too large for JSON",
+    meaning: "The file is larger than 5 MB, or a batch has read 10 MB already.",
+    retry: false,
+    suggestion: "Ask for it raw (`?raw=true`, or `Accept: application/octet-stream`): that streams any size.",
+  },
+  range_not_satisfiable: {
+    status: 416,
+    title: "Range not satisfiable",
+    meaning: "The range begins after the end of the file; its size is in `Content-Range`.",
+    retry: false,
+    suggestion: "Ask for a range within the file.",
+  },
+  storage_full: {
+    status: 507,
+    title: "Disk full",
+    meaning: "The container's disk has no room for what was sent; the file is as it was.",
+    retry: false,
+    suggestion: "Remove files, or give the tenant a larger tier.",
   },
   stale_epoch: {
     status: 409,

@@ -12,10 +12,10 @@ const OTHER_CHARSET = /;\s*charset\s*=\s*(?!"?utf-8"?\s*(?:;|$))/i;
  * Reads a JSON body within its limits before anything looks at it: type, size (also when it comes in chunks), encoding,
  * syntax, depth. `optional`: an empty body counts as `{}`.
  */
-export const jsonBody = (presence: "required" | "optional") =>
+export const jsonBody = (presence: "required" | "optional", maxBytes = MAX_BYTES) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const { raw } = c.req;
-    const text = await readText(raw, presence);
+    const text = await readText(raw, presence, maxBytes);
     if (raw.headers.get("content-type")?.toLowerCase() === "application/json") {
       Object.assign(c.req.bodyCache, { text: Promise.resolve(text) }); // what the validator reads
       return next();
@@ -28,8 +28,12 @@ export const jsonBody = (presence: "required" | "optional") =>
   });
 
 /** JSON text that is fit to be parsed again. Exported for tests. */
-export async function readText(request: Request, presence: "required" | "optional"): Promise<string> {
-  const bytes = await readBytes(request);
+export async function readText(
+  request: Request,
+  presence: "required" | "optional",
+  maxBytes = MAX_BYTES,
+): Promise<string> {
+  const bytes = await readBytes(request, maxBytes);
   if (bytes.length === 0 && presence === "optional") return "{}";
   const given = request.headers.get("content-type") ?? "";
   const type = given.split(";")[0]?.trim() ?? "";
@@ -47,11 +51,11 @@ export async function readText(request: Request, presence: "required" | "optiona
   return text;
 }
 
-/** A request's whole body, at most 1 MB of it. @throws Problem `payload_too_large` */
-export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  if (Number(request.headers.get("content-length")) > MAX_BYTES) throw tooLarge();
-  const bytes = await collect(request.body, MAX_BYTES);
-  if (bytes === null) throw tooLarge();
+/** A request's whole body, at most `maxBytes` of it (1 MB). @throws Problem `payload_too_large` */
+export async function readBytes(request: Request, maxBytes = MAX_BYTES): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge(maxBytes);
+  const bytes = await collect(request.body, maxBytes);
+  if (bytes === null) throw tooLarge(maxBytes);
   return bytes;
 }
 
@@ -76,7 +80,8 @@ export async function collect(
   return bytes;
 }
 
-const tooLarge = () => new Problem("payload_too_large", "The body is larger than 1 MB.");
+export const tooLarge = (maxBytes: number) =>
+  new Problem("payload_too_large", `The body is larger than ${maxBytes / 1_000_000} MB.`);
 
 /**
  * Refuses what would be trouble further in: deep nesting, keys that reach a prototype, and what JSON can write and nobody

@@ -7,7 +7,7 @@ import { Problem } from "../errors/problem.ts";
 import { parseTenantId, type TenantId } from "../ids.ts";
 import { tenantOfOperation } from "../tenant/operation-id.ts";
 import type { AppEnv } from "./context.ts";
-import { idempotent } from "./idempotency.ts";
+import { type BodyKind, idempotent } from "./idempotency.ts";
 
 /**
  * A route of the API that says who may use it. The permission stands in the OpenAPI document (`x-permission`), from which
@@ -17,7 +17,7 @@ import { idempotent } from "./idempotency.ts";
 export function guarded<P extends string, R extends Omit<RouteConfig, "path"> & { path: P }>(
   permission: Permission,
   config: R,
-  body: "read" | "streamed" = "read",
+  body: BodyKind = "read",
 ) {
   const own = config.middleware === undefined ? [] : [config.middleware].flat();
   const before: MiddlewareHandler[] = [permits(permission)];

@@ -25,8 +25,10 @@ const DATABASE_MS = 10_000;
 const MAX_ANSWER_BYTES = 1_000_000;
 const KEPT_HEADERS = ["content-type", "location", "etag", "retry-after"];
 
-/** `streamed`: the body is larger than what is kept in memory, and its headers stand for it. */
-export const idempotent = (body: "read" | "streamed") =>
+/** `streamed`: the body is larger than what is kept in memory, and its headers stand for it. A number: read, up to so many bytes. */
+export type BodyKind = "read" | "streamed" | number;
+
+export const idempotent = (body: BodyKind) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const key = c.req.header("idempotency-key");
     if (key === undefined) return next();
@@ -43,7 +45,7 @@ export const idempotent = (body: "read" | "streamed") =>
 async function once(
   c: Context<AppEnv>,
   key: string,
-  body: "read" | "streamed",
+  body: BodyKind,
   next: () => Promise<void>,
 ): Promise<Response | undefined> {
   const { id, fingerprint } = await named(c, key, body);
@@ -87,11 +89,7 @@ export function didNotHappen(status: number, code: string | null): boolean {
 }
 
 /** What a request is called. The body is read for it, within its limits, and stays readable for the route. */
-async function named(
-  c: Context<AppEnv>,
-  key: string,
-  how: "read" | "streamed",
-): Promise<{ id: string; fingerprint: string }> {
+async function named(c: Context<AppEnv>, key: string, how: BodyKind): Promise<{ id: string; fingerprint: string }> {
   const { raw, path } = c.req;
   const { actor, tenantId } = c.get("principal");
   const id = sha256(JSON.stringify([actor, tenantId, raw.method, path, key]));
@@ -99,7 +97,7 @@ async function named(
     const told = ["content-type", "content-length", "content-md5"].map((name) => raw.headers.get(name));
     return { id, fingerprint: sha256(key, "\0", JSON.stringify(told)) };
   }
-  const body = await readBytes(raw);
+  const body = await (how === "read" ? readBytes(raw) : readBytes(raw, how));
   // Without the client's signal, which would end what shall go on.
   c.req.raw = new Request(raw.url, {
     method: raw.method,

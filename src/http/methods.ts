@@ -10,4 +10,8 @@ export function allowedMethods(routes: readonly { method: string; path: string }
 }
 
 const patternOf = (path: string): RegExp =>
-  new RegExp(`^${path.replace(/[.]/g, "\\.").replace(/:[A-Za-z]+/g, "[^/]+")}$`);
+  new RegExp(
+    `^${path
+      .replace(/[.]/g, "\\.")
+      .replace(/:[A-Za-z]+(\{[^}]*\})?/g, (_, rest?: string) => (rest ? ".*" : "[^/]+"))}$`,
+  );

@@ -13,6 +13,7 @@ export const TAGS: Readonly<Record<string, string>> = {
   registry:
     "Workloads (what to run), pools (a workload at a size, with warm containers), and where files are mirrored.",
   tenants: "Whoever owns state and, for a while, a container.",
+  files: "What lies in a tenant's volumes: in its container, or as it was saved.",
   operations: "Actions that take longer than their request.",
   containers: "What runs now; each serves at most one tenant in its life.",
   keys: "Who may come in.",
@@ -53,6 +54,7 @@ export const SECURITY_SCHEMES = {
 /** What all routes of a kind have in common, so that no route can forget to say it: id, key, refusals. */
 export function completed(document: Document): Document {
   withoutFlags(document);
+  withoutPatterns(document);
   for (const [path, item] of Object.entries(document.paths ?? {})) {
     for (const method of ["get", "put", "post", "delete", "patch"] as const) {
       const operation = item[method];
@@ -73,6 +75,16 @@ function withoutFlags(value: unknown): void {
     value.pattern = value.pattern.replace(/\/[dgimsuvy]+$/, "");
   }
   for (const child of Object.values(value)) withoutFlags(child);
+}
+
+/** `{path}{[^]*}` is how a route says that a parameter takes slashes too; a path of OpenAPI cannot. */
+function withoutPatterns(document: Document): void {
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    const plain = path.replace(/\}\{[^}]*\}/g, "}");
+    if (plain === path || !document.paths) continue;
+    delete document.paths[path];
+    document.paths[plain] = item;
+  }
 }
 
 function completedOperation(method: string, path: string, operation: Operation): Operation {

@@ -2,15 +2,18 @@ import { DurableObject } from "cloudflare:workers";
 import { commit } from "../durable/commit.ts";
 import { messageOf } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
+import type { FileAnswers, FileRequest } from "../files/types.ts";
 import type { Epoch } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { KEEP_MS } from "./environment.ts";
 import { Commands, type ExecAnswer, type ExecRequest } from "./exec.ts";
+import { Files } from "./files.ts";
 import { holderOf } from "./holder.ts";
 import { Inside } from "./inside.ts";
 import { Life } from "./life.ts";
+import { NamedWrites } from "./named-writes.ts";
 import { provision } from "./provision.ts";
 import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
 import { type BootRecord, newBoot } from "./record.ts";
@@ -42,6 +45,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #settling = new Settling(this.env, this.#life, this.#storage);
   readonly #open = new OpenRequests();
   readonly #commands = new Commands(this.#runtime);
+  readonly #files = new Files(this.#life, new NamedWrites(this.ctx.storage.sql), () => this.#open.begin());
   readonly #hooks: ProxyHooks = {
     isCurrent: (tenantId, epoch) => this.#life.isServing(tenantId, epoch),
     onActivity: () => this.#life.touch(),
@@ -194,6 +198,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       ended();
       this.#hooks.onActivity();
     }
+  }
+
+  async files<R extends FileRequest>(epoch: Epoch, request: R): Promise<Outcome<FileAnswers[R["op"]]>> {
+    await this.#settling.settle();
+    return (await this.#files.perform(epoch, request)) as Outcome<FileAnswers[R["op"]]>;
   }
 
   async retire(reason: string): Promise<Outcome<null>> {

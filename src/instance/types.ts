@@ -1,3 +1,4 @@
+import type { FileAnswers, FileRequest } from "../files/types.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Workload } from "../registry/specs.ts";
@@ -99,6 +100,8 @@ export interface InstanceApi {
   describe(): Promise<Outcome<ContainerView>>;
   /** Runs a command as the workload's user; counts as activity. Only in a container that is warm or serves. */
   exec(request: ExecRequest): Promise<Outcome<ExecAnswer>>;
+  /** Reads and changes files of the container's volumes as the workload's user, for the tenant that it serves. A change counts as activity. */
+  files<R extends FileRequest>(epoch: Epoch, request: R): Promise<Outcome<FileAnswers[R["op"]]>>;
   /** Destroys the container; legal in every state, idempotent. */
   retire(reason: string): Promise<Outcome<null>>;
 }

@@ -8,7 +8,8 @@ import type { Committed, ErasureProof } from "../vault/types.ts";
 import type { Given } from "./delivery.ts";
 import type { Made, TenantRecord } from "./record.ts";
 import type { SealedSecrets } from "./secrets.ts";
-import type { Action, ImportSource, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
+
+import type { Action, FileNote, ImportSource, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
 export interface Fresh {
@@ -32,6 +33,7 @@ export type TenantEvent =
   | { type: "import"; source: ImportSource; force: boolean }
   /** Recorded, and nothing else. */
   | { type: "noted"; entry: JournalEntry }
+  | { type: "files"; note: FileNote }
   | { type: "wake" }
   /** The container of this assignment is certainly gone. */
   | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }

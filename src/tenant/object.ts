@@ -36,6 +36,8 @@ import type {
   ClaimAnswer,
   ClaimRequest,
   ConfigVersion,
+  FileGrant,
+  FileNote,
   ImportGrant,
   ImportSource,
   OperationView,
@@ -190,6 +192,15 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
     if (!this.#store.load()) return null;
     return this.#inOneCommit(() => this.#admissions.redeem(kind, secret, Date.now()));
+  }
+
+  async noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>> {
+    if (!this.#store.load()) return neverSeen(tenantId);
+    const { planned } = this.#machine.take({ type: "files", note }, null, by);
+    if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
+    const held = planned.kind === "go" ? planned.record.held : null;
+    if (!held) return failed("internal", "A note of files waits for nothing.");
+    return done({ containerId: held.containerId, epoch: held.epoch });
   }
 
   async status(tenantId: TenantId): Promise<Outcome<TenantStatus>> {

@@ -1,7 +1,10 @@
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { act } from "./plan-act.ts";
+
 import { ended, erased, eraseFailed, eraseKept, removalSteps, removed } from "./plan-destroy.ts";
+import { noteFiles } from "./plan-files.ts";
 import { beginImport, conclude, concludeSteps, imported } from "./plan-import.ts";
+
 import { promoted, promoteStep, release } from "./plan-release.ts";
 import { restarted, restartStep, startStep } from "./plan-restart.ts";
 import { restored, restoreStep } from "./plan-restore.ts";
@@ -52,6 +55,8 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
       return beginImport(record, event, fresh, limits, now);
     case "noted":
       return { kind: "go", record, steps: [], journal: [event.entry] };
+    case "files":
+      return noteFiles(record, event.note, now);
     case "wake":
       return wake(record, fresh, limits, now);
     case "lost":

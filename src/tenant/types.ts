@@ -175,6 +175,17 @@ export interface SecretView {
   updatedAt: number;
 }
 
+/** Which files are about to be changed, for the record. */
+export interface FileNote {
+  kind: "write" | "delete" | "batch";
+  paths: string[];
+}
+/** The container that may be asked to change them, now. */
+export interface FileGrant {
+  containerId: ContainerId;
+  epoch: Epoch;
+}
+
 /** What authentication has to know of a tenant. */
 export interface TenantAccess {
   tokenVersion: number;
@@ -297,6 +308,11 @@ export interface TenantApi {
   chain(): Promise<OwnHead>;
   /** Wraps the tenant's data key under the current SECRETS_KEY. Idempotent. */
   rewrap(): Promise<Outcome<{ rewrapped: boolean }>>;
+  /**
+   * Records that files are about to be changed, counts it as activity, and says which container to ask. Failures: `not_running`,
+   * `starting`, `operation_in_progress`, `not_found`.
+   */
+  noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>>;
   /** Never wakes anything. `not_found` for a tenant never seen. */
   status(tenantId: TenantId): Promise<Outcome<TenantStatus>>;
   operation(operationId: string): Promise<Outcome<OperationView>>;

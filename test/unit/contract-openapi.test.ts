@@ -83,7 +83,7 @@ describe("the OpenAPI document", () => {
   test("has every route under /api/v1 that answers, and no other", () => {
     const routes = app.routes
       .filter(({ method, path }) => path.startsWith("/api/v1/") && method !== "ALL")
-      .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
+      .map(({ method, path }) => `${method} ${path.replace(/:(\w+)(?:\{[^}]*\})?/g, "{$1}")}`);
     const listed = operations.map(({ name }) => name).filter((name) => name.includes(" /api/v1/"));
     expect([...new Set(routes)].sort()).toEqual([...listed].sort());
   });

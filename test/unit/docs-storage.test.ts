@@ -13,6 +13,7 @@ function createdTables(): string[] {
     "src/pool/store.ts",
     "src/durable/journal.ts",
     "src/instance/object.ts",
+    "src/instance/named-writes.ts",
     "src/fleet/store.ts",
     "src/limits/store.ts",
   ];

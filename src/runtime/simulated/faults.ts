@@ -10,6 +10,7 @@ export type FaultPoint =
   | "stop"
   | "manifest"
   | "bundle"
+  | "file"
   | "sync"
   | "exec"
   | "fetch"

@@ -5,6 +5,7 @@ import { messageOf } from "../classify.ts";
 import { RuntimeError } from "../port.ts";
 import { SimulatedClaim } from "./claim.ts";
 import type { SimulatedContainer } from "./container.ts";
+import { fileOperation, fileQuery } from "./file-ops.ts";
 import { type Owner, ROOT } from "./files.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { bundleOf, manifestOf } from "./state.ts";
@@ -77,13 +78,20 @@ export class SimulatedInit {
         return await this.#op("bundle", async () => this.#bundle(new Uint8Array(await request.arrayBuffer())));
       case "POST baseline":
         return await this.#op("status", async () => this.#setBaseline(query.get("at") ?? ""));
+      case "GET file-stat":
+      case "GET file-read":
+      case "GET file-list":
+      case "POST file-write":
+      case "POST file-delete":
+      case "POST file-commit":
+        return await this.#op("file", async () => this.#file(request));
       default:
         return this.#error(404, "unknown_op", "no such operation");
     }
   }
 
   async #op(
-    at: "status" | "claim" | "stop" | "manifest" | "bundle",
+    at: "status" | "claim" | "stop" | "manifest" | "bundle" | "file",
     perform: () => Promise<Response>,
   ): Promise<Response> {
     const fault = await this.#container.pass(at);
@@ -156,6 +164,16 @@ export class SimulatedInit {
     } catch (error) {
       return this.#error(502, "bundle_failed", messageOf(error));
     }
+  }
+
+  async #file(request: Request): Promise<Response> {
+    const query = fileQuery(new URL(request.url).search);
+    const body = new Uint8Array(await request.arrayBuffer());
+    const call = { files: this.#container.files, user: this.supervisor.user, query, body };
+    const reply = fileOperation(query.get("op") ?? "", call);
+    if (!("facts" in reply)) return this.#error(reply.status, reply.error, reply.detail);
+    const headers = { "x-boot-id": this.#keys.bootId, "x-file": reply.facts };
+    return new Response(reply.body, { headers: { ...headers, "content-length": String(reply.body.length) } });
   }
 
   async #applyClaim(epochText: string | null, body: ArrayBuffer): Promise<Response> {
