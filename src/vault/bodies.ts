@@ -50,6 +50,11 @@ export class Bodies {
     return first;
   }
 
+  /** One that is in its pack, and damaged here. Inside a commit. */
+  remove(body: number): void {
+    this.#sql.exec("DELETE FROM bodies WHERE body = ?", body);
+  }
+
   /** After a commit that was rolled back. */
   forget(): void {
     this.#next = null;

@@ -15,6 +15,15 @@ export class ContentError extends Error {
 
 /** One R2 request, so long that a slow answer is not taken for none. */
 export const R2_MS = 60_000;
+/** Waits for R2, not for ever. @throws ContentError */
+export async function reach<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await within(R2_MS, "R2", answer);
+  } catch (error) {
+    throw new ContentError("storage_unavailable", `R2 does not answer: ${messageOf(error)}`);
+  }
+}
+
 /** Bytes between two contents that are rather read than asked for apart, and most bytes of one request. */
 const GAP = 64 * 1024;
 const MOST = 4 * 1024 * 1024;
@@ -32,18 +41,36 @@ export async function contentsOf(parts: VaultParts, bodies: readonly number[]): 
   const found = parts.bodies.some(bodies);
   const moved = bodies.filter((body) => !found.has(body));
   if (moved.length === 0) return found;
-  const ranges = rangesOf(parts.packs.places(moved));
+  const { contents, failures } = await packedContents(parts, moved);
+  if (failures[0] !== undefined) throw failures[0];
+  for (const [body, bytes] of contents) found.set(body, bytes);
+  for (const body of bodies) one(found, body);
+  return found;
+}
+
+/** What packs have of contents; what could not be read is in `failures` only. */
+export async function packedContents(
+  parts: VaultParts,
+  bodies: readonly number[],
+): Promise<{ contents: Map<number, Uint8Array>; failures: ContentError[] }> {
+  const contents = new Map<number, Uint8Array>();
+  const failures: ContentError[] = [];
+  const ranges = rangesOf(parts.packs.places(bodies));
   const read = async (): Promise<void> => {
     for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
-      const bytes = await readRange(parts.bucket(), range);
-      for (const { body, start, size } of range.places) {
-        found.set(body, bytes.subarray(start - range.start, start - range.start + size));
+      try {
+        const bytes = await readRange(parts.bucket(), range);
+        for (const { body, start, size } of range.places) {
+          contents.set(body, bytes.subarray(start - range.start, start - range.start + size));
+        }
+      } catch (error) {
+        if (!(error instanceof ContentError)) throw error;
+        failures.push(error);
       }
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, read));
-  for (const body of bodies) one(found, body);
-  return found;
+  return { contents, failures };
 }
 
 function one(found: ReadonlyMap<number, Uint8Array>, body: number): Uint8Array {
@@ -78,12 +105,16 @@ function rangesOf(places: readonly Place[]): Range[] {
 /** @throws ContentError */
 export async function readRange(bucket: R2Bucket, { object, start, end }: Omit<Range, "places">): Promise<Uint8Array> {
   const read = async (): Promise<Uint8Array | null> => {
-    const found = await bucket.get(object, { range: { offset: start, length: end - start } });
-    return found === null ? null : await found.bytes();
+    try {
+      const found = await bucket.get(object, { range: { offset: start, length: end - start } });
+      return found === null ? null : await found.bytes();
+    } catch (error) {
+      // R2's "range is not satisfiable": the object ends before it.
+      if (messageOf(error).includes("(10039)")) return new Uint8Array(0);
+      throw error;
+    }
   };
-  const bytes = await within(R2_MS, `reading ${object}`, read()).catch((error) => {
-    throw new ContentError("storage_unavailable", `${object} could not be read: ${messageOf(error)}`);
-  });
+  const bytes = await reach(read());
   if (bytes === null) throw new ContentError("internal", `${object} is missing in R2.`);
   if (bytes.length !== end - start) throw new ContentError("internal", `${object} ends before byte ${end}.`);
   return bytes;

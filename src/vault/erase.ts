@@ -23,7 +23,14 @@ export async function erase(parts: VaultParts, epoch: Epoch): Promise<Outcome<Er
     const emptied = transact(parts, () => {
       for (const table of Object.keys(TABLES)) if (table !== "vault") parts.storage.sql.exec(`DELETE FROM ${table}`);
       // Numbers of generations are never given out again.
-      parts.store.writeRecord({ ...record, epoch, incarnation: null, base: generation(0), head: generation(0) });
+      parts.store.writeRecord({
+        ...record,
+        epoch,
+        incarnation: null,
+        base: generation(0),
+        head: generation(0),
+        rebuilding: 0,
+      });
     });
     if (!emptied.ok) return emptied;
     parts.entries.forget();

@@ -3,9 +3,8 @@ import { done, failed, type Outcome } from "../outcome.ts";
 import { decided } from "./lifecycle.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import { stale } from "./plan.ts";
-import { abortOpen, committedOf, outcomeOf, PACK_SOON_MS, step, summary } from "./saves.ts";
-import type { GenerationRow } from "./store.ts";
-import { difference, type Tree } from "./tree.ts";
+import { abortOpen, committedOf, outcomeOf, PACK_SOON_MS, step, summary, treeOf } from "./saves.ts";
+import { difference } from "./tree.ts";
 import type { Committed, SaveRef, VaultDescription } from "./types.ts";
 
 /** What is done with generations that are there already: shown, pinned, accepted, restored. None of them needs a container. */
@@ -79,10 +78,6 @@ export function pin(parts: VaultParts, generation: Generation, options: { pinned
     return null;
   });
 }
-
-/** The whole tree of a generation of any status. */
-const treeOf = (parts: VaultParts, { generation, status }: GenerationRow): Tree =>
-  status === "kept" ? parts.entries.tree(generation) : parts.entries.asideTree(generation);
 
 export function describe(parts: VaultParts): VaultDescription {
   const record = parts.store.record();

@@ -3,13 +3,15 @@ import { configOf } from "../config.ts";
 import { messageOf } from "../durable/deadline.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import { log } from "../log.ts";
-import type { Failure, Outcome } from "../outcome.ts";
+import { type Failure, failed, type Outcome } from "../outcome.ts";
 import { Bodies } from "./bodies.ts";
 import { tend } from "./collect.ts";
 import { ContentError } from "./contents.ts";
 import { Entries } from "./entries.ts";
 import { erase } from "./erase.ts";
 import * as files from "./files.ts";
+import { fsck } from "./fsck/check.ts";
+import { indexMissing, rebuild } from "./fsck/rebuild.ts";
 import { Garbage } from "./garbage.ts";
 import * as history from "./history.ts";
 import { Leases } from "./leases.ts";
@@ -92,7 +94,12 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   }
 
   async fence(epoch: Epoch, incarnation: string): Promise<Outcome<{ head: GenerationSummary | null }>> {
-    return this.#answer((parts) => saving.fence(parts, epoch, incarnation));
+    return this.#answer(async (parts) => {
+      // In a first life there is nothing that could have been lost, and a first claim should not wait for R2.
+      if (epoch > 1 && (await indexMissing(parts)))
+        return failed("restore_failed", "The index of this vault is gone, and R2 holds its generations: rebuild it.");
+      return saving.fence(parts, epoch, incarnation);
+    });
   }
   async open(save: SaveRef, manifest: ManifestEntry[], options: OpenOptions = {}): Promise<Outcome<OpenAnswer>> {
     return this.#answer((parts) => saving.open(parts, save, manifest, options));
@@ -113,7 +120,13 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     return this.#answer((parts) => history.pin(parts, generation, options));
   }
   async erase(epoch: Epoch): Promise<Outcome<ErasureProof>> {
-    return this.#answer((parts) => erase(parts, epoch));
+    return this.#answer((parts) => erase(parts, epoch), "also while it is rebuilt");
+  }
+  async fsck(cursor: string | null, options: { repair: boolean }) {
+    return this.#answer((parts) => fsck(parts, cursor, options));
+  }
+  async rebuild(epoch: Epoch, options: { after: Generation | null; discard: boolean }) {
+    return this.#answer((parts) => rebuild(parts, epoch, options), "also while it is rebuilt");
   }
   async describe(): Promise<VaultDescription> {
     if (this.#unusable !== null) throw new Error(this.#unusable.failure.detail);
@@ -199,8 +212,13 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     }
   }
 
-  async #answer<T>(work: (parts: VaultParts) => Outcome<T> | Promise<Outcome<T>>): Promise<Outcome<T>> {
+  async #answer<T>(
+    work: (parts: VaultParts) => Outcome<T> | Promise<Outcome<T>>,
+    when: "as a rule" | "also while it is rebuilt" = "as a rule",
+  ): Promise<Outcome<T>> {
     if (this.#unusable !== null) return this.#unusable;
+    if (when === "as a rule" && this.#parts.store.record()?.rebuilding === 1)
+      return failed("operation_in_progress", "This vault is being rebuilt from R2; that has to end first.");
     await this.#loadAlarm();
     try {
       return await work(this.#parts);

@@ -3,6 +3,7 @@ import type { Source } from "./entries.ts";
 import { after, type SaveEvent } from "./lifecycle.ts";
 import { Refused, type VaultParts } from "./parts.ts";
 import type { GenerationRow, Save } from "./store.ts";
+import type { Tree } from "./tree.ts";
 import type { Committed, GenerationSummary } from "./types.ts";
 
 /** What every action that decides something does with saves and their generations. */
@@ -29,6 +30,10 @@ export function outcomeOf(save: Save): Outcome<Committed> {
 }
 
 export const sourceOf = ({ generation, status }: GenerationRow): Source => ({ generation, aside: status !== "kept" });
+
+/** The whole tree of a generation of any status. */
+export const treeOf = (parts: VaultParts, { generation, status }: GenerationRow): Tree =>
+  status === "kept" ? parts.entries.tree(generation) : parts.entries.asideTree(generation);
 
 export const summary = ({ generation, files, bytes }: GenerationRow): GenerationSummary => ({
   generation,

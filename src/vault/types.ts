@@ -59,6 +59,18 @@ export interface VaultApi {
    * answers well; what failed half-way is gone on with when it is asked for again.
    */
   erase(epoch: Epoch): Promise<Outcome<ErasureProof>>;
+  /**
+   * Compares the index with itself and with R2, both ways: one page of it, from `cursor` (the `next` of the page before, null to begin) on.
+   * `repair` mends what can be mended without losing anything, and deletes what nobody refers to any more.
+   */
+  fsck(cursor: string | null, options: { repair: boolean }): Promise<Outcome<FsckPage>>;
+  /**
+   * Makes the index anew from what R2 has, some generations at a time: asked again with `after` = `next` until that is null; `after: null` begins.
+   * `epoch` must be newer than any that ever wrote (the Tenant gives it out), so that nobody who acted for the lost index can write into this one.
+   * A Vault that has an index refuses (`conflict`), unless `discard` gives up what is in it and not in R2. Until it ends, everything else
+   * is refused. `not_found` where R2 has nothing.
+   */
+  rebuild(epoch: Epoch, options: { after: Generation | null; discard: boolean }): Promise<Outcome<RebuildPage>>;
   /** Reads only; a Vault that was never used stays unused. */
   describe(): Promise<VaultDescription>;
 }
@@ -171,6 +183,44 @@ export interface VaultDescription {
     /** Equal for equal trees (src/vault/manifest.ts). */
     treeHash: string;
   })[];
+}
+
+export interface FsckPage {
+  /** How much of each kind this page looked at. */
+  checked: { generations: number; contents: number; objects: number; packs: number; listed: number };
+  problems: FsckProblem[];
+  next: string | null;
+}
+export interface FsckProblem {
+  what:
+    | "index_missing" // R2 has generations and the Vault no index: rebuild it
+    | "validity" // an entry whose generations make no sense
+    | "counts" // files or bytes of a generation are not what its row says
+    | "tree_hash" // the tree of a generation is not the one that was committed
+    | "head" // the head is no generation of the history
+    | "unpacked" // a generation that R2 could not bring back
+    | "content_damaged" // a small content in the index is not what its hash says
+    | "content_lost" // a small content is nowhere, or nowhere whole
+    | "object_missing"
+    | "object_damaged" // of another size, or with another MD5
+    | "pack_missing"
+    | "pack_damaged"
+    | "ledger" // missing, or not what the index says
+    | "orphan"; // an R2 object that nothing refers to, for longer than any save lasts
+  /** One sentence: which, and what is wrong. */
+  detail: string;
+  /** Mended, or about to be by the Vault's alarm. */
+  repaired: boolean;
+}
+
+export interface RebuildPage {
+  /** Generations that this page brought back. */
+  restored: Generation[];
+  /** What could not be brought back, and why. */
+  problems: string[];
+  /** Where to go on; null when the Vault is whole again. */
+  next: Generation | null;
+  head: Generation | null;
 }
 
 /** `after` is the `next` of the page before, a place in key order; null for the first. */

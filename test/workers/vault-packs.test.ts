@@ -142,7 +142,7 @@ describe("after a commit", () => {
       return put(key, value);
     }) as typeof env.BUCKET.put);
     await alarm(container);
-    expect(await erased).toEqual({ ok: true, value: null });
+    expect(await erased).toMatchObject({ ok: true, value: { listed: 0 } });
     expect(await keys(container, "")).toEqual([]);
     vi.restoreAllMocks();
     await alarm(container);

@@ -10,6 +10,25 @@ import { keyOf, pathOf } from "../tree.ts";
 export const HEADER_LENGTH = 256;
 const FORMAT = "boilerhouse-pack-1";
 
+export interface PackName {
+  generation: number;
+  /** Of the save's id. */
+  save: string;
+  number: number;
+  what: "manifest" | "contents";
+}
+
+export const packName = (prefix: string, { generation, save, number, what }: PackName): string =>
+  `${prefix}packs/${String(generation).padStart(12, "0")}-${save}-${number}-${what}`;
+
+/** Null for what is no name of a pack. */
+export function parsePackName(object: string): PackName | null {
+  const match = /\/packs\/(\d{12})-([0-9a-f]{8})-(\d+)-(manifest|contents)$/.exec(object);
+  if (match === null) return null;
+  const [, generation, save = "", number, what] = match;
+  return { generation: Number(generation), save, number: Number(number), what: what as PackName["what"] };
+}
+
 /** Where the manifest is in its pack; a length of 0: there is none. */
 export interface Header {
   manifestStart: number;

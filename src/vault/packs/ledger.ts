@@ -32,3 +32,16 @@ export async function writeLedger(parts: VaultParts, task: Task): Promise<void> 
   // Erased meanwhile: nothing may be left.
   if (kept.ok && !kept.value) await within(R2_MS, `deleting ${key}`, parts.bucket().delete(key));
 }
+
+/** Null where there is none. @throws Error when R2 fails, or it is unreadable */
+export async function readLedger(parts: VaultParts): Promise<Ledger | null> {
+  const key = ledgerKey(parts.prefix());
+  const read = async (): Promise<Ledger | null> => {
+    const object = await parts.bucket().get(key);
+    return object === null ? null : object.json<Ledger>();
+  };
+  const ledger = await within(R2_MS, `reading ${key}`, read());
+  if (ledger !== null && ledger.format !== "boilerhouse-ledger-1")
+    throw new Error(`${key} is no ledger that this Worker knows`);
+  return ledger;
+}

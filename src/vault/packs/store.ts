@@ -111,9 +111,9 @@ export class Packs {
     return this.#packs("1 = 1");
   }
 
-  /** The pack with the manifest of a generation. */
+  /** The pack with the manifest of a generation, the latest if it was written again. */
   of(generation: Generation): Pack | null {
-    return this.#packs("generation = ? AND manifest = 1", generation)[0] ?? null;
+    return this.#packs("generation = ? AND manifest = 1", generation).at(-1) ?? null;
   }
 
   count(generation: Generation): number {
@@ -154,8 +154,30 @@ export class Packs {
   unneeded(): Pack[] {
     return this.#packs(
       `NOT EXISTS (SELECT 1 FROM packed p WHERE p.pack = packs.pack)
-         AND NOT (manifest = 1 AND EXISTS (SELECT 1 FROM generations g WHERE g.generation = packs.generation))`,
+         AND NOT (manifest = 1 AND EXISTS (SELECT 1 FROM generations g WHERE g.generation = packs.generation)
+           AND NOT EXISTS (SELECT 1 FROM packs l WHERE l.generation = packs.generation AND l.manifest = 1 AND l.pack > packs.pack))`,
     );
+  }
+
+  after(pack: number, limit: number): Pack[] {
+    return this.#packs("pack > ?", pack).slice(0, limit);
+  }
+
+  /** Contents that are to be packed again, since what their packs have is not whole. Inside a commit. */
+  misplace(bodies: readonly number[]): void {
+    this.#sql.exec("DELETE FROM packed WHERE body IN (SELECT value FROM json_each(?))", JSON.stringify(bodies));
+  }
+
+  /** Those of the contents in a pack that are here too. */
+  inlineOf(pack: number): number[] {
+    const query =
+      "SELECT body FROM packed WHERE pack = ? AND EXISTS (SELECT 1 FROM bodies b WHERE b.body = packed.body)";
+    return Array.from(this.#sql.exec(query, pack).raw(), ([body]) => body as number);
+  }
+
+  /** How many contents are in a pack. */
+  held(pack: number): number {
+    return this.#sql.exec<{ n: number }>("SELECT count(*) AS n FROM packed WHERE pack = ?", pack).one().n;
   }
 
   /** A pack that is not in R2 any more, and what it held. Inside a commit. */

@@ -7,7 +7,16 @@ import { sourceOf } from "../saves.ts";
 import type { GenerationRow } from "../store.ts";
 import { keyOf } from "../tree.ts";
 import type { Committed } from "../types.ts";
-import { encodeEntry, encodeHeader, gzip, HEADER_LENGTH, type ManifestHead, type Placed, sha256Of } from "./format.ts";
+import {
+  encodeEntry,
+  encodeHeader,
+  gzip,
+  HEADER_LENGTH,
+  type ManifestHead,
+  type Placed,
+  packName,
+  sha256Of,
+} from "./format.ts";
 import type { Task } from "./store.ts";
 
 /** Contents of one pack; more go into further ones. R2 takes 5 GiB in one piece. */
@@ -60,11 +69,17 @@ function choose(unpacked: { body: number; size: number }[]): { chosen: typeof un
   return end === -1 ? { chosen: unpacked, more: false } : { chosen: unpacked.slice(0, end), more: true };
 }
 
-/** The save's hash keeps a later life of the tenant, in which numbers might come again, from writing over this one's. */
+/**
+ * The number is that of packs written before, since none is ever written over by another. The save's hash keeps a later life of the tenant, in which numbers might come again, from writing over this one's.
+ */
 function nameOf(parts: VaultParts, row: GenerationRow, what: "contents" | "manifest"): string {
   const save = sha256Of(new TextEncoder().encode(row.saveId)).slice(0, 8);
-  const suffix = what === "manifest" ? "manifest" : `contents-${parts.packs.count(row.generation)}`;
-  return `${parts.prefix()}packs/${String(row.generation).padStart(12, "0")}-${save}-${suffix}`;
+  return packName(parts.prefix(), {
+    generation: row.generation,
+    save,
+    number: parts.packs.count(row.generation),
+    what,
+  });
 }
 
 function placesOf(chosen: readonly { body: number; size: number }[]): { body: number; start: number; size: number }[] {
