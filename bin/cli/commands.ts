@@ -15,7 +15,7 @@ export const ROUTES: readonly RouteCommand[] = [
 
 /** A command that is more than one route. */
 export interface OwnCommand {
-  readonly words: "doctor" | "audit verify" | "admin rotate-secrets" | "admin rebuild" | "completion";
+  readonly words: "doctor" | "fsck" | "audit verify" | "admin rotate-secrets" | "admin rebuild" | "completion";
   readonly about: string;
   readonly args?: RouteCommand["args"];
   readonly options: readonly OptionName[];
@@ -34,6 +34,12 @@ export const OWN: readonly OwnCommand[] = [
     options: COMMON,
   },
   { words: "admin rebuild", about: "make the lists of tenants and containers anew from their owners", options: COMMON },
+  {
+    words: "fsck",
+    about: "whether what a tenant saved is whole, in its vault and in R2",
+    args: [{ name: "id", kind: "tenant" }],
+    options: ["repair", "rebuild", "discard", "yes", ...COMMON],
+  },
   { words: "doctor", about: "whether the API, the key and the pools are well", options: COMMON },
   {
     words: "completion",

@@ -8,6 +8,7 @@ import { complete } from "./complete.ts";
 import { clientOf, connectionOf, readable } from "./connection.ts";
 import { doctor } from "./doctor.ts";
 import { EXIT, exitCodeOf, UsageError } from "./exit.ts";
+import { fsck } from "./fsck.ts";
 import { helpOf, overview, placeholder, signature } from "./help.ts";
 import type { Io } from "./io.ts";
 import { type Parsed, parse } from "./parse.ts";
@@ -52,6 +53,13 @@ async function runParsed(parsed: Parsed, io: Io): Promise<number> {
   switch (command.words) {
     case "doctor":
       return doctor(await connection(), report, io);
+    case "fsck": {
+      const asked = (["repair", "rebuild", "discard"] as const).filter((name) => parsed.flags.has(name));
+      if (parsed.flags.has("discard") && !parsed.flags.has("yes")) {
+        throw new UsageError("What the index has and R2 has not is given up. Say --yes if that is meant.");
+      }
+      return fsck(clientOf(await connection(), io, { timeoutMs: FILE_TIMEOUT_MS }), rest[0] ?? "", asked, report, io);
+    }
     case "audit verify":
       return verifyAudit(clientOf(await connection(), io), subjectOf(rest[0] ?? ""), report, io);
     case "admin rotate-secrets":

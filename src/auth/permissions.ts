@@ -20,6 +20,8 @@ const table = {
   /** One-time codes, tickets, and the revocation of tokens. */
   "tenants:access": ["admin", "tenant"],
   "tenants:destroy": ["admin"],
+  /** Copies of a tenant's state, and what is done to its vault. */
+  "tenants:repair": ["admin"],
   "operations:read": ["admin", "operator", "viewer", "tenant"],
   "containers:read": ["admin", "operator", "viewer"],
   "containers:exec": ["admin"],

@@ -107,7 +107,7 @@ const imported = guarded(
   "streamed",
 );
 
-const clone = guarded("tenants:destroy", {
+const clone = guarded("tenants:repair", {
   method: "post",
   path: "/api/v1/tenants/{id}/clone",
   operationId: "cloneTenant",

@@ -48,7 +48,10 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
     record: { ...record, epoch: next, operation },
     steps: [],
     journal: [
-      { type: "tenant.import", detail: { operation: operation.id, epoch: next, source: source.kind, force, ...from } },
+      {
+        type: isRebuild(operation) ? "tenant.rebuild" : "tenant.import",
+        detail: { operation: operation.id, epoch: next, source: source.kind, force, ...from },
+      },
     ],
   };
 }
@@ -66,7 +69,12 @@ export function imported(
       record: { ...record, operation: null, errors: withError(record, failure, now) },
       steps: [],
       ended: end(record, operation, now, { error: failure }),
-      journal: [{ type: "tenant.import_failed", detail: { operation: operation.id, code: failure.code } }],
+      journal: [
+        {
+          type: isRebuild(operation) ? "tenant.rebuild_failed" : "tenant.import_failed",
+          detail: { operation: operation.id, code: failure.code },
+        },
+      ],
     };
   }
   const { generation, files, bytes, changed } = outcome.value;
@@ -77,13 +85,16 @@ export function imported(
   const result = { ...answer, generation, imported: { generation, files, bytes, changed } };
   const view = end(record, operation, now, { result });
   const detail = { operation: operation.id, generation, files, bytes, changed };
+  const type = isRebuild(operation) ? "tenant.rebuilt" : "tenant.imported";
   if (state !== record.state) {
     // What was destroyed is kept no longer by a date: the tenant lives again.
     const desired = state === "asleep" ? ("asleep" as const) : ("idle" as const);
     return move(next, "restored", { desired, destruction: null }, { ended: view, detail });
   }
-  return { kind: "go", record: next, steps: [], ended: view, journal: [{ type: "tenant.imported", detail }] };
+  return { kind: "go", record: next, steps: [], ended: view, journal: [{ type, detail }] };
 }
+
+const isRebuild = (operation: Operation): boolean => operation.import?.source.kind === "rebuild";
 
 /** Asked again until the vault has answered; the first time when the deadline is over. */
 export function conclude(record: TenantRecord, operation: Operation, limits: Limits, now: number): Plan {

@@ -110,8 +110,11 @@ export interface ActionAnswer {
   timings: Record<string, number>;
 }
 
-/** Where state comes from that no container of the tenant saved. */
-export type ImportSource = { kind: "tar" } | { kind: "clone"; tenantId: TenantId; generation: Generation };
+/** Where state comes from that no container of the tenant saved. `rebuild`: the vault itself, from what R2 has. */
+export type ImportSource =
+  | { kind: "tar" }
+  | { kind: "rebuild" }
+  | { kind: "clone"; tenantId: TenantId; generation: Generation };
 
 /** What whoever brings state in acts by: the epoch and the names under which the vault takes it. */
 export interface ImportGrant {

@@ -44,7 +44,7 @@ export async function bringIn(env: Env, request: BringIn): Promise<Outcome<Actio
 }
 
 /** Told again after an answer that got lost: the first one counts, and its end is the answer. */
-async function told(tell: () => Promise<Outcome<ActionAnswer>>): Promise<Outcome<ActionAnswer>> {
+export async function told(tell: () => Promise<Outcome<ActionAnswer>>): Promise<Outcome<ActionAnswer>> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await within(TELL_MS, "the end of an import", tell());

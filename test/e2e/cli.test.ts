@@ -68,8 +68,8 @@ describe("npx boilerhouse", () => {
     expect(await json("unpin cli-alice 1")).toMatchObject({ pinned: false });
     expect(await json("diff cli-alice 1")).toHaveProperty("items");
     expect(await json("restore cli-alice 1 --wait")).toMatchObject({ state: "active", restored: { generation: 1 } });
-    expect(await json("clone cli-alice cli-copy --generation 1")).toMatchObject({
-      tenantId: "cli-copy",
+    expect(await json("clone cli-alice cli-twin --generation 1")).toMatchObject({
+      tenantId: "cli-twin",
       generation: 1,
     });
     expect(await json("release cli-alice --wait")).toMatchObject({ state: "idle" });

@@ -163,6 +163,34 @@ describe("saved state", () => {
   });
 });
 
+describe("fsck", () => {
+  const page = (more: object) => ({
+    tenantId: "alice",
+    checked: { generations: 1, contents: 2, objects: 3, packs: 4, listed: 5 },
+    problems: [],
+    nextCursor: null,
+    ...more,
+  });
+  const lost = { what: "object_missing", detail: "x is gone", repaired: false };
+
+  it("goes on page by page, adds them up, and ends with 1 where something is wrong", async () => {
+    const answer = (_: Request, body: string) =>
+      Response.json(body.includes("cursor") ? page({ problems: [lost] }) : page({ nextCursor: "c" }));
+    const { code, stdout, sent } = await cli("fsck alice --json", { answer });
+    expect([code, sent.map(({ body }) => JSON.parse(body))]).toEqual([1, [{}, { cursor: "c" }]]);
+    expect(JSON.parse(stdout)).toMatchObject({ checked: { objects: 6, listed: 10 }, problems: [lost] });
+  });
+
+  it("mends and rebuilds where it is told to, and gives nothing up without --yes", async () => {
+    const mended = { answer: () => Response.json(page({ problems: [{ ...lost, repaired: true }] })) };
+    const repaired = await cli("fsck alice --repair", mended);
+    expect([repaired.code, repaired.sent[0]?.body]).toEqual([0, '{"repair":true}']);
+    expect((await cli("fsck alice --rebuild --discard")).code).toBe(2);
+    const anew = await cli("fsck alice --rebuild --discard --yes", { answer: () => Response.json(page({})) });
+    expect(anew.sent[0]?.body).toBe('{"rebuild":true,"discard":true}');
+  });
+});
+
 describe("--wait", () => {
   const operation = { id: "op-1", status: "running", step: "save", kind: "release" };
 

@@ -1,0 +1,111 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { aPool, call, claim, env, eventually, get, put, release, request, status } from "../support/fleet.ts";
+
+interface Report {
+  checked: Record<string, number>;
+  problems: { what: string; detail: string; repaired: boolean }[];
+  restored?: number[];
+  generation?: number;
+  nextCursor: string | null;
+  code?: string;
+}
+const fsck = (tenant: string, body: object = {}) => call<Report>("POST", `/api/v1/tenants/${tenant}/fsck`, body);
+const vault = (tenant: string) => env.VAULT.getByName(tenant) as unknown as DurableObjectStub;
+const text = async (tenant: string, path: string): Promise<string> =>
+  new TextDecoder().decode(await (await get(tenant, path)).arrayBuffer());
+
+/** A tenant that is idle with two generations, small and large files, all of it in R2 too. */
+async function saved(tenant: string, pool: string): Promise<void> {
+  await claim(tenant, pool);
+  await put(tenant, "small.txt", "small");
+  await put(tenant, "large.bin", "l".repeat(150_000));
+  await call("POST", `/api/v1/tenants/${tenant}/sync?wait=10s`, { direction: "outward" });
+  await put(tenant, "small.txt", "changed");
+  await release(tenant);
+  await eventually(async () => {
+    await runDurableObjectAlarm(vault(tenant));
+    const { objects } = await env.BUCKET.list({ prefix: `tenants/${tenant}/packs/` });
+    expect(objects.length).toBeGreaterThanOrEqual(2);
+  });
+}
+
+describe("fsck", () => {
+  it("finds nothing wrong with what is whole, and changes nothing", async () => {
+    const pool = await aPool("fsck-whole", { minSize: 1 });
+    await saved("fsck-a", pool);
+    const before = (await status("fsck-a")).body;
+    const { status: code, body } = await fsck("fsck-a");
+    expect([code, body]).toMatchObject([200, { problems: [], nextCursor: null }]);
+    expect(body.checked.generations).toBeGreaterThanOrEqual(2);
+    expect((await status("fsck-a")).body).toEqual(before);
+  });
+
+  it("finds a content that R2 has lost, and does not call that mended", async () => {
+    const pool = await aPool("fsck-lost", { minSize: 1 });
+    await saved("fsck-b", pool);
+    const { objects } = await env.BUCKET.list({ prefix: "tenants/fsck-b/objects/" });
+    await env.BUCKET.delete(objects.map(({ key }) => key));
+    for (const body of [{}, { repair: true }]) {
+      const report = (await fsck("fsck-b", body)).body;
+      expect(report.problems).toContainEqual(expect.objectContaining({ what: "object_missing", repaired: false }));
+    }
+  });
+
+  it("makes a vault anew whose object lost everything, from R2 alone; the next claim has the latest generation", async () => {
+    const pool = await aPool("fsck-anew", { minSize: 1 });
+    await saved("fsck-c", pool);
+    const hashes = async () =>
+      Promise.all(
+        [1, 2].map(async (n) => (await call("GET", `/api/v1/tenants/fsck-c/generations/${n}`)).body.treeHash),
+      );
+    const before = await hashes();
+    await runInDurableObject(vault("fsck-c"), (_, state) => state.storage.deleteAll());
+    await evictDurableObject(vault("fsck-c"));
+    expect((await fsck("fsck-c")).body.problems).toContainEqual(expect.objectContaining({ what: "index_missing" }));
+    const { status: code, body } = await fsck("fsck-c", { rebuild: true });
+    expect([code, body]).toMatchObject([200, { restored: [1, 2], generation: 2, problems: [] }]);
+    expect(await hashes()).toEqual(before);
+    expect((await fsck("fsck-c")).body.problems).toEqual([]);
+    expect((await claim("fsck-c", pool)).body).toMatchObject({ restored: { generation: 2, files: 2 } });
+    expect(await text("fsck-c", "small.txt")).toBe("changed");
+    expect(await text("fsck-c", "large.bin")).toBe("l".repeat(150_000));
+    await put("fsck-c", "after.txt", "goes on");
+    expect((await release("fsck-c")).body).toMatchObject({ state: "idle", saved: { generation: 3, files: 3 } });
+  });
+
+  it("rebuilds neither what has an index, unless that is given up, nor what a container uses", async () => {
+    const pool = await aPool("fsck-busy", { minSize: 1 });
+    await saved("fsck-d", pool);
+    expect(await fsck("fsck-d", { rebuild: true })).toMatchObject({ status: 409, body: { code: "conflict" } });
+    expect((await status("fsck-d")).body).toMatchObject({ state: "idle", generation: 2 });
+    expect(await fsck("fsck-d", { rebuild: true, discard: true })).toMatchObject({
+      status: 200,
+      body: { generation: 2 },
+    });
+    await claim("fsck-d", pool);
+    expect(await fsck("fsck-d", { rebuild: true, discard: true })).toMatchObject({
+      status: 409,
+      body: { code: "invalid_transition" },
+    });
+  });
+
+  it("refuses what makes no sense, and is for admins", async () => {
+    const pool = await aPool("fsck-bad", { minSize: 1 });
+    await saved("fsck-e", pool);
+    for (const bad of [
+      { repair: true, rebuild: true },
+      { discard: true },
+      { rebuild: true, cursor: "x" },
+      { repair: 1 },
+    ]) {
+      expect((await fsck("fsck-e", bad)).status, JSON.stringify(bad)).toBe(422);
+    }
+    expect((await fsck("fsck-nobody")).status).toBe(404);
+    const { body } = await call<{ key: string }>("POST", "/api/v1/keys", { name: "op", role: "operator" });
+    const headers = { authorization: `Bearer ${body.key}`, "content-type": "application/json" };
+    const response = await request("POST", "/api/v1/tenants/fsck-e/fsck", "{}", headers);
+    await response.text();
+    expect(response.status).toBe(403);
+  });
+});
