@@ -912,6 +912,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/fsck": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Compare the index of what is saved with itself and with R2, both ways; changes nothing unless it is asked to */
+        post: operations["fsckTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/access-codes": {
         parameters: {
             query?: never;
@@ -2657,6 +2674,27 @@ export interface components {
             resumeFrom?: number;
             /** @default 60000 */
             timeoutMs?: number;
+        };
+        FsckReport: {
+            tenantId: string;
+            checked: {
+                generations: number;
+                contents: number;
+                objects: number;
+                packs: number;
+                listed: number;
+            };
+            problems: {
+                what: string;
+                detail: string;
+                repaired: boolean;
+            }[];
+            /** @description Of a rebuild: the generations that are back. */
+            restored?: number[];
+            /** @description Of a rebuild: the head. */
+            generation?: number;
+            /** @description Null when everything was looked at. */
+            nextCursor: string | null;
         };
         AccessCode: {
             code: string;
@@ -6296,6 +6334,63 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FileBatchResult"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fsckTenant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Mend what can be mended without losing anything. */
+                    repair?: boolean;
+                    /** @description Make the index anew from what R2 has. */
+                    rebuild?: boolean;
+                    /** @description Of a rebuild: also where there is an index; what is in it and not in R2 is given up. */
+                    discard?: boolean;
+                    /** @description Go on where an earlier answer ended. */
+                    cursor?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FsckReport"];
                 };
             };
             400: components["responses"]["Problem400"];

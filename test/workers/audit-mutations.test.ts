@@ -95,6 +95,7 @@ const STEPS: Step[] = [
   onTenant("restore", { generation: 1 }, "restore"),
   step(`POST ${T}/generations/1/pin`, undefined, "tenant.generation_pinned", "tenant:max", "done"),
   step(`DELETE ${T}/generations/1/pin`, undefined, "tenant.generation_unpinned", "tenant:max", "done"),
+  step(`POST ${T}/fsck`, { repair: true }, "tenant.fsck", "tenant:max", "done"),
   setting("tier", { tier: "basic" }, "tier_set"),
   setting("lifecycle", { mode: "always-on" }, "lifecycle_set"),
   setting("config", { a: 2 }, "config_set"),
