@@ -5,6 +5,7 @@ import { proxy } from "./proxy/proxy.ts";
 import { type SettledTarget, targetOf } from "./proxy/target.ts";
 
 export { Fleet } from "./fleet/object.ts";
+export { ControlGateway } from "./gateway/control/entrypoint.ts";
 export { StorageGateway } from "./gateway/storage/entrypoint.ts";
 export { Instance } from "./instance/object.ts";
 export { Limiter } from "./limits/object.ts";

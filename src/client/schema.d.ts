@@ -2427,7 +2427,7 @@ export interface components {
              * @description Why it has no container.
              * @enum {string}
              */
-            stoppedReason?: "idle" | "user" | "policy" | "capacity" | "failure";
+            stoppedReason?: "idle" | "user" | "policy" | "capacity" | "failure" | "deploy";
             suspended?: {
                 /** Format: date-time */
                 at: string;

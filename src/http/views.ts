@@ -130,7 +130,7 @@ export const statusView = z
     version: z.int().optional().openapi({ description: "Of the workload that the container runs." }),
     pendingRestart: z.literal(true).optional(),
     stoppedReason: z
-      .enum(["idle", "user", "policy", "capacity", "failure"])
+      .enum(["idle", "user", "policy", "capacity", "failure", "deploy"])
       .optional()
       .openapi({ description: "Why it has no container." }),
     suspended: z.object({ at: time, actor: z.string(), reason: z.string().optional() }).optional(),

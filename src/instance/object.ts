@@ -1,7 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { commit } from "../durable/commit.ts";
-import { messageOf } from "../durable/deadline.ts";
+import { messageOf, sleep } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
+import { tenantOf } from "../durable/stubs.ts";
 import type { FileAnswers, FileRequest } from "../files/types.ts";
 import type { Epoch } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
@@ -34,6 +35,8 @@ import type {
 
 /** How long a resumption waits for the end of a save under way. */
 const SAVE_PATIENCE_MS = 10_000;
+/** The least that a container which is about to end waits for an answer. */
+const DRAIN_PAUSE_MS = 500;
 
 /** One container. What it stores is how it was started; whom it serves, and all that is open, lives in memory. */
 export class Instance extends DurableObject<Env> implements InstanceApi {
@@ -54,6 +57,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   };
   #booting: Promise<Outcome<Started>> | null = null;
   #assigning: Promise<Outcome<Assigned>> | null = null;
+  #draining: Promise<{ done: boolean }> | null = null;
   #retired = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -205,6 +209,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return (await this.#files.perform(epoch, request)) as Outcome<FileAnswers[R["op"]]>;
   }
 
+  /** One at a time, whoever asks and how often. */
+  async drain(waitMs: number): Promise<{ done: boolean }> {
+    this.#draining ??= this.#drain(waitMs).finally(() => {
+      this.#draining = null;
+    });
+    return this.#draining;
+  }
+
   async retire(reason: string): Promise<Outcome<null>> {
     this.#life.move("retire");
     this.#retired = true;
@@ -263,6 +275,18 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     };
     this.#hooks.onActivity();
     return outcome;
+  }
+
+  async #drain(waitMs: number): Promise<{ done: boolean }> {
+    await this.#settling.settle();
+    const { boot, holder, leasedTo } = this.#life;
+    const tenantId = (holder ?? leasedTo)?.tenantId;
+    if (!boot || tenantId === undefined) return { done: true };
+    const [done] = await Promise.all([
+      tenantOf(this.env, tenantId).drain(boot.plan.containerId, waitMs),
+      sleep(DRAIN_PAUSE_MS), // so that asking again and again costs little
+    ]);
+    return { done };
   }
 
   /** Whether the container that we started is still the one that answers. */

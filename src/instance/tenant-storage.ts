@@ -1,6 +1,7 @@
 import { vaultOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
 import { failed, type Outcome } from "../outcome.ts";
+import { sha256 } from "../sha256.ts";
 import type { GenerationSummary } from "../vault/types.ts";
 import type { Life } from "./life.ts";
 import type { BootRecord } from "./record.ts";
@@ -32,8 +33,15 @@ export class TenantStorage {
     return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
   }
 
-  intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
+  /** Storage, and the host that a container asks when it is to end. */
+  async intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
     const props = { tenantId, epoch, incarnation: boot.plan.containerId, accessKeyId: boot.accessKeyId };
-    return this.#life.runtime.intercept("sink.internal", this.#ctx.exports.StorageGateway({ props }));
+    const { containerId } = boot.plan;
+    const { StorageGateway, ControlGateway } = this.#ctx.exports;
+    const control = { containerId, bootKeyHash: sha256(boot.bootKey) };
+    await Promise.all([
+      this.#life.runtime.intercept("sink.internal", StorageGateway({ props })),
+      this.#life.runtime.intercept("control.internal", ControlGateway({ props: control })),
+    ]);
   }
 }

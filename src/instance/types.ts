@@ -102,6 +102,11 @@ export interface InstanceApi {
   exec(request: ExecRequest): Promise<Outcome<ExecAnswer>>;
   /** Reads and changes files of the container's volumes as the workload's user, for the tenant that it serves. A change counts as activity. */
   files<R extends FileRequest>(epoch: Epoch, request: R): Promise<Outcome<FileAnswers[R["op"]]>>;
+  /**
+   * The container is about to end by itself: what its tenant has in it is saved, and the container put away. Asked again
+   * until it is `done`, which it is at once where there is nothing to save; waits at most `waitMs`.
+   */
+  drain(waitMs: number): Promise<{ done: boolean }>;
   /** Destroys the container; legal in every state, idempotent. */
   retire(reason: string): Promise<Outcome<null>>;
 }

@@ -35,6 +35,8 @@ export type TenantEvent =
   | { type: "noted"; entry: JournalEntry }
   | { type: "files"; note: FileNote }
   | { type: "wake" }
+  /** The platform is about to end this container. */
+  | { type: "drain"; containerId: ContainerId }
   /** The container of this assignment is certainly gone. */
   | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
   /** The alarm. `running`: this object is performing the operation in flight. */

@@ -247,6 +247,15 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return record.operation !== null && record.epoch === epoch ? null : false;
   }
 
+  async drain(containerId: ContainerId, waitMs: number): Promise<boolean> {
+    const { tenantId } = this.#store.load() ?? {};
+    if (tenantId === undefined) return true;
+    await this.#machine.ask(tenantId, { type: "drain", containerId }, SYSTEM, waitMs, () => ({}));
+    const record = this.#store.load();
+    // What a guard refused is in the vault already, aside.
+    return record?.held?.containerId !== containerId || record.hold?.kind === "guard";
+  }
+
   async servedBy(containerId: ContainerId): Promise<Served | null> {
     const record = this.#store.load();
     if (record?.held?.containerId !== containerId) return null;

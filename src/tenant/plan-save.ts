@@ -24,6 +24,13 @@ export function beginSleep(record: TenantRecord, idleSince: number, fresh: Fresh
   return beginSave(record, "sleep", {}, fresh, limits, now, { idleSince });
 }
 
+/** A sleep that nobody asked for, and no activity calls off: whatever serves the tenant next is another container. */
+export function drain(record: TenantRecord, containerId: string, fresh: Fresh, limits: Limits, now: number): Plan {
+  if (record.operation) return { kind: "wait", operationId: record.operation.id, again: true };
+  if (record.held?.containerId !== containerId || record.state !== "active") return nothing(record);
+  return beginSave(record, "sleep", {}, fresh, limits, now, { deploy: true });
+}
+
 /** What failed is done again: a sleep is still a sleep, whose tenant the next request wakes. */
 export function retrySave(record: TenantRecord, hold: Retry, fresh: Fresh, limits: Limits, now: number): Plan {
   return beginSave(record, hold.of, hold.release, fresh, limits, now, hold.more);
@@ -81,8 +88,9 @@ export function beginSave(
   );
 }
 
-function reasonOf(kind: LeavingKind, { idleSince }: Leaving): StoppedReason {
+function reasonOf(kind: LeavingKind, { idleSince, deploy }: Leaving): StoppedReason {
   if (kind === "suspend") return "policy";
+  if (deploy) return "deploy";
   return idleSince === undefined ? "user" : "idle";
 }
 
@@ -254,8 +262,10 @@ const leavingKind = ({ kind }: Operation): LeavingKind => {
   return kind === "sleep" || kind === "restart" || kind === "suspend" ? kind : "release";
 };
 
-const moreOf = ({ kind, restart }: Operation): Leaving | undefined =>
-  kind === "restore" ? { restart: { scope: "container" } } : restart && { restart };
+const moreOf = ({ kind, restart, deploy }: Operation): Leaving | undefined => {
+  if (kind === "restore") return { restart: { scope: "container" } };
+  return restart ? { restart } : deploy && { deploy };
+};
 
 /** The generation that a refusal says was kept, not as the head. */
 function keptAside({ extra }: Failure): { generation?: Generation } {

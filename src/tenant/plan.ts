@@ -8,7 +8,7 @@ import { beginImport, conclude, concludeSteps, imported } from "./plan-import.ts
 import { promoted, promoteStep, release } from "./plan-release.ts";
 import { restarted, restartStep, startStep } from "./plan-restart.ts";
 import { restored, restoreStep } from "./plan-restore.ts";
-import { beginSleep, quiesced, quiesceStep, retrySave, saved, saveFailed, saveStep } from "./plan-save.ts";
+import { beginSleep, drain, quiesced, quiesceStep, retrySave, saved, saveFailed, saveStep } from "./plan-save.ts";
 import { change } from "./plan-settings.ts";
 import { assigned, claim, leased, leaseStep, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
 import { end, letGo, move, nothing, refuse } from "./planning.ts";
@@ -59,6 +59,8 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
       return noteFiles(record, event.note, now);
     case "wake":
       return wake(record, fresh, limits, now);
+    case "drain":
+      return drain(record, event.containerId, fresh, limits, now);
     case "lost":
       return lost(record, event, fresh, limits, now);
     case "tick":

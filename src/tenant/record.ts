@@ -98,6 +98,8 @@ export interface Operation {
   restart?: { scope: "process" | "container" } | { scope: "image"; minWorkloadVersion: number };
   /** What was saved on the way, for the answer at the end. */
   saved?: SavedView | null;
+  /** Of a sleep: the platform is about to end the container. */
+  deploy?: true;
   /** Of a sleep: activity after this calls it off, also for one that begins again after an eviction. */
   idleSince?: number;
 }
@@ -141,7 +143,7 @@ export const isLossy = ({ kind, release }: Operation): boolean => kind !== "rele
 /** Operations that save a container's state because they take it away. */
 export type LeavingKind = "release" | "sleep" | "restart" | "restore" | "suspend";
 /** What such an operation carries beside what all have. */
-export type Leaving = Pick<Operation, "idleSince" | "restart" | "restore">;
+export type Leaving = Pick<Operation, "idleSince" | "restart" | "restore" | "deploy">;
 
 export interface Loss {
   containerId: ContainerId;

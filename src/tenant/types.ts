@@ -125,7 +125,7 @@ export interface ImportGrant {
 }
 
 /** Why a tenant has no container, or is about to have none. */
-export type StoppedReason = "idle" | "user" | "policy" | "capacity" | "failure";
+export type StoppedReason = "idle" | "user" | "policy" | "capacity" | "failure" | "deploy";
 
 export type LifecycleMode = "on-demand" | "always-on" | "scheduled";
 export interface Lifecycle {
@@ -326,6 +326,11 @@ export interface TenantApi {
   route(tenantId: TenantId, stale: { containerId: ContainerId; epoch: Epoch } | null, waitMs: number): Promise<Route>;
   /** Whether this container serves the tenant; null while an operation of this epoch may yet decide so. */
   owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null>;
+  /**
+   * The platform is about to end this container: the tenant falls asleep, saved, and the next request wakes it. True
+   * when nothing in the container is to be waited for any more; asked again otherwise.
+   */
+  drain(containerId: ContainerId, waitMs: number): Promise<boolean>;
   /** What this container serves now; null when it serves nobody. */
   servedBy(containerId: ContainerId): Promise<Served | null>;
 }

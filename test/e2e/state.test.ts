@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
 import { containerOf } from "../support/e2e-docker.ts";
 import { onContainers, useSharedStack } from "../support/e2e-stack.ts";
-import { checksums, listing, TREE } from "../support/e2e-tree.ts";
+import { checksums, listing, ODD_NAMES, TREE } from "../support/e2e-tree.ts";
 
 onContainers("saved state", () => {
   const shared = useSharedStack();
@@ -10,7 +10,7 @@ onContainers("saved state", () => {
   it("comes back with modes, owners, mod-times, symlinks and empty directories, by tar and by rclone", async () => {
     const { client } = shared;
     const first = await containerOf(client, (await client.claimed("faithful", { poolId: "work" })).containerId);
-    await first.output("workload", TREE);
+    await first.output("workload", TREE + ODD_NAMES);
     await first.output("root", "echo root > /data/roots-own; chmod 600 /data/roots-own; chmod 700 /data");
     const before = await listing(first);
     expect(before).toContain("deep/er/one.txt\tf\t644\t10001\t10001\t4\t981173106.1234567890");

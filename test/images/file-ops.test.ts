@@ -126,7 +126,7 @@ test("a hard link of a foreign file is as readable as that file is to the worklo
 test("a full disk is said, and the file that was there stays", async () => {
   await using full = await TestContainer.start({
     env: { BOILERHOUSE_START: "on-boot", BOILERHOUSE_AGENT: "off" },
-    smallDisk: "/small",
+    tmpfs: ["/small:size=1m,mode=1777"],
   });
   const small = controlOf(full);
   const write = (content: Uint8Array<ArrayBuffer>) =>

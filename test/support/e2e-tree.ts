@@ -19,6 +19,13 @@ touch -h -d '2010-10-10 10:10:10.5Z' link
 for i in $(seq 20); do echo "file $i" > deep/f$i; done
 touch -d '2015-05-05 05:05:05.5Z' empty private deep/er`;
 
+/** Names that a careless copy trips over, and a file of two names. To be run after the tree. */
+export const ODD_NAMES = `
+ln run.sh hard-link
+long=$(printf 'n%.0s' $(seq 120)); mkdir -p "$long/$long/$long"; echo long > "$long/$long/$long/$long"; ln -s "$long/$long/$long/$long" long-link
+printf a > "$(printf 'bytes\\377\\200.bin')"; printf b > "$(printf 'two\\nlines\\ttab')"; printf c > 'trailing space '; printf d > .hidden
+touch -d '2015-05-05 05:05:05.5Z' "$long/$long/$long" "$long/$long" "$long" .`;
+
 /** Everything that must survive, one line each: path, kind, mode, owner, size (of files), mod-time, target, content. */
 export async function listing(container: Container): Promise<string> {
   const format = String.raw`%P\t%y\t%m\t%U\t%G\t%s\t%T@\t%l\n`;

@@ -22,8 +22,16 @@ export class MemorySink {
   /** Delays every upload. */
   delayMs = 0;
 
+  /** Keys of those who asked `control.internal` whether they may end, and what the next ones are answered; then 200. */
+  readonly drains: (string | null)[] = [];
+  readonly drainAnswers: number[] = [];
+
   async handle(request: Request): Promise<Response> {
     const url = new URL(request.url);
+    if (url.hostname === "control.internal") {
+      this.drains.push(request.headers.get("authorization"));
+      return Response.json({}, { status: this.drainAnswers.shift() ?? 200 });
+    }
     this.requests.push({ method: request.method, target: url.pathname + url.search, accessKey: accessKeyOf(request) });
     if (url.pathname.startsWith("/.bundle/")) return await this.#bundle(request, url.pathname.slice(9));
     const [, , ...names] = url.pathname.split("/");

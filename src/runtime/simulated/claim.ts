@@ -28,6 +28,11 @@ export class SimulatedClaim {
     this.#init = init;
   }
 
+  /** Whether the container was claimed, well or not. */
+  get begun(): boolean {
+    return this.#epoch !== null;
+  }
+
   async apply(epoch: number, tar: Uint8Array<ArrayBuffer>): Promise<Answer> {
     this.#epoch ??= epoch;
     if (this.#epoch !== epoch) {

@@ -145,6 +145,18 @@ export class SimulatedInit {
     return this.#json({ baseline: at });
   }
 
+  /** After SIGTERM: resolves when whoever carries the container says that nothing is left to be done, or does not exist. */
+  async drained(): Promise<void> {
+    const headers = { authorization: `Bearer ${this.#keys.bootKey}` };
+    const isClaimed = this.stateDir !== "" && this.#claim.begun;
+    while (isClaimed && this.#container.running) {
+      const request = new Request("http://control.internal/drain", { method: "POST", headers });
+      const answer = await this.#container.egress.outbound(request).catch(() => null);
+      if (answer === null || [200, 401, 404].includes(answer.status)) return;
+      await this.#container.sleep(1_000);
+    }
+  }
+
   /** The state directory is what the vault has. */
   restored(): void {
     const { files } = this.#container;

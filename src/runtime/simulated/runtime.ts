@@ -88,7 +88,8 @@ export class SimulatedRuntime implements ContainerRuntime, Egress {
   signal(signal: number): void {
     const container = this.#require();
     if (signal === SIGKILL) container.end({ exitCode: 128 + signal, reason: "killed" });
-    else if (signal === SIGTERM) container.end({ exitCode: 0, reason: "exited" });
+    else if (signal === SIGTERM)
+      void container.init.drained().then(() => container.end({ exitCode: 0, reason: "exited" }));
   }
 
   async destroy(reason: string): Promise<void> {

@@ -14,10 +14,10 @@ export interface ContainerOptions {
   readonly command?: readonly string[];
   /** `later`: it is not sent its keys yet. */
   readonly keys?: "now" | "later";
-  /** A small file system in memory, at this path. */
-  readonly smallDisk?: string;
   /** The address that `sink.internal` stands for. */
   readonly sink?: string;
+  /** Small file systems, as `PATH:size=…`. */
+  readonly tmpfs?: readonly string[];
 }
 
 export interface ControlAnswer {
@@ -53,7 +53,7 @@ export class TestContainer {
     const id = await must("docker", [
       ...["run", "-d", "--label", TEST_LABEL],
       ...[CONTROL, AGENT, WORKLOAD].flatMap((port) => ["-p", `127.0.0.1::${port}`]),
-      ...(options.smallDisk === undefined ? [] : ["--tmpfs", `${options.smallDisk}:size=1m,mode=1777`]),
+      ...(options.tmpfs ?? []).flatMap((mount) => ["--tmpfs", mount]),
       ...(options.sink === undefined ? [] : ["--add-host", `sink.internal:${options.sink}`]),
       ...Object.entries(options.env ?? {}).flatMap(([name, value]) => ["-e", `${name}=${value}`]),
       options.image ?? "boilerhouse-sandbox",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { boot, type Contract, codeOf, get, ready, sh, until } from "./harness.ts";
+import { boot, bootStateful, type Contract, codeOf, get, ready, sh, until, value } from "./harness.ts";
+import { claimFresh } from "./parcels.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
@@ -63,6 +64,31 @@ export const lifecycle: Contract = {
     assert.equal((await ending).exitCode, 0);
     await until(async () => !harness.runtime.running);
     assert.equal(await codeOf(() => get(harness.runtime, "/")), "not_running");
+  },
+
+  "a claimed container with state asks before it ends on SIGTERM, until nothing is left to be done": async (
+    harness,
+  ) => {
+    const booted = await bootStateful(harness);
+    await harness.runtime.intercept("control.internal", harness.handler);
+    await claimFresh(booted);
+    await ready(harness.runtime);
+    harness.sink.drainAnswers.push(202, 503);
+    const ending = harness.runtime.monitor();
+    harness.runtime.signal(SIGTERM);
+    await until(async () => harness.sink.drains.length === 1);
+    assert.equal(value(await booted.control.status()).workload, "running");
+    assert.equal((await ending).exitCode, 0);
+    assert.deepEqual(harness.sink.drains, Array(3).fill(`Bearer ${booted.keys.bootKey}`));
+  },
+
+  "an unclaimed container ends on SIGTERM without asking": async (harness) => {
+    await bootStateful(harness);
+    await harness.runtime.intercept("control.internal", harness.handler);
+    const ending = harness.runtime.monitor();
+    harness.runtime.signal(SIGTERM);
+    assert.equal((await ending).exitCode, 0);
+    assert.deepEqual(harness.sink.drains, []);
   },
 
   "a container that is killed says so": async (harness) => {
