@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { aPool, call, claim, release, request } from "../support/fleet.ts";
+import { aTar } from "./vault-kit.ts";
 
 /** What a role may say in a request that it may send; which it may send at all is the matrix's business. */
 
@@ -60,6 +61,37 @@ describe("a tenant", () => {
     }
     expect((await as(b, "PUT", "own-b/tier", { tier: "basic" })).status).toBe(403);
     expect((await as(b, "GET", "")).status).toBe(404);
+  });
+
+  it("moves its own state where its workload lets it, and forces nothing", async () => {
+    const closed = await aPool("state-closed", { minSize: 1 });
+    const open = await aPool("state-open", { minSize: 1 }, { selfService: true });
+    for (const [tenant, pool] of [
+      ["own-c", closed],
+      ["own-d", open],
+    ] as const) {
+      await claim(tenant, pool);
+      await release(tenant);
+    }
+    const c = await keyFor("tenant", "own-c");
+    const d = await keyFor("tenant", "own-d");
+    const importing = async (key: string, path: string) => {
+      const headers = { authorization: `Bearer ${key}`, "content-type": "application/x-tar" };
+      const response = await request("POST", `/api/v1/tenants/${path}`, aTar([{ path: "a", content: "a" }]), headers);
+      await response.text();
+      return response.status;
+    };
+    expect(await importing(c, "own-c/import")).toBe(403);
+    expect(await importing(d, "own-d/import?force=true")).toBe(403);
+    expect(await importing(d, "own-c/import")).toBe(404);
+    expect(await importing(await keyFor("operator"), "own-d/import")).toBe(403);
+    expect(await importing(d, "own-d/import")).toBe(200);
+    expect((await as(c, "POST", "own-c/restore", { generation: 1 })).status).toBe(403);
+    expect((await as(d, "POST", "own-d/restore", { generation: 1, force: true })).status).toBe(403);
+    expect((await as(d, "POST", "own-d/restore?wait=10s", { generation: 1 })).status).toBe(200);
+    expect((await as(d, "POST", "own-d/clone", { to: "own-e" })).status).toBe(403);
+    expect((await as(d, "POST", "own-d/generations/1/pin")).status).toBe(403);
+    expect((await as(d, "GET", "own-d/generations/1/diff")).status).toBe(200);
   });
 
   it("sees itself alone in the list of tenants", async () => {
