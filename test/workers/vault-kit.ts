@@ -56,8 +56,9 @@ export function aManifest(nodes: readonly Node[]): ManifestEntry[] {
 /** A tar of the state directory as `tar -c .` makes it. */
 export function aTar(nodes: readonly Node[]): Uint8Array {
   const parts: Uint8Array[] = [];
+  const byPath = new Map(nodes.map((node) => [node.path, node]));
   for (const entry of aManifest(nodes)) {
-    const node = nodes.find((one) => one.path === entry.path);
+    const node = byPath.get(entry.path);
     const content = node && entry.kind === "file" ? bytesOf(node) : new Uint8Array(0);
     parts.push(headerOf({ ...entry, path: entry.path === "" ? "." : `./${entry.path}`, target: entry.target ?? "" }));
     parts.push(content, new Uint8Array(padded(content.length) - content.length));
