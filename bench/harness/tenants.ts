@@ -80,7 +80,7 @@ export class Api {
 
   /** With everything that it has stored. */
   async destroy(tenantId: string): Promise<void> {
-    await this.client.must("POST", `/api/v1/tenants/${tenantId}/destroy?wait=60s`, { deleteData: true });
+    await this.client.must("POST", `/api/v1/tenants/${tenantId}/destroy?wait=170s`, { deleteData: true });
   }
 
   /** Resolves when a released container is gone: what it still costs must not be measured with the next claim. */

@@ -94,7 +94,8 @@ export class ControlClient {
    * Failures: `restore_failed`, `stale_epoch` (claimed for another epoch).
    */
   async claim(epoch: Epoch, tar: Uint8Array<ArrayBuffer>, timeoutMs: number): Promise<Outcome<Claimed>> {
-    return await this.#json({ method: "POST", op: `claim&epoch=${epoch}`, timeoutMs, body: tar }, claimAnswer);
+    const op = `claim&epoch=${epoch}&timeoutMs=${Math.floor(timeoutMs)}`;
+    return await this.#json({ method: "POST", op, timeoutMs, body: tar }, claimAnswer);
   }
 
   /** Ends every process of the workload: SIGTERM, `graceMs` of patience, SIGKILL. */
@@ -133,7 +134,8 @@ export class ControlClient {
    */
   async bundle(timeoutMs: number, paths?: readonly string[]): Promise<Outcome<null>> {
     const names = paths && new Uint8Array(encodeName(paths.map((path) => `./${path}\0`).join("")));
-    const call = { method: "POST", op: "bundle", timeoutMs, ...(names && { body: names }) } as const;
+    const op = `bundle&timeoutMs=${Math.floor(timeoutMs)}`;
+    const call = { method: "POST", op, timeoutMs, ...(names && { body: names }) } as const;
     const sent = await this.#json(call, bundleAnswer);
     if (!sent.ok) return sent;
     const { status, body } = sent.value;
@@ -147,9 +149,9 @@ export class ControlClient {
       const json = await readJson(response);
       const boot = bootAnswer.safeParse(json);
       if (!boot.success || boot.data.bootId !== this.#keys.bootId) return anotherBoot();
-      if (response.status !== 200) return this.#failure(call.op, json);
+      if (response.status !== 200) return this.#failure(nameOf(call), json);
       const answer = schema.safeParse(json);
-      return answer.success ? done(answer.data) : failed("internal", `${call.op}: an answer of another form`);
+      return answer.success ? done(answer.data) : failed("internal", `${nameOf(call)}: an answer of another form`);
     });
   }
 
@@ -165,7 +167,7 @@ export class ControlClient {
         return await read(await this.#runtime.fetch(CONTROL_PORT, request));
       });
     } catch (error) {
-      return failedBy(error, call.op);
+      return failedBy(error, nameOf(call));
     }
   }
 
@@ -176,6 +178,9 @@ export class ControlClient {
     return failed(CODES[error] ?? "internal", `${op}: ${detail}`, { extra: { control: error } });
   }
 }
+
+/** Without its parameters. */
+const nameOf = ({ op }: Call): string => op.split("&", 1)[0] ?? op;
 
 const anotherBoot = () =>
   failed("container_unavailable", "Another boot of the container answers: the one that was meant has ended.");

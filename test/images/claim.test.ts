@@ -75,6 +75,7 @@ test("a claim that does not arrive whole changes nothing and can be sent again",
     body: { error: "bad_claim" },
   });
   expect((await container.control("POST", "claim&epoch=x")).status).toBe(400);
+  expect((await container.control("POST", "claim&epoch=1&timeoutMs=soon")).status).toBe(400);
   expect((await container.claim(1, { state: "fresh" })).status).toBe(200);
 });
 
@@ -140,6 +141,7 @@ test("a restore brings every file back as it was, and is whole before the worklo
 
 test.each([
   ["a truncated stream", { cut: true }],
+  ["a stream that stalls until its caller is about to give up", { stall: true }],
   ["a bundle that is not there", { absent: true }],
   ["another number of files", { files: 1 }],
   ["another number of bytes", { bytes: 1 }],
@@ -151,13 +153,15 @@ test.each([
     const bundle = bundleOf(TREE);
     const tar = Buffer.from(bundle.tar);
     if (typeof fault.spoil === "string") tar.write("X", tar.indexOf(fault.spoil));
-    const path = `.bundle/${crypto.randomUUID()}${fault.cut ? ".cut" : ".tar"}`;
+    const path = `.bundle/${crypto.randomUUID()}${fault.cut ? ".cut" : fault.stall ? ".stall" : ".tar"}`;
     if (!fault.absent) await sink.put(`/${path}`, new Uint8Array(tar));
     await using container = await TestContainer.start({ env: ON_CLAIM, sink: sink.address });
     const files = bundle.files + Number(fault.files ?? 0);
     const bytes = bundle.bytes + Number(fault.bytes ?? 0);
-    const claimed = await container.claim(2, { state: { restore: { path, files, bytes } } });
+    const timeoutMs = fault.stall ? 4_000 : 30_000;
+    const claimed = await container.claim(2, { state: { restore: { path, files, bytes } } }, timeoutMs);
     expect(claimed).toMatchObject({ status: 502, body: { bootId: container.bootId, error: "restore_failed" } });
+    expect(claimed.ms).toBeLessThan(timeoutMs);
     expect((await container.exec("stat -c '%a %u' /data; ls -A /data; ls -d /data.*")).stdout).toBe("700 0\n");
     expect((await container.control("GET", "status")).body.workload).toBe("waiting");
     expect((await container.claim(2, {})).status).toBe(502);

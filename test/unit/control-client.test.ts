@@ -30,7 +30,7 @@ const controlOf = (answer: (request: Request) => Response | Promise<Response>) =
   new ControlClient(answering(answer), KEYS);
 
 describe("the control client", () => {
-  it("sends the boot key, and an epoch and a body where there are some", async () => {
+  it("sends the boot key, and an epoch, a deadline and a body where there are some", async () => {
     const seen: string[] = [];
     const client = controlOf(async (request) => {
       seen.push(
@@ -40,7 +40,7 @@ describe("the control client", () => {
     });
     const claimed = await client.claim(epoch(4), new Uint8Array([1, 2, 3]), 1_000);
     expect(claimed).toMatchObject({ ok: true, value: { epoch: 4, restored: null } });
-    expect(seen).toEqual(["POST ?op=claim&epoch=4 Bearer key-1 3"]);
+    expect(seen).toEqual(["POST ?op=claim&epoch=4&timeoutMs=1000 Bearer key-1 3"]);
   });
 
   it("takes an answer of another boot for the end of the container that was meant", async () => {

@@ -92,8 +92,8 @@ export class TestContainer {
     return this.control("POST", "boot", Uint8Array.from(Buffer.from(keys.map((key) => `${key}\n`).join(""))));
   }
 
-  claim(epoch: number, parcel: ClaimParcel): Promise<ControlAnswer> {
-    return this.control("POST", `claim&epoch=${epoch}`, claimTar(parcel));
+  claim(epoch: number, parcel: ClaimParcel, timeoutMs = 30_000): Promise<ControlAnswer> {
+    return this.control("POST", `claim&epoch=${epoch}&timeoutMs=${timeoutMs}`, claimTar(parcel));
   }
 
   async manifest(): Promise<Listing> {

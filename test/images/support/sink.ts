@@ -21,6 +21,7 @@ http.createServer((req, res) => {
     if (!found) return send(res, 404, "text/plain", "not found");
     const cut = url.pathname.endsWith(".cut");
     res.writeHead(200, { "content-length": found.length });
+    if (url.pathname.endsWith(".stall")) return res.write(found.subarray(0, found.length >> 1));
     if (cut) { res.write(found.subarray(0, found.length >> 1)); setTimeout(() => res.destroy(), 20); } else res.end(found);
   });
 }).listen(80);

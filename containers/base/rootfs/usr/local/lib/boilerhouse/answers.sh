@@ -31,6 +31,15 @@ elapsed() { # sets now_us and since_ms, the time since the last call
   since_ms=$(((now_us - before) / 1000))
 }
 
+# What takes long ends a little before its caller stops listening, so that the reason is heard. However long that is: how
+# large a state may be is for whoever set the deadline.
+left() { # sets left_s, the seconds that are left of timeout_ms; at least one
+  local moment=$EPOCHREALTIME spent_ms
+  spent_ms=$(((${moment%.*}${moment#*.} - ${began%.*}${began#*.}) / 1000))
+  left_s=$(((timeout_ms - timeout_ms / 20 - spent_ms) / 1000))
+  [ "$left_s" -ge 1 ] || left_s=1
+}
+
 # Asks the supervisor and waits for its answer; false when none comes within the limit.
 ask() { # LIMIT_SECONDS REQUEST…; sets state, restarts, last_exit
   local limit=$1 reply=reply.$$ outcome

@@ -24,8 +24,9 @@ restore() { # PATH FILES BYTES; sets restore_ms and verify_ms, or problem
 fetch_tree() { # PATH STAGING
   local log=$private/restore.log fetched
   elapsed
+  left
   set -o pipefail
-  curl -q -sS --fail --connect-timeout 5 --max-time 280 -H "@$private/headers" "http://sink.internal/$1" 2> "$log" |
+  curl -q -sS --fail --connect-timeout 5 --max-time "$left_s" -H "@$private/headers" "http://sink.internal/$1" 2> "$log" |
     tar -x --same-owner --same-permissions --numeric-owner --delay-directory-restore -f - -C "$2" 2>> "$log"
   fetched=$?
   set +o pipefail
@@ -45,7 +46,8 @@ verify_tree() { # STAGING FILES BYTES
   # Counted beside the hashing, which takes longer.
   find . \( -type f -o -type l \) -printf '%y %s\n' |
     awk '{ files++ } $1 == "f" { bytes += $2 } END { printf "%.0f %.0f\n", files, bytes }' > "$counted" &
-  [ ! -s ../sums ] || problem=$(timeout 120 sha256sum --check --quiet --strict ../sums 2>&1) ||
+  left
+  [ ! -s ../sums ] || problem=$(timeout "$left_s" sha256sum --check --quiet --strict ../sums 2>&1) ||
     problem="the files do not match their sums: $(printf %s "$problem" | head -c 1000)"
   [ -n "$problem" ] || verify_parts
   wait
@@ -73,7 +75,8 @@ verify_parts() { # sets problem
         path=${path%.}
         ;;
     esac
-    actual=$(timeout 120 split -b "$size" --filter='sha256sum | cut -c 1-64' -- "$path" < /dev/null | sha256sum)
+    left
+    actual=$(timeout "$left_s" split -b "$size" --filter='sha256sum | cut -c 1-64' -- "$path" < /dev/null | sha256sum)
     [ "${actual%% *}" = "$hash" ] || { problem="$path: does not match its parts"; return 0; }
   done < ../parts
 }

@@ -11,13 +11,14 @@ list() {
 recursion=--recursion
 [ "${CONTENT_LENGTH:-0}" = 0 ] || recursion=--no-recursion
 
+left
 answer=$(
   {
     {
       list | tar --create --format=gnu --numeric-owner --hard-dereference --one-file-system \
         -C "$state_dir" --null $recursion --files-from=- 2>&3
       printf '%s%s\n' "$mark" $? >&3
-    } | curl -q -sS --connect-timeout 5 --max-time 115 -H "@$private/headers" -H 'Content-Type: application/x-tar' \
+    } | curl -q -sS --connect-timeout 5 --max-time "$left_s" -H "@$private/headers" -H 'Content-Type: application/x-tar' \
       -T - -w '\n%{http_code}' http://sink.internal/.bundle/staging.tar 2>&1
   } 3>&1
 ) || fail '502 Bad Gateway' bundle_failed "$answer"

@@ -15,7 +15,7 @@ replay() {
   local tries=0 status body
   # A first attempt of the same epoch may still be restoring.
   until [ -s "$record" ]; do
-    [ "$tries" -lt 6000 ] || fail '504 Gateway Timeout' claim_pending 'the claim is still being applied'
+    [ "$tries" -lt $((timeout_ms / 50)) ] || fail '504 Gateway Timeout' claim_pending 'the claim is still being applied'
     tries=$((tries + 1))
     sleep 0.05
   done
