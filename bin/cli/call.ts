@@ -17,6 +17,7 @@ interface Init {
   readonly headers: Record<string, string>;
   readonly body?: unknown;
   readonly parseAs?: "stream";
+  readonly bodySerializer?: (body: unknown) => unknown;
 }
 
 /** The longest `?wait` that the API takes, in ms. */
@@ -26,11 +27,12 @@ const MAX_PAGE = 1_000;
 /** Does what a command says. @throws BoilerhouseError, UsageError */
 export async function call(client: Boilerhouse, command: RouteCommand, input: Input): Promise<Answered> {
   const init = await initOf(command, input);
-  if (command.sends) {
+  if (command.sends === "tar") {
     // The one route whose body is no JSON; its query is what the command made of its options.
     const value = await client.importTar(input.args.id ?? "", await input.stream("file"), init.params.query);
     return { status: 200, value, location: null };
   }
+  if (command.sends === "file") return request(client, command, await withFile(init, input));
   if (command.columns) return list(client, command, input, init);
   const startedAt = Date.now();
   const answered = await request(client, command, init);
@@ -48,6 +50,10 @@ async function initOf(command: RouteCommand, input: Input): Promise<Init> {
     const value = input.value(option as keyof typeof command.query);
     if (value !== undefined) query[name] = value;
   }
+  for (const [argument, name] of Object.entries(command.argumentQuery ?? {})) {
+    const value = input.args[argument];
+    if (value !== undefined) query[name] = value;
+  }
   for (const [option, name] of Object.entries(command.flags ?? {})) {
     if (input.is(option as keyof typeof command.flags)) query[name] = "true";
   }
@@ -60,6 +66,13 @@ async function initOf(command: RouteCommand, input: Input): Promise<Init> {
     ...(body === undefined ? {} : { body }),
     ...(command.raw ? { parseAs: "stream" } : {}),
   };
+}
+
+/** The same with a file as its body, byte for byte; whole, because it is sent with its length. */
+async function withFile(init: Init, input: Input): Promise<Init> {
+  const body = new Uint8Array(await new Response(await input.stream("file")).arrayBuffer());
+  const headers = { ...init.headers, "content-type": "application/octet-stream" };
+  return { ...init, headers, body, bodySerializer: (bytes) => bytes };
 }
 
 const timeoutOf = (input: Input): number => durationOf(input.value("timeout") ?? "5m");

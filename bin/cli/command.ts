@@ -52,6 +52,8 @@ export interface RouteCommand {
   readonly required?: readonly OptionName[];
   /** Query parameters by the options that they come from. */
   readonly query?: Readonly<Partial<Record<OptionName, string>>>;
+  /** Query parameters by the arguments that they come from. */
+  readonly argumentQuery?: Readonly<Record<string, string>>;
   /** Query parameters that are `true` where an option is given. */
   readonly flags?: Readonly<Partial<Record<OptionName, string>>>;
   /** Query parameters that are always the same. */
@@ -66,7 +68,7 @@ export interface RouteCommand {
   /** The answer is a file, passed on as it comes. */
   readonly raw?: true;
   /** The body is the file that `--file` names, passed on as it comes. */
-  readonly sends?: true;
+  readonly sends?: "tar" | "file";
   /** What `--yes` has to confirm. */
   readonly confirm?: string;
 }
@@ -108,6 +110,9 @@ export const OPTIONS = {
   repair: { takes: "nothing", about: "mend what can be mended without losing anything" },
   rebuild: { takes: "nothing", about: "make the index anew from what R2 has" },
   discard: { takes: "nothing", about: "of a rebuild: give up what the index has and R2 has not" },
+  source: { takes: "value", about: "where to look", values: ["auto", "vault", "container"] },
+  wake: { takes: "nothing", about: "wake it for this, if it sleeps" },
+  recursive: { takes: "nothing", about: "with everything below" },
   "no-sync": { takes: "nothing", about: "give up what was not saved" },
   "value-file": { takes: "value", about: "a file with the value (else standard input)" },
   mode: { takes: "value", about: "when it runs", values: ["on-demand", "always-on", "scheduled"] },

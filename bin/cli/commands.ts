@@ -1,5 +1,6 @@
 import type { OptionName, RouteCommand } from "./command.ts";
 import { COMMON, optionsOf } from "./command.ts";
+import { fileCommands } from "./commands/files.ts";
 import { recordCommands } from "./commands/records.ts";
 import { registryCommands } from "./commands/registry.ts";
 import { storageCommands } from "./commands/storage.ts";
@@ -9,6 +10,7 @@ import { tenantCommands } from "./commands/tenants.ts";
 export const ROUTES: readonly RouteCommand[] = [
   ...registryCommands,
   ...tenantCommands,
+  ...fileCommands,
   ...storageCommands,
   ...recordCommands,
 ];

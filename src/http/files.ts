@@ -10,7 +10,7 @@ import { type ListPlace, TenantFiles } from "../files/tenant-files.ts";
 import type { ByteRange } from "../files/types.ts";
 import type { Outcome } from "../outcome.ts";
 import { type AppEnv, json, refusals, resource } from "./context.ts";
-import { conditionOf, envelope, fileBody, MAX_JSON_BYTES, sentFile } from "./files-body.ts";
+import { conditionOf, envelope, fileBody, sentFile } from "./files-body.ts";
 import { optionsOf, originShape, pathInQuery, pathInUrl, rawFlag, readQuery } from "./files-query.ts";
 import { by, guarded } from "./guarded.ts";
 import { knownTenantFirst } from "./known-tenant.ts";
@@ -100,7 +100,7 @@ const put = guarded(
     },
     responses: { 200: json(writtenAnswer, "Replaced"), 201: json(writtenAnswer, "Created"), ...refusals },
   },
-  MAX_JSON_BYTES,
+  "streamed",
 );
 
 const remove = guarded("tenants:files", {

@@ -66,7 +66,8 @@ describe("a command", () => {
     const route = paths[path]?.[method.toLowerCase()];
     expect(route, `${method} ${path}`).toBeDefined();
     const known = (route.parameters ?? []).map(({ name }: { name?: string }) => name);
-    for (const name of [...Object.values({ ...query, ...flags }), ...Object.keys(fixed)])
+    const others = Object.values(command.argumentQuery ?? {});
+    for (const name of [...Object.values({ ...query, ...flags }), ...Object.keys(fixed), ...others])
       expect(known, `?${name} of ${path}`).toContain(name);
     if (columns && cursor) expect(known).toEqual(expect.arrayContaining(["limit", cursor]));
     expect(known.includes("wait"), `?wait of ${path}`).toBe(waits === true || words === "sync-specs trigger");
@@ -112,6 +113,35 @@ describe("a command", () => {
     const files = { "pool.json": '{"id":"p"}' };
     expect((await cli("pools create -f pool.json", { files })).sent[0]?.body).toBe('{"id":"p"}');
     expect((await cli("pools create -f -", { stdin: '{"id":"q"}' })).sent[0]?.body).toBe('{"id":"q"}');
+  });
+
+  it("reads, writes, lists and removes files of a tenant, byte for byte", async () => {
+    const read = await cli("files get alice notes/a.txt --source vault --generation 3", {
+      answer: () =>
+        new Response(Uint8Array.of(0xff, 0x00), { headers: { "content-type": "application/octet-stream" } }),
+    });
+    expect([read.code, read.stdout]).toEqual([0, "\u00ff\u0000"]);
+    expect(read.sent[0]?.url.pathname).toBe("/api/v1/tenants/alice/files/notes%2Fa.txt");
+    expect(read.sent[0]?.url.search).toBe("?raw=true&source=vault&generation=3");
+
+    const files = { "a.txt": "content" };
+    const written = await cli("files put alice notes/a.txt --file a.txt --wake --if-match abc", { files });
+    const [put] = written.sent;
+    expect([put?.method, put?.body, put?.url.search]).toEqual(["PUT", "content", "?wake=true"]);
+    expect([put?.headers.get("content-type"), put?.headers.get("if-match")]).toEqual([
+      "application/octet-stream",
+      '"abc"',
+    ]);
+    expect((await cli("files put alice a", { stdin: "from stdin" })).sent[0]?.body).toBe("from stdin");
+
+    const item = { kind: "file", mode: "0644", size: 7, lastModified: "2027-01-31T00:00:00Z", path: "notes/a.txt" };
+    const answer = () => Response.json({ items: [item], nextCursor: null });
+    const listed = await cli("files ls alice notes --recursive", { answer });
+    expect(listed.sent[0]?.url.search).toBe("?path=notes&recursive=true");
+    expect(listed.stdout).toContain("notes/a.txt");
+
+    const removed = await cli("files rm alice notes/a.txt", { answer: () => new Response(null, { status: 204 }) });
+    expect([removed.code, removed.sent[0]?.method]).toEqual([0, "DELETE"]);
   });
 
   it("updates only the version that it is told", async () => {

@@ -47,7 +47,7 @@ export const stateCommands: readonly RouteCommand[] = [
     required: ["file"],
     query: { as: "format", owner: "owner" },
     flags: { "dry-run": "dryRun", force: "force" },
-    sends: true,
+    sends: "tar",
   },
   {
     words: "restore",
