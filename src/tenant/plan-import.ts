@@ -22,15 +22,18 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
     case "suspended":
     case "error":
       break;
+    case "active":
+    case "release_failed":
+      // A vault that lost its index takes nothing from the container anyway; what that holds is saved after its next epoch.
+      if (source.kind === "rebuild" && !force) break;
+      return hasContainer(record);
     case "destroyed":
       if (record.destruction?.data !== "delete") break;
       return refuse("invalid_transition", "What this tenant saved is being deleted; import after that.", {
         state: record.state,
       });
     default:
-      return refuse("invalid_transition", "The tenant has a container; stop or release it first.", {
-        state: record.state,
-      });
+      return hasContainer(record);
   }
   if (source.kind === "clone" && record.generation > 0 && !force) {
     const detail = `The tenant has saved state (generation ${record.generation}). \`force\` makes the copy its next generation.`;
@@ -55,6 +58,9 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
     ],
   };
 }
+
+const hasContainer = ({ state }: TenantRecord): Plan =>
+  refuse("invalid_transition", "The tenant has a container; stop or release it first.", { state });
 
 export function imported(
   record: TenantRecord,

@@ -29,7 +29,7 @@ export async function readTarOf(body: Pull, options: ArrivalOptions, take: Take)
   const source = new ByteSource(await plain(body));
   const onEntry = async (entry: TarEntry, content: ByteSource): Promise<void> => {
     const accepted = arrival.accept(entry);
-    if (accepted.as === "nothing") return pass(content, entry.size);
+    if (accepted.as === "nothing") return content.skip(entry.size);
     if (accepted.as === "entry") return entry.kind === "directory" ? undefined : take(accepted.entry, content);
     if (entry.size > LARGEST_SUMS) throw refusal(arrival, `\`${entry.path}\` is larger than an export has it.`);
     files[accepted.as] = await content.take(entry.size);
@@ -81,10 +81,6 @@ function faultOf(arrival: Arrival, error: unknown): unknown {
   if (isCut) return refusal(arrival, `The tar ends in the middle, ${where}.`);
   if (error instanceof BadGzip) return refusal(arrival, `The compressed tar is damaged, ${where}: ${error.message}`);
   return error;
-}
-
-async function pass(content: ByteSource, size: number): Promise<void> {
-  for (let left = size; left > 0; ) left -= (await content.some(left)).length;
 }
 
 /** The stream of a gzip is broken, or goes on after its end. */

@@ -202,6 +202,22 @@ describe("an import", () => {
     expect(tenant.record).toBe(before);
   });
 
+  it("of the vault itself is possible beside a container, which takes its next save to another epoch", () => {
+    const tenant = new Driver().activate();
+    const anew = { type: "import", source: { kind: "rebuild" } } as const;
+    expect(tenant.send({ ...anew, force: true })).toMatchObject({ failure: { code: "invalid_transition" } });
+    tenant.send({ ...anew, force: false });
+    expect(tenant.record).toMatchObject({ state: "active", epoch: 2, held: { epoch: 1 } });
+    const operationId = tenant.record.operation?.id ?? "";
+    tenant.send({ operationId, type: "imported", outcome: { ok: true, value } });
+    expect(tenant.record).toMatchObject({
+      state: "active",
+      operation: null,
+      generation: 1,
+      held: { containerId: "c-1" },
+    });
+  });
+
   it("brings a destroyed tenant back, unless its data is being deleted", () => {
     const tenant = new Driver();
     tenant.send({ type: "act", action: { kind: "destroy", deleteData: true }, by: SYSTEM });

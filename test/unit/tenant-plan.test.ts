@@ -280,7 +280,9 @@ describe("whatever happens to a tenant", () => {
     }),
     wish.map((wanted): TenantEvent => ({ type: "act", action: wanted, by: SYSTEM })),
     setting,
-    fc.boolean().map((force): TenantEvent => ({ type: "import", source: { kind: "tar" }, force })),
+    fc
+      .tuple(fc.constantFrom<"tar" | "rebuild">("tar", "rebuild"), fc.boolean())
+      .map(([kind, force]): TenantEvent => ({ type: "import", source: { kind }, force })),
     fc.record({ act: fc.constant("told" as const), fails: fc.boolean(), with: failed }),
     fc.constant({ type: "wake" } as TenantEvent),
     fc.constant({ type: "tick", running: false } as TenantEvent),

@@ -74,6 +74,24 @@ describe("fsck", () => {
     expect((await release("fsck-c")).body).toMatchObject({ state: "idle", saved: { generation: 3, files: 3 } });
   });
 
+  it("loses nothing of a container that holds what the lost vault could not take", async () => {
+    const pool = await aPool("fsck-held", { minSize: 1 });
+    await saved("fsck-f", pool);
+    const { containerId } = (await claim("fsck-f", pool)).body;
+    await put("fsck-f", "unsaved.txt", "only here");
+    await runInDurableObject(vault("fsck-f"), (_, state) => state.storage.deleteAll());
+    await evictDurableObject(vault("fsck-f"));
+    expect((await release("fsck-f")).status).toBeGreaterThanOrEqual(400);
+    expect((await status("fsck-f")).body).toMatchObject({ state: "release_failed", containerId });
+    // While that is so, nothing is given up.
+    expect((await fsck("fsck-f", { rebuild: true, discard: true })).status).toBe(409);
+    expect((await fsck("fsck-f", { rebuild: true })).body).toMatchObject({ restored: [1, 2], generation: 2 });
+    expect((await claim("fsck-f", pool)).body).toMatchObject({ launch: "existing", containerId });
+    expect((await release("fsck-f")).body).toMatchObject({ state: "idle", saved: { generation: 3, files: 3 } });
+    await claim("fsck-f", pool);
+    expect(await text("fsck-f", "unsaved.txt")).toBe("only here");
+  });
+
   it("rebuilds neither what has an index, unless that is given up, nor what a container uses", async () => {
     const pool = await aPool("fsck-busy", { minSize: 1 });
     await saved("fsck-d", pool);

@@ -42,6 +42,11 @@ export class ByteSource {
     return false;
   }
 
+  /** Passes over `count` bytes. @throws TruncatedError */
+  async skip(count: number): Promise<void> {
+    for (let left = count; left > 0; ) left -= (await this.some(left)).length;
+  }
+
   /** Reads to the end. */
   async drain(): Promise<void> {
     this.#at = this.#chunk.length;

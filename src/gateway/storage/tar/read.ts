@@ -40,7 +40,7 @@ export async function readTar(source: ByteSource, onEntry: OnEntry, onRefused?: 
     const size = extended.size ?? header.size;
     extended = {};
     if (entry === null) {
-      if (onRefused && !WITHOUT_CONTENT.has(header.type)) await skip(source, padded(size));
+      if (onRefused && !WITHOUT_CONTENT.has(header.type)) await source.skip(padded(size));
       continue;
     }
     const going = onEntry(entry, source);
@@ -93,10 +93,6 @@ function acceptable(header: RawHeader, extended: Extended, onRefused: OnRefused)
     onRefused(name, error);
     return null;
   }
-}
-
-async function skip(source: ByteSource, bytes: number): Promise<void> {
-  for (let left = bytes; left > 0; ) left -= (await source.some(left)).length;
 }
 
 function kindOf(type: string): TarEntry["kind"] | null {
