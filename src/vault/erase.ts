@@ -2,7 +2,7 @@ import { messageOf, within } from "../durable/deadline.ts";
 import { type Epoch, generation } from "../ids.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
-import { R2_MS } from "./contents.ts";
+import { reach } from "./contents.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import { TABLES } from "./schema.ts";
 import type { ErasureProof } from "./types.ts";
@@ -14,7 +14,7 @@ const SETTLE_MS = 30_000;
 
 /**
  * Deletes everything that a tenant saved. The index goes first, in one transaction that also raises the epoch, so that
- * nothing can be read or added from then on; then every object under the tenant's prefix, until a listing is empty.
+ * nothing can be read or added from then on; then every object under the tenant's prefix, until a listing is empty. @throws ContentError
  */
 export async function erase(parts: VaultParts, epoch: Epoch): Promise<Outcome<ErasureProof>> {
   const record = parts.store.record();
@@ -42,12 +42,12 @@ export async function erase(parts: VaultParts, epoch: Epoch): Promise<Outcome<Er
   const bucket = parts.bucket();
   const prefix = parts.prefix();
   for (let deleted = 0; ; ) {
-    const { objects } = await within(R2_MS, "listing", bucket.list({ prefix, limit: R2_BATCH }));
+    const { objects } = await reach(bucket.list({ prefix, limit: R2_BATCH }));
     if (objects.length === 0) return done({ deleted, listed: 0, at: parts.now() });
     // One whose caller stopped waiting may go on until the tenant is claimed again: what was listed may be of that life.
     const now = parts.store.record()?.epoch ?? epoch;
     if (epoch < now) return stale(now);
-    await within(R2_MS, "deleting", bucket.delete(objects.map(({ key }) => key)));
+    await reach(bucket.delete(objects.map(({ key }) => key)));
     deleted += objects.length;
   }
 }
