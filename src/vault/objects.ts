@@ -1,27 +1,27 @@
 import { done, failed, type Outcome } from "../outcome.ts";
 import { contentOf } from "./contents.ts";
 import { listPage } from "./listing.ts";
+import { type Found, infoOf, linkTarget, plain } from "./object-info.ts";
 import { objection } from "./only-if.ts";
 import { Refused, transact, type VaultParts } from "./parts.ts";
 import { refusal } from "./plan.ts";
 import { linkContent, type View } from "./staging.ts";
-import {
-  type Actor,
-  type BundleBatch,
-  LINK_SUFFIX,
-  type ListPage,
-  type ListQuery,
-  type NewObject,
-  type NewUpload,
-  type ObjectInfo,
-  type ObjectMetadata,
-  type ObjectRead,
-  type OnlyIf,
-  type OpenUpload,
-  type UploadPart,
+import type {
+  Actor,
+  BundleBatch,
+  ListPage,
+  ListQuery,
+  NewObject,
+  NewUpload,
+  ObjectInfo,
+  ObjectMetadata,
+  ObjectRead,
+  OnlyIf,
+  OpenUpload,
+  UploadPart,
 } from "./storage.ts";
 import type { Save } from "./store.ts";
-import { type Content, type Entry, keyOf, type Staged } from "./tree.ts";
+import { type Content, keyOf, type Staged } from "./tree.ts";
 
 /** What the storage gateway does with a Vault. Every function compares the actor first, in the transaction of its effect. */
 export function list(parts: VaultParts, actor: Actor, query: ListQuery): Outcome<ListPage> {
@@ -83,7 +83,7 @@ export function copy(
     const staged =
       source.content === null || linkTarget(to, kept, inline) !== null
         ? stagedOf(parts, { key: to, content, metadata: kept }, inline)
-        : { ...plain(parts, to, kept), content };
+        : { ...plain(parts.now(), to, kept), content };
     parts.staging.put(save.save, [{ ...staged, mtimeNs: staged.mtimeNs ?? source.mtimeNs }]);
     return infoOf(staged, view(parts, save));
   });
@@ -243,8 +243,6 @@ function viewOf(parts: VaultParts, actor: Actor): Outcome<View> {
   );
 }
 
-type Found = (Staged | Entry) & { key: string };
-
 function lookUp(parts: VaultParts, within: View, key: string): Found | null {
   const staged = within.save === null ? null : parts.staging.find(within.save, key);
   if (staged !== null) return staged.removed ? null : staged;
@@ -259,57 +257,11 @@ function bytesOf(parts: VaultParts, found: Found): Uint8Array | null {
   return found.content.body === null ? new Uint8Array(0) : parts.bodies.find(found.content.body);
 }
 
-function infoOf(found: Found | Staged, within: View): ObjectInfo {
-  const stored: ObjectMetadata = found.metadata === null ? { headers: {}, user: {} } : JSON.parse(found.metadata);
-  const sentAt = stored.at === undefined ? within.nowNs : `${stored.at}000000`;
-  const { size, etag } = found.content ?? linkContent(found.target);
-  return {
-    key: found.key,
-    size,
-    etag,
-    mtimeNs: found.mtimeNs ?? sentAt,
-    metadata: "mode" in found ? { ...stored, user: { ...stored.user, ...attributes(found) } } : stored,
-  };
-}
-
-const TYPE_BITS = { file: 0o100000, symlink: 0o120000, directory: 0o040000 } as const;
-
-/** What rclone `--metadata` would have sent; the manifest knows it better than the upload did. */
-function attributes({ kind, mode, uid, gid, mtimeNs }: Entry): Record<string, string> {
-  const padded = mtimeNs.padStart(10, "0");
-  return {
-    mtime: `${padded.slice(0, -9)}.${padded.slice(-9)}`,
-    mode: (TYPE_BITS[kind] | mode).toString(8),
-    uid: String(uid),
-    gid: String(gid),
-  };
-}
-
-/** The target of what rclone sends for a symlink: the suffix in the name and the type in the mode; else null. */
-function linkTarget(key: string, metadata: ObjectMetadata, body: Uint8Array | null): string | null {
-  if (body === null || !key.endsWith(LINK_SUFFIX) || !/^0?12\d{4}$/.test(metadata.user.mode ?? "")) return null;
-  return new TextDecoder().decode(body);
-}
-
-/** What a client that sends no time of the file's is shown as its time is when it sent it; the manifest knows better once it is saved. */
-function plain(parts: VaultParts, key: string, metadata: ObjectMetadata): Omit<Staged, "content"> {
-  const mtimeNs = toNanoseconds(metadata.user.mtime);
-  const kept = mtimeNs === null ? { ...metadata, at: parts.now() } : metadata;
-  return { key, kind: "file", removed: false, mtimeNs, target: "", metadata: JSON.stringify(kept) };
-}
-
 /** Inside a commit. */
 function stagedOf(parts: VaultParts, object: NewObject, body: Uint8Array | null): Staged {
-  const base = plain(parts, object.key, object.metadata);
+  const base = plain(parts.now(), object.key, object.metadata);
   const target = linkTarget(object.key, object.metadata, body);
   if (target !== null) return { ...base, kind: "symlink", target, content: null };
   const row = body !== null && body.length > 0 ? parts.bodies.add([body]) : null;
   return { ...base, content: { ...object.content, body: row } };
-}
-
-/** rclone's `mtime` metadata, seconds with up to nine decimals; null when it is anything else. */
-function toNanoseconds(mtime: string | undefined): string | null {
-  const match = /^(\d{1,12})(?:\.(\d{1,9}))?$/.exec(mtime ?? "");
-  if (match === null) return null;
-  return String(BigInt(`${match[1]}${(match[2] ?? "").padEnd(9, "0")}`));
 }
