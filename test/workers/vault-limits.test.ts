@@ -104,7 +104,6 @@ it("a tree of 50,000 files is saved, read, packed, compared, checked and rebuilt
   expect(await timed(times, "pagesFromPacks", readAll)).toBe(FILES + 1);
   const looked = await expectOk(vault.readFile(files[FILES - 1]?.path ?? "", null));
   expect(looked.found?.body).toEqual(contentOf(FILES - 1));
-  console.log(times);
   for (const one of ["open", "commit", "openAgain", "commitAgain", "pack", "rebuild"])
     expect(times[one]).toBeLessThan(CPU_MS);
 });
