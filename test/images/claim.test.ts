@@ -68,6 +68,21 @@ test("the same epoch again gets the recorded answer, another one is refused", as
   });
 });
 
+test("a baseline holds only as long as the clock was not set", async () => {
+  await using container = await TestContainer.start({ env: ON_CLAIM });
+  await container.claim(1, { state: "fresh" });
+  const { listedAtNs, baselineNs } = await container.manifest();
+  expect(baselineNs).toBeNull();
+  expect((await container.control("POST", "baseline&at=soon")).status).toBe(400);
+  expect((await container.control("POST", `baseline&at=${listedAtNs}`)).status).toBe(200);
+  expect((await container.manifest()).baselineNs).toBe(listedAtNs);
+  // As if it had been ten seconds ahead then.
+  await container.exec(
+    "cd /run/boilerhouse/private; read -r at ahead < baseline; echo $at $((ahead + 1000)) > baseline",
+  );
+  expect((await container.manifest()).baselineNs).toBeNull();
+});
+
 test("a claim that does not arrive whole changes nothing and can be sent again", async () => {
   await using container = await TestContainer.start({ env: ON_CLAIM });
   expect(await container.control("POST", "claim&epoch=1", new Uint8Array(700).fill(65))).toMatchObject({

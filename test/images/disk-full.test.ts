@@ -27,6 +27,11 @@ test("what is on a full disk can be listed, sent and stopped", async () => {
   expect((await container.exec("echo x > /run/boilerhouse/private/x")).code).not.toBe(0);
 
   expect((await container.control("POST", "stop&graceMs=1000")).status).toBe(200);
+  expect((await container.control("GET", "status")).body).toMatchObject({
+    workload: "stopped",
+    restarts: 0,
+    lastExitCode: 0,
+  });
   const { entries } = await container.manifest();
   expect(entries.map(({ path }) => path).sort()).toEqual(["", "filler", "precious", "rest"]);
   const names = Buffer.from(entries.map(({ path }) => `./${path}\0`).join(""));

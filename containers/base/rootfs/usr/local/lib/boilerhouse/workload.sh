@@ -25,10 +25,10 @@ next_event() { # sets event, first, second
   read -r -t "$((left / 1000)).$(printf %03d $((left % 1000)))" event first second <&5 || event=due
 }
 
-# Written beside and renamed, so that a reader never sees half of it.
+# Over what is there, in one write of always the same length: that needs no room on a disk that is full, and a reader
+# never sees half of it.
 write_state() {
-  printf '%s %s %s\n' "$state" "$restarts" "$last_exit" > "$private/state.new"
-  mv -f "$private/state.new" "$private/state"
+  printf '%-40s\n' "$state $restarts $last_exit" 1<> "$private/state"
 }
 
 answer() { # REPLY_FIFO…: tells whoever waits what the state is now
