@@ -74,12 +74,13 @@ async function saveOnce(
   }
   const sent = await send(inside, opened.value, selection, left());
   if (sent.ok) timings.send = lap();
-  const whole = sent.ok && request.live ? await stillAsListed(inside, selection, left()) : sent;
+  const mayBeTorn = request.live && opened.value.how !== "unchanged";
+  const whole = sent.ok && mayBeTorn ? await stillAsListed(inside, selection, left()) : sent;
   if (!whole.ok) {
     await vault.abort(ref);
     return whole;
   }
-  if (request.live) timings.check = lap();
+  if (mayBeTorn) timings.check = lap();
   const committed = await vault.commit(ref, options);
   if (!committed.ok) return committed;
   timings.commit = lap();
