@@ -22,17 +22,21 @@ restore() { # PATH FILES BYTES; sets restore_ms and verify_ms, or problem
 }
 
 fetch_tree() { # PATH STAGING
-  local log=$private/restore.log fetched
+  local said fetched
   elapsed
   left
-  set -o pipefail
-  curl -q -sS --fail --connect-timeout 5 --max-time "$left_s" -H "@$private/headers" "http://sink.internal/$1" 2> "$log" |
-    tar -x --same-owner --same-permissions --numeric-owner --delay-directory-restore -f - -C "$2" 2>> "$log"
+  # What they say is kept in memory: the disk may be full of what is being restored.
+  said=$(
+    set -o pipefail
+    {
+      curl -q -sS --fail --connect-timeout 5 --max-time "$left_s" -H "@$private/headers" "http://sink.internal/$1" |
+        tar -x --same-owner --same-permissions --numeric-owner --delay-directory-restore -f - -C "$2"
+    } 2>&1 | { head -c 2000; cat > /dev/null; }
+  )
   fetched=$?
-  set +o pipefail
   elapsed
   restore_ms=$since_ms
-  [ "$fetched" = 0 ] || problem="the bundle could not be fetched: $(head -c 2000 "$log")"
+  [ "$fetched" = 0 ] || problem="the bundle could not be fetched: $said"
   return "$fetched"
 }
 
