@@ -35,6 +35,7 @@ export default defineConfig({
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
           setupFiles: ["test/support/migrate.ts"],
+          globalSetup: ["test/support/s3-setup.ts"],
           testTimeout: 20_000,
         },
       },

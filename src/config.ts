@@ -70,6 +70,7 @@ export interface Deadlines {
   /** Doubled for the first start of a new image. */
   readonly startMs: number;
   readonly saveMs: number;
+  syncMs: number;
   readonly restoreMs: number;
   readonly importMs: number;
   readonly execMs: number;
@@ -133,6 +134,7 @@ export function parseConfig(env: object): Config {
       wakeMs: parsed.SANDBOX_WAKE_TIMEOUT_MS,
       startMs: parsed.STARTUP_TIMEOUT_MS,
       saveMs: parsed.SAVE_TIMEOUT_MS,
+      syncMs: parsed.SYNC_TIMEOUT_MS,
       restoreMs: parsed.RESTORE_TIMEOUT_MS,
       importMs: parsed.IMPORT_TIMEOUT_MS,
       execMs: Math.min(parsed.DEFAULT_EXEC_TIMEOUT_MS, parsed.MAX_EXEC_TIMEOUT_MS),

@@ -206,6 +206,7 @@ export const environmentSchema = z.object({
   SANDBOX_WAKE_TIMEOUT_MS: ms(10_000, 600_000, 120_000, "The longest wake of a tenant that sleeps."),
   STARTUP_TIMEOUT_MS: ms(10_000, 900_000, 180_000, "The longest start of a container; twice that for a new image."),
   SAVE_TIMEOUT_MS: ms(1_000, 900_000, 120_000, "The longest save."),
+  SYNC_TIMEOUT_MS: ms(1_000, 3_600_000, 600_000, "The longest sync of a sync spec."),
   RESTORE_TIMEOUT_MS: ms(1_000, 900_000, 300_000, "The longest restore."),
   IMPORT_TIMEOUT_MS: ms(10_000, 3_600_000, 900_000, "The longest import of a tar, or copy of a tenant's state."),
   DEFAULT_EXEC_TIMEOUT_MS: ms(100, 900_000, 60_000, "How long a command may run; at most MAX_EXEC_TIMEOUT_MS."),

@@ -3,6 +3,7 @@ import { configOf } from "./config.ts";
 import { settled } from "./proxy/domain.ts";
 import { proxy } from "./proxy/proxy.ts";
 import { type SettledTarget, targetOf } from "./proxy/target.ts";
+import { probeAll } from "./sync/probes.ts";
 
 export { Fleet } from "./fleet/object.ts";
 export { ControlGateway } from "./gateway/control/entrypoint.ts";
@@ -20,6 +21,9 @@ export default {
     const target = targetOf(url, configOf(env));
     if (target.kind !== "elsewhere") return serve(request, url, target, env, ctx);
     return settled(target, env.DB, Date.now()).then((known) => serve(request, url, known, env, ctx));
+  },
+  scheduled(controller, env, ctx) {
+    ctx.waitUntil(probeAll(env, controller.scheduledTime));
   },
 } satisfies ExportedHandler<Env>;
 

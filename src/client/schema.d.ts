@@ -2032,7 +2032,10 @@ export interface components {
                 type: "s3";
                 bucket: string;
                 region: string;
-                /** Format: uri */
+                /**
+                 * Format: uri
+                 * @description Of an S3 API with paths (`{endpoint}/{bucket}/{key}`). https to a public address, but in development.
+                 */
                 endpoint?: string;
                 /**
                  * @description ${tenantId} stands for the tenant's id.
@@ -2110,7 +2113,10 @@ export interface components {
                 type: "s3";
                 bucket: string;
                 region: string;
-                /** Format: uri */
+                /**
+                 * Format: uri
+                 * @description Of an S3 API with paths (`{endpoint}/{bucket}/{key}`). https to a public address, but in development.
+                 */
                 endpoint?: string;
                 /**
                  * @description ${tenantId} stands for the tenant's id.

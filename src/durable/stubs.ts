@@ -23,6 +23,10 @@ export const instanceOf = (env: Env, id: ContainerId): Stub<InstanceApi> =>
   stub(env.INSTANCE as unknown as DurableObjectNamespace<never>, id);
 export const vaultOf = (env: Env, id: TenantId): Stub<VaultApi> =>
   stub(env.VAULT as unknown as DurableObjectNamespace<never>, id);
+/** A sync spec in the vault has a vault of its own for every tenant (docs/adr/0004); no tenant's id has a slash. */
+export const specVaultName = (tenantId: string, specId: string): string => `${tenantId}/${specId}`;
+export const specVaultOf = (env: Env, id: TenantId, specId: string): Stub<VaultApi> =>
+  stub(env.VAULT as unknown as DurableObjectNamespace<never>, specVaultName(id, specId));
 export const fleetOf = (env: Env): Stub<FleetApi> => stub(env.FLEET as unknown as DurableObjectNamespace<never>, FLEET);
 export const limiterOf = (env: Env, name: string): Stub<LimiterApi> =>
   stub(env.LIMITER as unknown as DurableObjectNamespace<never>, name);

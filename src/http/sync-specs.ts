@@ -1,11 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import type { By } from "../auth/principal.ts";
+import type { Context } from "hono";
 import { configOf } from "../config.ts";
-import { within } from "../durable/deadline.ts";
-import { tenantOf, vaultOf } from "../durable/stubs.ts";
-import { failureOf, invalid, Problem } from "../errors/problem.ts";
-import { SLUG, TENANT_ID, type TenantId } from "../ids.ts";
-import type { Failure } from "../outcome.ts";
+import { invalid, Problem } from "../errors/problem.ts";
+import { endpointOf, endpointProblem } from "../gateway/sink/endpoint.ts";
+import { forgetSink } from "../gateway/sink/sinks.ts";
+import { SLUG } from "../ids.ts";
+import { poolAndWorkload } from "../registry/cache.ts";
+import { forgetSpecs } from "../registry/sync-cache.ts";
 import {
   deleteSyncSpec,
   findSyncSpec,
@@ -14,33 +15,16 @@ import {
   type RegisteredSyncSpec,
   replaceSyncSpec,
 } from "../registry/sync-specs.ts";
-import { directionOf, type SyncSpec, syncSpecReplacement, syncSpecSchema, withoutSecret } from "../sync/spec.ts";
-import { statusOf, type TenantSync } from "../sync/status.ts";
-import { countTenants, holdersOf, tenantsOf } from "../sync/tenants.ts";
+import { type SyncSpec, syncSpecReplacement, syncSpecSchema, withoutSecret } from "../sync/spec.ts";
+import { syncingTenants } from "../sync/tenants.ts";
 import { jsonBody } from "./body.ts";
-import { json, refusals, resource } from "./context.ts";
+import { type AppEnv, json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";
 import { by, guarded } from "./guarded.ts";
-import { cursorOf, encodeCursor, pageQuery } from "./paging.ts";
+import { encodeCursor, pageQuery } from "./paging.ts";
 import { slugParam } from "./params.ts";
 import { changedSince, known, nothing } from "./registered.ts";
-import {
-  locationOf,
-  syncSpecOf,
-  syncSpecView,
-  syncStatusOf,
-  syncStatusView,
-  syncTriggerSchema,
-  syncTriggerView,
-  type Triggered,
-  triggeredOf,
-} from "./sync-views.ts";
-import { waitSchema } from "./wait.ts";
-
-/** Tenants that one status asks, and that one trigger starts. */
-const STATUS_TENANTS = 50;
-const TRIGGER_TENANTS = 100;
-const ASK_MS = 5_000;
+import { syncSpecOf, syncSpecView } from "./sync-views.ts";
 
 const withTag = { headers: z.object({ etag: z.string() }) };
 const body = <T extends z.ZodType>(schema: T) => ({ required: true, content: { "application/json": { schema } } });
@@ -91,39 +75,10 @@ const replace = guarded("registry:write", {
 const remove = guarded("registry:write", {
   method: "delete",
   path: "/api/v1/sync-specs/{id}",
-  summary: "Delete a sync spec; what was synchronised stays where it is",
+  summary: "Delete a sync spec, unless one of its syncs is under way; what was synchronised stays where it is",
   tags: ["registry"],
   request: { params: slugParam },
   responses: { 204: { description: "Deleted" }, ...refusals },
-});
-
-const getStatus = guarded("registry:read", {
-  method: "get",
-  path: "/api/v1/sync-specs/{id}/status",
-  summary: "How the syncs of a spec are; wakes nothing",
-  description: `What the pool's tenants say of their syncs, the first ${STATUS_TENANTS} by id. Specs with an S3 sink have none yet.`,
-  tags: ["registry"],
-  request: { params: slugParam },
-  responses: { 200: json(syncStatusView, "Found"), ...refusals },
-});
-
-const trigger = guarded("registry:write", {
-  method: "post",
-  path: "/api/v1/sync-specs/{id}/trigger",
-  summary: "Synchronise one tenant, or every one that holds a container of the pool, now",
-  description: `At most ${TRIGGER_TENANTS} tenants in one call; \`nextCursor\` leads to the others.`,
-  tags: ["registry"],
-  middleware: [known("sync spec", findSyncSpec), jsonBody("optional")],
-  request: {
-    params: slugParam,
-    query: z.object({ wait: waitSchema(0), cursor: cursorOf(TENANT_ID) }),
-    body: { content: { "application/json": { schema: syncTriggerSchema } } },
-  },
-  responses: {
-    200: json(syncTriggerView, "Every one has ended"),
-    202: json(syncTriggerView, "Some still run"),
-    ...refusals,
-  },
 });
 
 export const syncSpecs = resource()
@@ -131,7 +86,9 @@ export const syncSpecs = resource()
     const input = c.req.valid("json");
     const wanted = withoutSecret(input, input.id);
     if (needsSecret(wanted.spec) && wanted.secret === undefined) throw secretMissing();
+    await checkPlaces(c, wanted.spec);
     const inserted = await insertSyncSpec(c.env.DB, configOf(c.env), wanted, by(c), Date.now());
+    forget(input.id);
     switch (inserted.kind) {
       case "created": {
         const headers = { location: `/api/v1/sync-specs/${input.id}`, etag: etagOf(inserted.registered.version) };
@@ -149,7 +106,7 @@ export const syncSpecs = resource()
     return c.json({ items: page.items.map(syncSpecOf), nextCursor: encodeCursor(page.next) }, 200);
   })
   .openapi(get, async (c) => {
-    const registered = await required(c.env, c.req.valid("param").id);
+    const registered = await requiredSpec(c.env, c.req.valid("param").id);
     return c.json(syncSpecOf(registered), 200, { etag: etagOf(registered.version) });
   })
   .openapi(replace, async (c) => {
@@ -157,7 +114,9 @@ export const syncSpecs = resource()
     const { id: named = id, ...input } = c.req.valid("json");
     if (named !== id) throw invalid([{ pointer: "/id", detail: `is not ${id}, which the path names` }]);
     const wanted = withoutSecret(input, id);
+    await checkPlaces(c, wanted.spec);
     const replaced = await replaceSyncSpec(c.env.DB, configOf(c.env), wanted, ifMatchOf(c), by(c), Date.now());
+    forget(id);
     switch (replaced.kind) {
       case "changed":
       case "same":
@@ -174,40 +133,16 @@ export const syncSpecs = resource()
   })
   .openapi(remove, async (c) => {
     const { id } = c.req.valid("param");
+    await requireStill(c.env, id);
     const removed = await deleteSyncSpec(c.env.DB, id, ifMatchOf(c), by(c), Date.now());
+    forget(id);
     if (removed.kind === "absent") throw nothing("sync spec", id);
     if (removed.kind === "mismatch") throw changedSince("sync spec", id, removed.version);
     return c.body(null, 204);
-  })
-  .openapi(getStatus, async (c) => {
-    const { spec } = await required(c.env, c.req.valid("param").id);
-    if (spec.sink.type === "s3") return c.json(syncStatusOf(statusOf([], Date.now()), { tenants: 0, of: 0 }), 200);
-    const tenants = await tenantsOf(c.env.DB, spec.poolId, STATUS_TENANTS);
-    const asked = await Promise.all(tenants.map((id) => ask(c.env, id)));
-    const answers = asked.filter((answer) => answer !== null);
-    const covers = { tenants: answers.length, of: await countTenants(c.env.DB, spec.poolId) };
-    return c.json(syncStatusOf(statusOf(answers, Date.now()), covers), 200);
-  })
-  .openapi(trigger, async (c) => {
-    const { spec } = await required(c.env, c.req.valid("param").id);
-    const { wait, cursor } = c.req.valid("query");
-    requireTriggerable(spec);
-    const { tenantId } = c.req.valid("json");
-    if (tenantId !== undefined) {
-      const item = await start(c.env, spec, await ofPool(c.env, spec, tenantId), wait, by(c));
-      if (item.kind === "failed") throw Problem.of(item.failure);
-      const answer = { items: [triggeredOf(item)], nextCursor: null };
-      if (item.kind === "ended") return c.json(answer, 200);
-      return c.json(answer, 202, { location: locationOf(item.operation), "retry-after": "1" });
-    }
-    const page = await holdersOf(c.env, spec.poolId, cursor ?? "", TRIGGER_TENANTS);
-    if (!page.ok) throw Problem.of(page.failure);
-    const items = await Promise.all(page.value.tenants.map((id) => start(c.env, spec, id, wait, by(c))));
-    const answer = { items: items.map(triggeredOf), nextCursor: encodeCursor(page.value.next) };
-    return c.json(answer, items.some((item) => item.kind === "running") ? 202 : 200);
   });
 
-async function required(env: Env, id: string): Promise<RegisteredSyncSpec> {
+/** @throws Problem `not_found` */
+export async function requiredSpec(env: Env, id: string): Promise<RegisteredSyncSpec> {
   const registered = await findSyncSpec(env.DB, id);
   if (!registered) throw nothing("sync spec", id);
   return registered;
@@ -217,45 +152,33 @@ const needsSecret = ({ sink }: SyncSpec): boolean => sink.type === "s3" && sink.
 const secretMissing = () => invalid([{ pointer: "/sink/secretAccessKey", detail: "is needed with accessKeyId" }]);
 const poolMissing = (id: string) => invalid([{ pointer: "/poolId", detail: `There is no pool ${id}.` }]);
 
-function requireTriggerable({ id, policy, sink }: SyncSpec): void {
-  if (!policy.allowManualTrigger) {
-    throw new Problem("forbidden", `The sync spec ${id} does not allow this (policy.allowManualTrigger).`);
+/** What only this deployment and the pool's workload can say of a spec. @throws Problem `invalid` */
+async function checkPlaces(c: Context<AppEnv>, { sink, mappings, poolId }: SyncSpec): Promise<void> {
+  if (sink.type === "s3") {
+    const problem = endpointProblem(endpointOf(sink), configOf(c.env).environment);
+    if (problem !== null) throw invalid([{ pointer: "/sink/endpoint", detail: problem }]);
   }
-  if (sink.type !== "s3") return;
-  throw new Problem("unsupported", "S3 sinks are synchronised from a later release on; this one only keeps the spec.", {
-    extra: { errors: [{ pointer: "/sink/type", detail: "is s3" }] },
-  });
-}
-
-/** @throws Problem `not_found` for one that the spec's pool does not have */
-async function ofPool(env: Env, { poolId }: SyncSpec, tenantId: TenantId): Promise<TenantId> {
-  const status = await tenantOf(env, tenantId).status(tenantId);
-  if (!status.ok) throw Problem.of(status.failure);
-  if (status.value.poolId === poolId) return tenantId;
-  throw new Problem("not_found", `The pool ${poolId} has no tenant ${tenantId}.`);
-}
-
-async function start(env: Env, spec: SyncSpec, tenantId: TenantId, waitMs: number, hand: By): Promise<Triggered> {
-  const failed = (failure: Failure): Triggered => ({ tenantId, kind: "failed", failure });
-  try {
-    const action = { kind: "sync", direction: directionOf(spec) } as const;
-    const outcome = await tenantOf(env, tenantId).act(tenantId, action, waitMs, hand);
-    if (!outcome.ok) return failed(outcome.failure);
-    if (outcome.value.kind === "pending") return { tenantId, kind: "running", operation: outcome.value.operation };
-    return { tenantId, kind: "ended", answer: outcome.value.value };
-  } catch (error) {
-    return failed(failureOf(error));
+  const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+  const pool = await poolAndWorkload(c.env.DB, poolId, Date.now(), background);
+  if (!pool) return; // said by whoever inserts it
+  const secrets = pool.workload.spec.volumes.secrets?.containerPath ?? "/run/secrets";
+  for (const [index, { containerPath }] of mappings.entries()) {
+    if (!isWithin(secrets, containerPath) && !isWithin(containerPath, secrets)) continue;
+    throw invalid([{ pointer: `/mappings/${index}/containerPath`, detail: `is where the secrets are (${secrets})` }]);
   }
 }
 
-/** Null for a tenant that is gone, or does not answer in time. */
-async function ask(env: Env, tenantId: TenantId): Promise<TenantSync | null> {
-  try {
-    const status = await within(ASK_MS, "status", tenantOf(env, tenantId).status(tenantId));
-    if (!status.ok) return null;
-    const { head } = await within(ASK_MS, "description", vaultOf(env, tenantId).describe());
-    return { status: status.value, head };
-  } catch {
-    return null;
-  }
+const isWithin = (path: string, directory: string): boolean => `${path}/`.startsWith(`${directory}/`);
+
+/** @throws Problem `in_use` while a tenant synchronises it */
+async function requireStill(env: Env, id: string): Promise<void> {
+  const registered = await findSyncSpec(env.DB, id);
+  const [syncing] = registered ? await syncingTenants(env, registered.spec) : [];
+  if (syncing === undefined) return;
+  throw new Problem("in_use", `The tenant ${syncing} is synchronising it. Cancel that, or wait.`);
+}
+
+function forget(id: string): void {
+  forgetSpecs();
+  forgetSink(id);
 }

@@ -61,6 +61,10 @@ export const actionView = z
       .object({ deleted: z.int(), listed: z.literal(0), at: time })
       .optional()
       .openapi({ description: "Objects that were deleted, and when a listing found none left." }),
+    synced: z
+      .array(z.object({ specId: z.string(), files: z.int(), bytes: z.int(), deleted: z.int() }))
+      .optional()
+      .openapi({ description: "What sync specs transferred, and deleted on the other side." }),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Action");

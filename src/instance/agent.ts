@@ -12,6 +12,7 @@ export const AGENT_PORT = 41801;
 const CALL_TIMEOUT_MS = 5_000;
 const FIRST_POLL_MS = 5;
 const LONGEST_POLL_MS = 250;
+const LOOK_MS = 1_000;
 
 const startAnswer = z.object({ jobid: z.number(), executeId: z.string().optional() });
 const statusAnswer = z.object({
@@ -26,13 +27,35 @@ const statsAnswer = z.object({
   deletes: z.number(),
   errors: z.number(),
   transfers: z.number(),
+  /** Among the transfers, copies that the storage makes by itself. */
+  serverSideCopies: z.number().default(0),
   totalBytes: z.number(),
   totalTransfers: z.number(),
+});
+const listAnswer = z.object({
+  list: z
+    .array(
+      z.object({
+        Path: z.string(),
+        Size: z.number(),
+        ModTime: z.string(),
+        Metadata: z.record(z.string(), z.string()).nullish(),
+      }),
+    )
+    .nullable(),
 });
 const versionAnswer = z.object({ version: z.string() });
 const errorAnswer = z.object({ error: z.string() });
 
 export type SyncStats = z.output<typeof statsAnswer>;
+/** One file of a listing; `metadata` where it was asked for. */
+export interface ListedFile {
+  path: string;
+  size: number;
+  /** RFC 3339, to the nanosecond. */
+  modifiedAt: string;
+  metadata: Readonly<Record<string, string>>;
+}
 /** A job's name outside the agent; `executeId` tells one run of the agent from the next, which counts from 1 again. */
 export type AgentJob = z.output<typeof startAnswer>;
 
@@ -70,12 +93,35 @@ export class AgentClient {
   }
 
   async begin(job: SyncJob): Promise<Outcome<AgentJob>> {
-    return await this.#call(syncCall(job), startAnswer);
+    return await this.start(syncCall(job));
   }
 
-  /** Waits for a job, also for one that an earlier life of the caller began. @param deadlineAt ms since 1970 */
-  async finish(job: AgentJob, deadlineAt: number): Promise<Outcome<SyncStats>> {
+  /** Begins what a call with `_async` says. */
+  async start(call: RcCall): Promise<Outcome<AgentJob>> {
+    return await this.#call(call, startAnswer);
+  }
+
+  /** Waits for the answer of `operations/list`. */
+  async list(call: RcCall, timeoutMs: number): Promise<Outcome<ListedFile[]>> {
+    const answer = await this.#call(call, listAnswer, timeoutMs);
+    if (!answer.ok) return answer;
+    return done(
+      (answer.value.list ?? []).map(({ Path: path, Size: size, ModTime: modifiedAt, Metadata: metadata }) => ({
+        path,
+        size,
+        modifiedAt,
+        metadata: metadata ?? {},
+      })),
+    );
+  }
+
+  /**
+   * Waits for a job, also for one that an earlier life of the caller began.
+   * @param deadlineAt ms since 1970 @param look is called about every second while it runs
+   */
+  async finish(job: AgentJob, deadlineAt: number, look?: (stats: SyncStats) => void): Promise<Outcome<SyncStats>> {
     let pauseMs = FIRST_POLL_MS;
+    let lookAt = this.#time.now() + LOOK_MS;
     while (true) {
       const status = await this.#call({ path: "job/status", body: { jobid: job.jobid } }, statusAnswer);
       if (!status.ok) return status;
@@ -83,11 +129,21 @@ export class AgentClient {
         return failed("operation_interrupted", "The agent was started again and knows nothing of the job.");
       }
       if (status.value.finished) return status.value.success ? await this.stats(job) : failedSync(status.value.error);
+      if (look && this.#time.now() >= lookAt) {
+        lookAt = this.#time.now() + LOOK_MS;
+        const stats = await this.stats(job);
+        if (stats.ok) look(stats.value);
+      }
       const left = deadlineAt - this.#time.now();
       if (left <= 0) return await this.#expire(job);
       await this.#time.sleep(Math.min(pauseMs, left));
       pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
     }
+  }
+
+  /** Of all transfers together, until another is set: bytes a second, or `off`. */
+  async limit(rate: string): Promise<Outcome<unknown>> {
+    return await this.#call({ path: "core/bwlimit", body: { rate } }, z.object({}));
   }
 
   async stop(job: AgentJob): Promise<Outcome<null>> {
@@ -107,9 +163,9 @@ export class AgentClient {
     });
   }
 
-  async #call<T>(call: RcCall, schema: z.ZodType<T>): Promise<Outcome<T>> {
+  async #call<T>(call: RcCall, schema: z.ZodType<T>, timeoutMs = CALL_TIMEOUT_MS): Promise<Outcome<T>> {
     try {
-      return await withDeadline(CALL_TIMEOUT_MS, async (signal) => {
+      return await withDeadline(timeoutMs, async (signal) => {
         const request = new Request(`http://container/${call.path}`, {
           method: "POST",
           headers: { authorization: this.#authorization, "content-type": "application/json" },

@@ -10,6 +10,8 @@ export interface ClaimParcel {
   secrets?: Record<string, string>;
   /** What the workload knows the proxy by. */
   gatewayToken?: string;
+  /** A workload that starts on its claim waits until it is started. */
+  hold?: true;
   /** What becomes of the state directory: restored from a bundle, or created empty. Absent: there is none. */
   state?: { restore: { path: string; files: number; bytes: number } } | "fresh";
 }
@@ -29,6 +31,7 @@ export function claimTar(parcel: ClaimParcel): Uint8Array<ArrayBuffer> {
   if (environment.length > 0) add("env", environment.map(variable).join(""));
   for (const [name, value] of Object.entries(parcel.secrets ?? {})) add(`secrets/${fileName(name)}`, value);
   if (parcel.gatewayToken !== undefined) add("gateway-token", parcel.gatewayToken);
+  if (parcel.hold) add("hold", "");
   if (parcel.state === "fresh") add("fresh", "");
   else if (parcel.state) add("restore", restoreLine(parcel.state.restore));
   chunks.push(tarEnd());

@@ -16,6 +16,7 @@ export interface BootKeys {
   accessKeyId: string;
 }
 
+const NUL = new Uint8Array(1);
 export const CONTROL_PORT = 41800;
 const ORIGIN = "http://container";
 /** The time for an answer beyond what the operation itself may take. */
@@ -34,6 +35,9 @@ const claimAnswer = z.object({
 const stopAnswer = z.object({ exitCode: z.number().nullable() });
 const startAnswer = statusAnswer.pick({ workload: true });
 const bundleAnswer = z.object({ status: z.number(), body: z.string() });
+const agentAnswer = z.object({ agent: z.string() });
+const directoryAnswer = z.object({ created: z.boolean() });
+const placeAnswer = z.object({ placed: z.boolean() });
 const errorAnswer = z.object({ error: z.string(), detail: z.string() });
 const bootAnswer = z.object({ bootId: z.string() });
 
@@ -52,6 +56,8 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   manifest_failed: "save_failed",
   stop_failed: "save_failed",
   start_failed: "start_failed",
+  bad_directory: "save_failed",
+  place_failed: "save_failed",
 };
 
 interface Call {
@@ -142,6 +148,22 @@ export class ControlClient {
     if (status >= 200 && status < 300) return done(null);
     const problem = classifySync(`StatusCode: ${status} ${body}`);
     return failed(saveCodeOf(problem), `bundle: the gateway answered ${status}`, { extra: { problem } });
+  }
+
+  /** Starts the agent where the container was started without one. */
+  async agent(timeoutMs = MARGIN_MS): Promise<Outcome<unknown>> {
+    return await this.#json({ method: "POST", op: "agent", timeoutMs }, agentAnswer);
+  }
+
+  /** Makes sure that a directory is there which no symlink leads to; one that is created is the workload's. */
+  async directory(path: string, timeoutMs = MARGIN_MS): Promise<Outcome<{ created: boolean }>> {
+    return await this.#json({ method: "POST", op: `directory&path=${path}`, timeoutMs }, directoryAnswer);
+  }
+
+  /** Moves what the agent fetched into a directory, and deletes names from it, as the workload's user. */
+  async place(path: string, from: number, deletes: readonly string[], timeoutMs: number): Promise<Outcome<unknown>> {
+    const body = Uint8Array.from(Buffer.concat(deletes.flatMap((name) => [encodeName(name), NUL])));
+    return await this.#json({ method: "POST", op: `place&path=${path}&from=${from}`, timeoutMs, body }, placeAnswer);
   }
 
   async #json<T>(call: Call, schema: z.ZodType<T>): Promise<Outcome<T>> {

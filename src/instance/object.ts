@@ -20,6 +20,7 @@ import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
 import { type BootRecord, newBoot } from "./record.ts";
 import { Saves } from "./saves.ts";
 import { Settling } from "./settling.ts";
+import { SpecSyncs } from "./spec-syncs.ts";
 import { restartWorkload, type Started, startContainer, startWorkload } from "./start.ts";
 import { TenantStorage } from "./tenant-storage.ts";
 import type {
@@ -31,6 +32,9 @@ import type {
   Observation,
   SaveOutcome,
   SaveRequest,
+  SpecProgress,
+  SpecRan,
+  SpecRun,
 } from "./types.ts";
 
 /** How long a resumption waits for the end of a save under way. */
@@ -45,6 +49,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #life = new Life(this.#runtime, this.#record.read());
   readonly #storage = new TenantStorage(this.ctx, this.env, this.#life);
   readonly #saves = new Saves(this.env, this.#life, this.#storage);
+  readonly #syncs = new SpecSyncs(this.ctx.storage, this.env, this.#life, this.#storage);
   readonly #settling = new Settling(this.env, this.#life, this.#storage);
   readonly #open = new OpenRequests();
   readonly #commands = new Commands(this.#runtime);
@@ -112,12 +117,26 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       return done({ busy: true });
     if (!this.#life.move("quiesce")) return failed("container_unavailable", `The container is ${this.#life.state}.`);
     this.#open.closeSockets();
+    await this.#syncs.quiesce();
     return done({ busy: false });
   }
 
   async save(request: SaveRequest): Promise<SaveOutcome> {
     await this.#settling.settle();
     return this.#saves.run(request);
+  }
+
+  async syncSpec(run: SpecRun): Promise<Outcome<SpecRan>> {
+    await this.#settling.settle();
+    return this.#syncs.run(run);
+  }
+
+  async cancelSync(runId: string): Promise<void> {
+    this.#syncs.cancel(runId);
+  }
+
+  async syncProgress(runId: string): Promise<SpecProgress | null> {
+    return this.#syncs.progress(runId);
   }
 
   async resume(epoch: Epoch): Promise<Outcome<null>> {
@@ -257,7 +276,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const inside = new Inside(this.#runtime, boot);
     const open = () => this.#storage.open(boot, assignment.epoch, "assign");
     const token = this.#life.holder?.gatewayToken;
-    const outcome = await provision(inside, assignment, token, open).catch((error) =>
+    const fetch = (runs: SpecRun[]) => this.#syncs.restore(boot, runs);
+    const outcome = await provision(inside, assignment, token, { open, fetch }).catch((error) =>
       failed("operation_interrupted", messageOf(error)),
     );
     if (!outcome.ok) {

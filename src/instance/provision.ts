@@ -4,7 +4,7 @@ import type { GenerationSummary } from "../vault/types.ts";
 import { claimTar } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
 import { workloadReady } from "./start.ts";
-import type { Assigned, Assignment } from "./types.ts";
+import type { Assigned, Assignment, SpecRun } from "./types.ts";
 
 /**
  * Makes a warm container a tenant's: storage fenced, state restored and verified, config, environment and secrets
@@ -14,18 +14,22 @@ export async function provision(
   inside: Inside,
   assignment: Assignment,
   gatewayToken: string | undefined,
-  openStorage: () => Promise<Outcome<{ head: GenerationSummary | null }>>,
+  storage: {
+    open: () => Promise<Outcome<{ head: GenerationSummary | null }>>;
+    fetch: (runs: SpecRun[]) => Promise<Outcome<null>>;
+  },
 ): Promise<Outcome<Assigned>> {
   const { workload } = inside.boot.plan;
   const timings: Record<string, number> = {};
   const lap = stopwatch();
   let head: GenerationSummary | null = null;
   if (workload.volumes.state) {
-    const fenced = await openStorage();
+    const fenced = await storage.open();
     if (!fenced.ok) return fenced;
     head = fenced.value.head;
     timings.fence = lap();
   }
+  const specs = assignment.fresh ? [] : (assignment.specs ?? []);
   const starts = workload.start === "on-claim";
   const hasEnvironment = Object.keys(assignment.environment).length > 0;
   const delivers =
@@ -34,7 +38,8 @@ export async function provision(
     hasEnvironment ||
     assignment.config !== undefined ||
     assignment.secrets ||
-    gatewayToken !== undefined;
+    gatewayToken !== undefined ||
+    specs.length > 0;
   if (!delivers) return done({ restored: null, timings });
   const gateway = gatewayToken === undefined || !assignment.gateway ? {} : { gateway: assignment.gateway };
 
@@ -46,11 +51,19 @@ export async function provision(
   };
   const restored = assignment.fresh ? null : head;
   const state = workload.volumes.state && (restored ? { restore: bundleOf(restored) } : ("fresh" as const));
-  const tar = claimTar({ ...parcel, ...(state ? { state } : {}) });
+  const held = starts && specs.length > 0;
+  const tar = claimTar({ ...parcel, ...(held ? { hold: true as const } : {}), ...(state ? { state } : {}) });
   const claimed = await inside.control.claim(assignment.epoch, tar, assignment.restoreTimeoutMs);
   if (!claimed.ok) return claimed;
   timings.deliver = lap();
   if (restored) timings.restore = claimed.value.timings.restoreMs + claimed.value.timings.verifyMs;
+  if (specs.length > 0) {
+    const fetched = await storage.fetch(specs);
+    if (!fetched.ok) return fetched;
+    timings.sync = lap();
+    const started = held ? await inside.control.start() : done(null);
+    if (!started.ok) return started;
+  }
   if (starts || hasEnvironment) {
     const ready = await workloadReady(inside, assignment.startTimeoutMs);
     if (!ready.ok) return ready;

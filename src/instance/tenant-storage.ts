@@ -35,8 +35,8 @@ export class TenantStorage {
 
   /** Storage, and the host that a container asks when it is to end. */
   async intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
-    const props = { tenantId, epoch, incarnation: boot.plan.containerId, accessKeyId: boot.accessKeyId };
-    const { containerId } = boot.plan;
+    const { containerId, poolId } = boot.plan;
+    const props = { tenantId, epoch, incarnation: containerId, accessKeyId: boot.accessKeyId, poolId };
     const { StorageGateway, ControlGateway } = this.#ctx.exports;
     const control = { containerId, bootKeyHash: sha256(boot.bootKey) };
     await Promise.all([

@@ -1,9 +1,11 @@
 import type { FileAnswers, FileRequest } from "../files/types.ts";
-import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
+import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
+import type { Way, Why } from "../sync/run.ts";
+import type { SyncSpec } from "../sync/spec.ts";
 import type { Committed, GenerationSummary, Size } from "../vault/types.ts";
 import type { ExecAnswer, ExecRequest } from "./exec.ts";
 
@@ -32,6 +34,8 @@ export interface Assignment {
   gateway?: GatewayGrant;
   /** Begin with an empty state directory although there are generations; an admin said so. */
   fresh: boolean;
+  /** Sync specs whose files are fetched before the tenant is served. */
+  specs?: SpecRun[];
   restoreTimeoutMs: number;
   startTimeoutMs: number;
 }
@@ -64,6 +68,44 @@ export interface Saved extends Committed {
 export type SavedView = Omit<Saved, "timings">;
 export type SaveOutcome = Outcome<Saved | null>;
 
+/** One run of a sync spec, as a Tenant asks for it. Asked for again by the same `runId`, it goes on where it was. */
+export interface SpecRun {
+  epoch: Epoch;
+  tenantId: TenantId;
+  runId: string;
+  spec: SyncSpec;
+  /** Of the spec. */
+  version: number;
+  why: Why;
+  way: Way;
+  /** ms since 1970, when the Tenant decided on it. */
+  startedAt: number;
+  timeoutMs: number;
+  /** Nothing is done while the container holds what this names (`SpecRan.fingerprint`). */
+  unless?: string;
+  /** Accepts what a guard refuses. */
+  force?: true;
+}
+export interface SpecRan {
+  /** What was transferred, and deleted on the other side. */
+  files: number;
+  bytes: number;
+  deleted: number;
+  unchanged: boolean;
+  /** Names what was sent, by paths, sizes and mod-times; null for what only comes in. */
+  fingerprint: string | null;
+  /** Of a spec in the vault. */
+  generation?: Generation;
+}
+/** What a run is at. */
+export interface SpecProgress {
+  runId: string;
+  files: number;
+  bytes: number;
+  totalFiles: number;
+  totalBytes: number;
+}
+
 /** The lifecycle of an Instance (design §3, "Slot / instance"). */
 export type InstanceState = "starting" | "warm" | "assigning" | "assigned" | "saving" | "draining" | "gone" | "failed";
 
@@ -89,6 +131,12 @@ export interface InstanceApi {
   quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>>;
   /** Stops the workload and saves its state volume; null where there is none. Admission must be closed. */
   save(request: SaveRequest): Promise<SaveOutcome>;
+  /** Runs a sync spec: while the workload runs, or (`release`) after it was quiesced, when it is stopped first. */
+  syncSpec(run: SpecRun): Promise<Outcome<SpecRan>>;
+  /** Ends a run that is under way; legal for others. */
+  cancelSync(runId: string): Promise<void>;
+  /** Null when this run is not under way. */
+  syncProgress(runId: string): Promise<SpecProgress | null>;
   /** Opens admission again under a new epoch, after a release that was called off; the workload is started again. May be asked for again. */
   resume(epoch: Epoch): Promise<Outcome<null>>;
   /** Stops the workload and starts it again, on what its container holds; it is not served in between. */

@@ -1,8 +1,10 @@
 import { recordIfChanged } from "../audit/d1.ts";
 import { audited, canonical, stateHash } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
+import type { ProbeResult } from "../gateway/sink/probe.ts";
 import { isOutdated, type Keyring, openUnder, sealUnder } from "../secrets/envelope.ts";
 import { masked } from "../secrets/masked.ts";
+import { Secret } from "../secrets/secret.ts";
 import type { SyncSpec } from "../sync/spec.ts";
 import { type Page, pageOf, type Registered } from "./store.ts";
 
@@ -13,6 +15,8 @@ import { type Page, pageOf, type Registered } from "./store.ts";
 export interface RegisteredSyncSpec extends Registered<SyncSpec> {
   /** What is shown of the sink's secret; null without one. */
   secretMasked: string | null;
+  /** Of its sink, the latest; null before the first. */
+  probe: ProbeResult | null;
 }
 
 /** A spec as somebody wants it. */
@@ -37,11 +41,12 @@ interface Row {
   spec: string;
   secret: string | null;
   secret_masked: string | null;
+  probe: string | null;
   created_at: number;
   updated_at: number;
 }
 
-const SELECT = "SELECT id, version, spec, secret, secret_masked, created_at, updated_at FROM sync_specs";
+const SELECT = "SELECT id, version, spec, secret, secret_masked, probe, created_at, updated_at FROM sync_specs";
 
 const registeredOf = (row: Row): RegisteredSyncSpec => ({
   spec: JSON.parse(row.spec) as SyncSpec,
@@ -49,6 +54,7 @@ const registeredOf = (row: Row): RegisteredSyncSpec => ({
   createdAt: row.created_at,
   updatedAt: row.updated_at,
   secretMasked: row.secret_masked,
+  probe: row.probe === null ? null : (JSON.parse(row.probe) as ProbeResult),
 });
 
 const read = (db: D1Database, id: string): Promise<Row | null> =>
@@ -57,6 +63,13 @@ const read = (db: D1Database, id: string): Promise<Row | null> =>
 export async function findSyncSpec(db: D1Database, id: string): Promise<RegisteredSyncSpec | null> {
   const row = await read(db, id);
   return row && registeredOf(row);
+}
+
+/** The secret of a spec's sink; null without one. @throws when its key is not there any more */
+export async function openedSecret(db: D1Database, keyring: Keyring, id: string): Promise<Secret | null> {
+  const row = await read(db, id);
+  if (!row || row.secret === null) return null;
+  return new Secret(await openUnder(keyring, boundTo(id), row.secret));
 }
 
 /** By id; `poolId`: those of one pool. */
@@ -95,7 +108,10 @@ export async function insertSyncSpec(
   ]);
   if (inserted?.meta.changes === 1) {
     const times = { createdAt: now, updatedAt: now };
-    return { kind: "created", registered: { spec, version: 1, ...times, secretMasked: kept?.masked ?? null } };
+    return {
+      kind: "created",
+      registered: { spec, version: 1, ...times, secretMasked: kept?.masked ?? null, probe: null },
+    };
   }
   return (await read(db, spec.id)) ? { kind: "taken" } : { kind: "no-pool" };
 }
@@ -207,6 +223,23 @@ export async function deleteSyncSpec(
     if (deleted?.meta.changes === 1) return { kind: "deleted" };
     if (attempt === ATTEMPTS) return { kind: "mismatch", version };
   }
+}
+
+/** What the latest probe of a sink came to. It is no change of the spec. */
+export async function keepProbe(db: D1Database, id: string, result: ProbeResult): Promise<void> {
+  await db.prepare("UPDATE sync_specs SET probe = ? WHERE id = ?").bind(JSON.stringify(result), id).run();
+}
+
+/** Specs with an S3 sink, those first that were probed least recently. */
+export async function s3SpecIds(db: D1Database, limit: number): Promise<string[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT id FROM sync_specs WHERE json_extract(spec, '$.sink.type') = 's3'
+       ORDER BY json_extract(probe, '$.checkedAt') IS NOT NULL, json_extract(probe, '$.checkedAt') LIMIT ?`,
+    )
+    .bind(limit)
+    .all<{ id: string }>();
+  return results.map(({ id }) => id);
 }
 
 /** Seals every secret that is under an older platform key under the current one; how many those were. */

@@ -20,7 +20,8 @@ const direction = z
   .transform((word) => DIRECTIONS[word])
   .openapi({ description: "outward, inward and both are older words for upload, download and bidirectional." });
 
-const TENANT = `\${tenantId}`;
+/** What stands for the tenant in a path. */
+export const TENANT = `\${tenantId}`;
 
 /** A path below the sink's root, in which every tenant may have a place of its own. */
 const sinkPath = z
@@ -40,8 +41,12 @@ const sinkPath = z
   .transform((path) => (path === "" || path.endsWith("/") ? path : `${path}/`))
   .openapi({ type: "string", example: "sessions/", description: `\${tenantId} stands for the tenant's id.` });
 
+/** Beside what hides the image: what is mounted, secret or ours. */
+const NOT_TO_SYNC = /^\/(?:lib[a-z0-9]*|root|run|var(?:$|\/(?:run|lock|lib)(?:\/|$)|\/tmp\/boilerhouse))(?:\/|$)?/;
+const containerPath = absolutePath.refine((path) => !NOT_TO_SYNC.test(path), "belongs to the system");
+
 const mapping = z.strictObject({
-  containerPath: absolutePath,
+  containerPath,
   pattern: glob.optional(),
   sinkPath,
   direction,
@@ -58,14 +63,19 @@ const credential = z
 const endpoint = z
   .url({ protocol: /^https?$/, error: "must be an http or https URL" })
   .max(512)
-  .refine(isOrigin, "must be a host alone, without a user, a path or a query")
-  .transform((text) => new URL(text).origin)
-  .openapi({ type: "string", format: "uri" });
+  .refine(isBare, "must be a host, and a path if need be, without a user or a query")
+  .transform((text) => new URL(text).href.replace(/\/+$/, ""))
+  .openapi({
+    type: "string",
+    format: "uri",
+    description:
+      "Of an S3 API with paths (`{endpoint}/{bucket}/{key}`). https to a public address, but in development.",
+  });
 
-function isOrigin(text: string): boolean {
+function isBare(text: string): boolean {
   if (!URL.canParse(text)) return false;
-  const { username, password, pathname, search, hash } = new URL(text);
-  return `${username}${password}${search}${hash}` === "" && pathname === "/";
+  const { username, password, search, hash } = new URL(text);
+  return `${username}${password}${search}${hash}` === "" && !/[?#]/.test(text);
 }
 
 const r2Sink = z.strictObject({ type: z.literal("r2"), prefix: sinkPath.optional() });
@@ -159,6 +169,18 @@ type Input = z.output<typeof syncSpecSchema>;
 type S3Sink = Omit<z.output<typeof s3Sink>, "secretAccessKey">;
 /** Without its secret. */
 export type SyncSpec = Omit<Input, "sink"> & { sink: z.output<typeof r2Sink> | S3Sink };
+export type SyncMapping = SyncSpec["mappings"][number];
+
+/**
+ * A spec of the whole state volume in the vault says only when the state is saved: it has no place of its own
+ * (docs/adr/0004). Pure.
+ */
+export const isStateSpec = ({ sink, mappings }: Pick<SyncSpec, "sink" | "mappings">, stateDir: string | null) =>
+  sink.type === "r2" &&
+  mappings.every(
+    ({ containerPath, pattern, exclude }) =>
+      containerPath === stateDir && pattern === undefined && exclude.length === 0,
+  );
 
 /** The spec, and the secret apart from it; undefined when none was given. Pure. */
 export function withoutSecret(input: Fields, id: string): { spec: SyncSpec; secret: string | undefined } {

@@ -1,7 +1,8 @@
 import { within } from "../durable/deadline.ts";
-import { poolOf } from "../durable/stubs.ts";
+import { poolOf, tenantOf } from "../durable/stubs.ts";
 import { type PoolId, parseTenantId, type TenantId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
+import type { SyncSpec } from "./spec.ts";
 
 const ASK_MS = 10_000;
 
@@ -20,6 +21,19 @@ export async function holdersOf(env: Env, poolId: string, after: string, limit: 
     .sort();
   const tenants = all.slice(0, limit);
   return { ok: true, value: { tenants, next: all.length > limit ? (tenants.at(-1) ?? null) : null } };
+}
+
+/** Who synchronises a spec now; one that does not answer in time counts as none. */
+export async function syncingTenants(env: Env, { id, poolId }: Pick<SyncSpec, "id" | "poolId">): Promise<TenantId[]> {
+  const holders = await holdersOf(env, poolId, "", Number.MAX_SAFE_INTEGER);
+  if (!holders.ok) return []; // there is no such pool any more
+  const asked = await Promise.all(
+    holders.value.tenants.map(async (tenantId) => {
+      const state = await within(ASK_MS, "state", tenantOf(env, tenantId).syncState(tenantId, id)).catch(() => null);
+      return state?.ok && state.value.running ? [tenantId] : [];
+    }),
+  );
+  return asked.flat();
 }
 
 /** Whoever is the pool's, from the copies that tenants send to D1: a moment old, and good enough to know whom to ask. */

@@ -1,14 +1,17 @@
 import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
-import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
+import { instanceOf, poolOf, specVaultOf, vaultOf } from "../durable/stubs.ts";
+import type { Epoch, PoolId } from "../ids.ts";
 import type { Assignment } from "../instance/types.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import { specsOfPool } from "../registry/sync-cache.ts";
 import { gatewayGrant } from "../sessions/gateway-token.ts";
-import type { Committed } from "../vault/types.ts";
+import type { Committed, ErasureProof } from "../vault/types.ts";
 import { claimEnvironment } from "./environment.ts";
 import type { Step, StepResult, TenantEvent } from "./events.ts";
 import { type Made, type TenantRecord, versionsOf } from "./record.ts";
 import { openAll } from "./secrets.ts";
+import { briefsIfKnown, claimRuns, performSync } from "./sync-effects.ts";
 
 /** How long a start waits for the tenant's previous container to be gone; after that the vault's fence protects it. */
 const RETIRE_PATIENCE_MS = 2_000;
@@ -32,15 +35,13 @@ export class Effects {
       case "retire":
         return this.#retire(step);
       case "observe":
-        return this.#observe(step);
+        return this.#observe(step, record);
       case "lease":
         return { operationId: step.operationId, ...(await this.#lease(step, record)) };
       case "assign":
         return { operationId: step.operationId, ...(await this.#assign(step, record)) };
       case "erase": {
-        const outcome = await this.#call(ERASE_MS, "erase", () =>
-          vaultOf(this.#env, record.tenantId).erase(step.epoch),
-        );
+        const outcome = await this.#call(ERASE_MS, "erase", () => this.#erase(record, step.epoch));
         return outcome.ok
           ? { type: "erased", proof: outcome.value }
           : { type: "erase_failed", failure: outcome.failure };
@@ -52,6 +53,14 @@ export class Effects {
         const outcome = await this.#conclude(step, record);
         return outcome && { operationId, type: "imported", outcome };
       }
+      case "sync":
+        return performSync(this.#env, record.tenantId, step);
+      case "cancel":
+        await this.#call(OBSERVE_MS, "cancel", async () => {
+          await instanceOf(this.#env, step.containerId).cancelSync(step.runId);
+          return done(null);
+        });
+        return null; // the run's own end says whether it came in time
       case "settle":
         return { type: "settled" };
       case "revoke":
@@ -75,11 +84,15 @@ export class Effects {
         return { operationId: step.operationId, type: "resumed", failure: outcome.ok ? null : outcome.failure };
       }
       case "quiesce": {
-        const outcome = await this.#call(QUIESCE_MS, "quiesce", () =>
-          instanceOf(this.#env, step.containerId).quiesce(step.epoch, step.idleSince),
-        );
+        const [known, outcome] = await Promise.all([
+          briefsIfKnown(this.#env, record.poolId),
+          this.#call(QUIESCE_MS, "quiesce", () =>
+            instanceOf(this.#env, step.containerId).quiesce(step.epoch, step.idleSince),
+          ),
+        ]);
         const failure = outcome.ok ? null : outcome.failure;
-        return { operationId: step.operationId, type: "quiesced", busy: outcome.ok && outcome.value.busy, failure };
+        const busy = outcome.ok && outcome.value.busy;
+        return { operationId: step.operationId, type: "quiesced", busy, failure, ...known };
       }
       case "save": {
         const { saveMs: timeoutMs } = configOf(this.#env).deadlines;
@@ -116,6 +129,8 @@ export class Effects {
       ...(record.tier === null ? {} : { tier: record.tier }),
       ...(restart?.scope === "image" ? { minWorkloadVersion: restart.minWorkloadVersion } : {}),
     };
+    // Looked up while the pool looks for a slot; the assignment has them in its hands then.
+    specsOfPool(this.#env.DB, step.poolId, Date.now()).catch(() => {}); // it asks again
     const outcome = await this.#call(startMs + GRACE_MS, "lease", () => poolOf(this.#env, step.poolId).lease(request));
     return outcome.ok
       ? { type: "leased", lease: outcome.value }
@@ -138,8 +153,9 @@ export class Effects {
       instanceOf(this.#env, lease.containerId).assign(await this.#assignment(step, record)),
     );
     if (!outcome.ok) return { type: "start_failed", failure: outcome.failure, lease };
+    const known = await briefsIfKnown(this.#env, record.poolId);
     const timings = { lease: leasedAt - started, ...outcome.value.timings, total: Date.now() - started };
-    return { type: "assigned", lease, assigned: outcome.value, fingerprint: versionsOf(record), timings };
+    return { type: "assigned", lease, assigned: outcome.value, fingerprint: versionsOf(record), timings, ...known };
   }
 
   async #assignment(step: Extract<Step, { do: "assign" }>, record: TenantRecord): Promise<Assignment> {
@@ -147,6 +163,8 @@ export class Effects {
     const config = configOf(this.#env);
     const { deadlines } = config;
     const { workload, containerId } = step.lease;
+    const claim = { tenantId, poolId: poolId as PoolId, epoch: step.epoch, operationId: step.operationId };
+    const specs = await claimRuns(this.#env, claim, Date.now());
     const gateway = gatewayGrant(config, step.epoch, record.tokenVersion);
     const secrets = record.secrets ? await openAll(config, tenantId, record.secrets) : undefined;
     return {
@@ -164,6 +182,7 @@ export class Effects {
       }),
       ...(gateway ? { gateway } : {}),
       fresh: step.fresh,
+      ...(specs.length > 0 ? { specs } : {}),
       restoreTimeoutMs: deadlines.restoreMs,
       startTimeoutMs: deadlines.startMs,
     };
@@ -199,10 +218,26 @@ export class Effects {
     return done({ generation, files, bytes, changed });
   }
 
-  async #observe(step: Extract<Step, { do: "observe" }>): Promise<TenantEvent | null> {
+  /** Everything that the tenant saved: its state, and what its sync specs keep in vaults of their own. */
+  async #erase({ tenantId, syncs }: TenantRecord, epoch: Epoch): Promise<Outcome<ErasureProof>> {
+    let deleted = 0;
+    for (const specId of syncs?.used ?? []) {
+      const erased = await specVaultOf(this.#env, tenantId, specId).erase(epoch);
+      if (!erased.ok) return erased;
+      deleted += erased.value.deleted;
+    }
+    // Its listing is of everything under the tenant's prefix.
+    const erased = await vaultOf(this.#env, tenantId).erase(epoch);
+    return erased.ok ? done({ ...erased.value, deleted: deleted + erased.value.deleted }) : erased;
+  }
+
+  async #observe(step: Extract<Step, { do: "observe" }>, record: TenantRecord): Promise<TenantEvent | null> {
     try {
-      const observation = await within(OBSERVE_MS, "observe", instanceOf(this.#env, step.containerId).observe());
-      return { type: "observed", containerId: step.containerId, observation };
+      const [known, observation] = await Promise.all([
+        briefsIfKnown(this.#env, record.poolId),
+        within(OBSERVE_MS, "observe", instanceOf(this.#env, step.containerId).observe()),
+      ]);
+      return { type: "observed", containerId: step.containerId, observation, ...known };
     } catch {
       return null; // no answer is not death: it is asked again at the next alarm
     }

@@ -1,14 +1,15 @@
 import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, Generation, PoolId } from "../ids.ts";
-import type { Assigned, Observation, SaveOutcome } from "../instance/types.ts";
+import type { Assigned, Observation, SaveOutcome, SpecRan } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { Way, Why } from "../sync/run.ts";
 import type { Committed, ErasureProof } from "../vault/types.ts";
 import type { Given } from "./delivery.ts";
 import type { Made, TenantRecord } from "./record.ts";
 import type { SealedSecrets } from "./secrets.ts";
-
+import type { SpecBrief, SyncRun } from "./syncs.ts";
 import type { Action, FileNote, ImportSource, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
@@ -21,6 +22,7 @@ export interface Fresh {
 export interface Limits {
   startMs: number;
   saveMs: number;
+  syncMs: number;
   guardHoldMs: number;
   importMs: number;
 }
@@ -40,8 +42,13 @@ export type TenantEvent =
   /** The container of this assignment is certainly gone. */
   | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
   /** The alarm. `running`: this object is performing the operation in flight. */
-  | { type: "tick"; running: boolean }
-  | { type: "observed"; containerId: ContainerId; observation: Observation }
+  /** `syncing`: and the sync that the interval brought. */
+  | { type: "tick"; running: boolean; syncing: boolean }
+  /** `specs`: of the pool, as the registry has them now. */
+  | { type: "observed"; containerId: ContainerId; observation: Observation; specs?: SpecBrief[] }
+  /** A run of a spec ended; `isState`: it was a save. */
+  | { type: "synced"; runId: string; specId: string; isState: boolean; outcome: Outcome<SpecRan> }
+  | { type: "cancel_sync"; specId: string }
   | { type: "retired"; containerId: ContainerId }
   | { type: "settled" }
   /** The Vault holds nothing of the tenant any more. */
@@ -50,8 +57,11 @@ export type TenantEvent =
   /** What a step of an operation came to. */
   | ({ operationId: string } & StepResult);
 
-/** An action with what the shell looked up for it: the version of the workload that a restart of the image is to reach. */
-export type PlannedAction = Action & { minWorkloadVersion?: number };
+/**
+ * An action with what the shell looked up for it: the version of the workload that a restart of the image is to reach,
+ * the sync specs of the pool.
+ */
+export type PlannedAction = Action & { minWorkloadVersion?: number; specs?: SpecBrief[] };
 
 /** A change with what the shell prepared: secrets sealed, an earlier config read. */
 export type PlannedChange =
@@ -65,11 +75,18 @@ export type PlannedChange =
 
 export type StepResult =
   | { type: "leased"; lease: Lease }
-  | { type: "assigned"; lease: Lease; assigned: Assigned; fingerprint: string; timings: Record<string, number> }
+  | {
+      type: "assigned";
+      lease: Lease;
+      assigned: Assigned;
+      fingerprint: string;
+      timings: Record<string, number>;
+      specs?: SpecBrief[];
+    }
   | { type: "start_failed"; failure: Failure; lease: Lease | null }
   | { type: "resumed"; failure: Failure | null }
   | { type: "restarted"; failure: Failure | null }
-  | { type: "quiesced"; busy: boolean; failure: Failure | null }
+  | { type: "quiesced"; busy: boolean; failure: Failure | null; specs?: SpecBrief[] }
   | { type: "saved"; outcome: SaveOutcome }
   | { type: "promoted"; committed: Committed | null; failure: Failure | null }
   | { type: "restored"; outcome: Outcome<Made> }
@@ -91,6 +108,21 @@ export type Step =
       force: boolean;
       live?: true;
     }
+  /** Carries its own name, by which it goes on where it was. */
+  | {
+      do: "sync";
+      runId: string;
+      spec: SpecBrief;
+      containerId: ContainerId;
+      poolId: PoolId;
+      epoch: Epoch;
+      why: Why;
+      way: Way;
+      startedAt: number;
+      unless?: string;
+      force?: true;
+    }
+  | { do: "cancel"; runId: string; containerId: ContainerId }
   /** Without a `generation`: the latest that a guard refused. */
   | { do: "promote"; operationId: string; epoch: Epoch; generation?: Generation }
   /** Makes a generation the head again, under an epoch of its own. */
@@ -123,4 +155,6 @@ export type Plan =
       ended?: OperationView;
       journal: JournalEntry[];
       newConfig?: { version: number; config: unknown };
+      /** Lines for the history of syncs. */
+      synced?: SyncRun[];
     };

@@ -32,6 +32,8 @@ export class Machine {
   readonly #onChange: () => void;
   /** Operations that this object is performing, by id; each resolves when the operation ended. */
   readonly #running = new Map<string, Promise<void>>();
+  /** Runs of sync specs that this object is performing. */
+  readonly #syncing = new Set<string>();
 
   /** `onChange` is called after every commit that left something to deliver. */
   constructor(ctx: DurableObjectState, env: Env, store: TenantStore, onChange: () => void) {
@@ -95,11 +97,11 @@ export class Machine {
     const fresh = drawn(before.tenantId);
     const planned = plan(before, event, fresh, this.#limits(), now);
     if (planned.kind !== "go") return { planned, fresh, finished: null };
-    const { record, steps, ended, journal, newConfig } = planned;
+    const { record, steps, ended, journal, newConfig, synced } = planned;
     const alarm = nextAlarm(record, now, Math.random());
-    if (record !== before || journal.length > 0) {
+    if (record !== before || journal.length > 0 || synced) {
       const due = journal.length > 0 ? Math.min(alarm ?? Infinity, now + DELIVER_AGAIN_MS) : alarm;
-      const more = { ...(ended ? { ended } : {}), ...(newConfig ? { newConfig } : {}) };
+      const more = { ...(ended ? { ended } : {}), ...(newConfig ? { newConfig } : {}), ...(synced ? { synced } : {}) };
       this.#store.save({ record, now, by, journal, alarm: due, ...more });
       if (journal.length > 0) this.#onChange();
     } else if (event.type === "tick") this.#store.alarm.arm(alarm);
@@ -118,9 +120,11 @@ export class Machine {
 
   /** The alarm, or whoever needs an operation of this object's earlier life to go on. */
   tick(): void {
-    const operation = this.#store.load()?.operation;
+    const { operation, syncs } = this.#store.load() ?? {};
+    const running = operation != null && this.#running.has(operation.id);
+    const syncing = syncs?.running != null && this.#syncing.has(syncs.running.runId);
     // Not waited for: the deadline of what this sets going is kept by the next alarm.
-    this.take({ type: "tick", running: operation != null && this.#running.has(operation.id) }, null, SYSTEM);
+    this.take({ type: "tick", running, syncing }, null, SYSTEM);
   }
 
   /** Looks at the container of an active tenant; a recovery that this starts is not waited for. */
@@ -142,7 +146,9 @@ export class Machine {
 
   async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {
     // An operation that this object's earlier life began is gone on with by whoever asks first.
-    if (!finished && !this.#running.has(id)) this.take({ type: "tick", running: false }, null, SYSTEM);
+    if (!finished && !this.#running.has(id)) {
+      this.take({ type: "tick", running: false, syncing: true }, null, SYSTEM);
+    }
     const deadline = Date.now() + ms;
     for (;;) {
       const left = deadline - Date.now();
@@ -162,7 +168,12 @@ export class Machine {
     for (const step of steps) {
       const record = this.#store.load();
       if (!record) return;
+      if (step.do === "sync" && this.#syncing.has(step.runId)) continue; // asked for again; once is enough
       const event = this.#effects.perform(step, record);
+      if (step.do === "sync") {
+        this.#syncing.add(step.runId);
+        event.finally(() => this.#syncing.delete(step.runId));
+      }
       if (step.do === "retire") {
         aside.push(event.then((result) => (result ? this.#follow(result) : undefined)));
         continue;
@@ -182,12 +193,8 @@ export class Machine {
 
   #limits(): Limits {
     const { deadlines, guardHoldMs } = configOf(this.#env);
-    return {
-      startMs: deadlines.startMs + deadlines.restoreMs,
-      saveMs: deadlines.saveMs,
-      guardHoldMs,
-      importMs: deadlines.importMs,
-    };
+    const { startMs, restoreMs, saveMs, syncMs, importMs } = deadlines;
+    return { startMs: startMs + restoreMs, saveMs, syncMs, guardHoldMs, importMs };
   }
 }
 

@@ -5,10 +5,11 @@ import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { commit } from "../durable/commit.ts";
-import { messageOf } from "../durable/deadline.ts";
+import { messageOf, within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
-import { poolOf, vaultOf } from "../durable/stubs.ts";
+import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
+import type { SpecProgress } from "../instance/types.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { MAX_SECRETS } from "../registry/requests.ts";
 import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts";
@@ -27,6 +28,8 @@ import { routeOf } from "./route.ts";
 import { openAll, sealAll } from "./secrets.ts";
 import { settingsOf, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
+import { briefsIfKnown } from "./sync-effects.ts";
+import { NO_SYNCS, type SyncRun, stateOf } from "./syncs.ts";
 import type {
   Action,
   ActionAnswer,
@@ -49,10 +52,12 @@ import type {
   TenantAccess,
   TenantApi,
   TenantStatus,
+  TenantSyncState,
 } from "./types.ts";
 
 /** How often a change that was made from a version of the secrets is made again from the next one. */
 const CHANGE_ATTEMPTS = 3;
+const PROGRESS_MS = 2_000;
 
 /** One tenant's lifecycle. Single writer of everything in `store.ts`; every effect carries the epoch that it acts for. */
 export class Tenant extends DurableObject<Env> implements TenantApi {
@@ -210,6 +215,38 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return done(statusOf(record));
   }
 
+  async syncState(tenantId: TenantId, specId: string): Promise<Outcome<TenantSyncState>> {
+    const record = this.#store.load();
+    if (!record) return neverSeen(tenantId);
+    const { syncs, operation, held } = record;
+    const ofOperation = operation?.syncs?.todo[0] === specId ? operation.syncs : null;
+    const running = syncs?.running?.specId === specId ? syncs.running : ofOperation;
+    const progress = running && held ? await this.#progress(held.containerId, running.runId) : null;
+    return done({
+      tenantId,
+      state: stateOf(syncs ?? NO_SYNCS, specId),
+      pending: held !== null && syncs?.specs.find(({ id }) => id === specId)?.outward === true,
+      running: running && { startedAt: running.startedAt, progress },
+    });
+  }
+
+  /** Null when nobody says so in time. */
+  async #progress(containerId: ContainerId, runId: string): Promise<SpecProgress | null> {
+    return within(PROGRESS_MS, "progress", instanceOf(this.env, containerId).syncProgress(runId)).catch(() => null);
+  }
+
+  async syncRuns(specId: string, until: number, limit: number): Promise<SyncRun[]> {
+    return this.#store.syncs.list(specId, until, limit);
+  }
+
+  async cancelSync(tenantId: TenantId, specId: string, by: By): Promise<Outcome<null>> {
+    if (!this.#store.load()) return neverSeen(tenantId);
+    const { planned, finished } = this.#machine.take({ type: "cancel_sync", specId }, null, by);
+    if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
+    await finished;
+    return done(null);
+  }
+
   async operation(id: string): Promise<Outcome<OperationView>> {
     const record = this.#store.load();
     if (record?.operation?.id === id) return done(view(record, record.operation));
@@ -300,6 +337,11 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const { generations } = await vaultOf(this.env, record.tenantId).describe();
       if (generations.some(({ generation }) => generation === action.generation)) return done(action);
       return failed("not_found", `The tenant ${record.tenantId} has no generation ${action.generation}.`);
+    }
+    if (action.kind === "sync") {
+      const { specs } = await briefsIfKnown(this.env, record.poolId);
+      if (!specs && action.spec !== undefined) return failed("database_unavailable", "The registry does not answer.");
+      return done({ ...action, specs: specs ?? record.syncs?.specs ?? [] });
     }
     if (action.kind !== "restart" || action.scope !== "image" || !record.poolId) return done(action);
     const pool = await poolOf(this.env, record.poolId).describe();

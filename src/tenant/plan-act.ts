@@ -5,8 +5,10 @@ import { forcing, restart, sync } from "./plan-restart.ts";
 import { restore } from "./plan-restore.ts";
 import { beginSave } from "./plan-save.ts";
 import { claim, inProgress, joining } from "./plan-start.ts";
+import { beginManual, specsOf } from "./plan-sync.ts";
 import { move, nothing, refuse } from "./planning.ts";
 import { isLossy, type Operation, type TenantRecord } from "./record.ts";
+import { takenUp } from "./syncs.ts";
 import type { OperationKind, ReleaseRequest, TenantState } from "./types.ts";
 
 /** What an operator's or a tenant's wish means in each state. A wish that is granted already changes nothing. */
@@ -55,12 +57,14 @@ const JOINS: { readonly [K in Kind]?: readonly OperationKind[] } = {
 };
 
 /** Not a restart of something else or to another generation, nor a save where the way back was asked for. */
-function isSame(action: PlannedAction, { kind, restart, restore }: Operation): boolean {
+function isSame(action: PlannedAction, { kind, restart, restore, spec }: Operation): boolean {
   if (JOINS[action.kind]?.includes(kind) !== true) return false;
   if (action.kind === "restart") return action.scope === restart?.scope;
   if (action.kind === "restore") return action.generation === restore?.generation;
-  return action.kind !== "sync" || action.direction !== "inward";
+  return action.kind !== "sync" || (action.direction !== "inward" && action.spec === spec?.id);
 }
+
+const WAYS = { outward: "up", inward: "down", both: "both" } as const;
 
 /** Whether to wait for an operation of this kind is an answer to that wish. Total. */
 export const leadsTo = (kind: Kind, operation: OperationKind): boolean =>
@@ -97,11 +101,29 @@ function save(
   now: number,
 ): Plan {
   if (record.state === "release_failed" || record.state === "error") return withoutContainer(record, "synchronised");
-  if (!record.held?.hasState) return nothing(record); // what is saved is all there is
+  const specs = specsOf(action);
+  if (!specs.ok) return { kind: "refuse", failure: specs.failure };
+  if (!record.held) return nothing(record); // what is saved is all there is
+  const syncs = takenUp(record.syncs, action.specs ?? [], now);
+  const known = syncs ? { ...record, syncs } : record;
+  const way = WAYS[action.direction];
+  const [spec] = specs.value;
+  if (action.spec !== undefined && spec?.kind !== "state") {
+    return beginManual(known, { specs: specs.value, way, spec: action.spec }, fresh, limits, now);
+  }
+  if (!record.held.hasState) return beginManual(known, { specs: specs.value, way }, fresh, limits, now);
+  // A fresh container fetches what its specs bring when it is claimed.
   if (action.direction === "inward") {
     return restart(record, { kind: "restart", scope: "container" }, fresh, limits, now);
   }
-  return sync(record, fresh, limits, now);
+  const rest = action.spec === undefined ? specs.value.map(({ id }) => id) : [];
+  return sync(
+    known,
+    { specs: rest, way, ...(action.spec === undefined ? {} : { spec: action.spec }) },
+    fresh,
+    limits,
+    now,
+  );
 }
 
 function suspend(

@@ -98,7 +98,7 @@ export function ended(record: TenantRecord, now: number): Plan {
   if (record.state !== "destroying" || !destruction || !operation || isSaving) return changed;
   if (record.retiring.length > 0 || destruction.data === "delete") return changed;
   // An import that the destruction cut off may have committed.
-  const keeps = destruction.data === "keep" && (record.generation > 0 || operation.import !== undefined);
+  const keeps = destruction.data === "keep" && (hasData(record) || operation.import !== undefined);
   const dataUntil = keeps ? now + KEPT_MS : null;
   const next = { ...record, operation: null, destruction: { ...destruction, dataUntil } };
   const gone = { ...next, state: "destroyed" as const };
@@ -110,6 +110,7 @@ export function ended(record: TenantRecord, now: number): Plan {
 
 /** As the record of the deletion says it. */
 const proofDetail = ({ proof }: Destruction): Record<string, unknown> => (proof ? { erased: proof } : {});
+const hasData = ({ generation, syncs }: TenantRecord): boolean => generation > 0 || (syncs?.used.length ?? 0) > 0;
 
 /** What was kept is not to be kept any longer. */
 export function eraseKept(record: TenantRecord): Plan {

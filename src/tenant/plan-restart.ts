@@ -1,10 +1,12 @@
 import { type Epoch, epoch, type PoolId } from "../ids.ts";
 import type { SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
+import type { Way } from "../sync/run.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
 import { restoreStep } from "./plan-restore.ts";
 import { beginSave, saveStep } from "./plan-save.ts";
 import { actionAnswer, contentDetail, leaseStep } from "./plan-start.ts";
+import { toDo } from "./plan-sync.ts";
 import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import type { ReleaseRequest } from "./types.ts";
@@ -107,9 +109,21 @@ export function restartedFrom(
 export const startStep = (operation: Operation, poolId: PoolId, at: Epoch): Step =>
   operation.restore && !operation.restore.made ? restoreStep(operation, at) : leaseStep(operation, poolId, at);
 
-/** A save while the workload runs on. */
-export function sync(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
-  const operation: Operation = { ...operationOf(record, "sync", fresh, limits.saveMs, now), saveId: fresh.saveId };
+/** A save while the workload runs on, and after it the syncs of specs. */
+export function sync(
+  record: TenantRecord,
+  also: { specs: string[]; way: Way; spec?: string },
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
+  const plain = operationOf(record, "sync", fresh, limits.saveMs, now);
+  const operation: Operation = {
+    ...plain,
+    saveId: fresh.saveId,
+    ...(also.spec === undefined ? {} : { spec: { id: also.spec } }),
+    ...(also.specs.length === 0 ? {} : { syncs: toDo(plain.id, also.specs, "manual", also.way, now) }),
+  };
   return {
     kind: "go",
     record: { ...record, operation },

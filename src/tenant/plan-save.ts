@@ -7,8 +7,10 @@ import type { TenantTransition } from "./lifecycle.ts";
 import { removed } from "./plan-destroy.ts";
 import { restartedFrom, synced } from "./plan-restart.ts";
 import { lossOf } from "./plan-start.ts";
+import { beforeLeaving, goOn } from "./plan-sync.ts";
 import { end, letGo, move, nothing, refuse, savedView, withError } from "./planning.ts";
 import { type Hold, isLossy, type Leaving, type LeavingKind, type Operation, type TenantRecord } from "./record.ts";
+import { takenUp } from "./syncs.ts";
 import type { Desired, ReleaseAnswer, ReleaseRequest, StoppedReason } from "./types.ts";
 
 /** Decisions on the way out of a container, whatever it is left for, and what a save came to. */
@@ -108,16 +110,22 @@ export function quiesceStep(record: TenantRecord, operation: Operation): Step {
 }
 
 export function quiesced(
-  record: TenantRecord,
-  operation: Operation,
+  before: TenantRecord,
+  begun: Operation,
   event: Result<"quiesced">,
   limits: Limits,
   now: number,
 ): Plan {
-  if (!record.held || !operation.saveId) return nothing(record);
+  if (!before.held || !begun.saveId) return nothing(before);
+  const syncs = event.specs && takenUp(before.syncs, event.specs, now);
+  const known = syncs ? { ...before, syncs } : before;
+  const operation = event.busy ? begun : beforeLeaving(known, begun, now);
+  const record = operation === begun ? known : { ...known, operation };
+  if (!record.held) return nothing(before);
   const keeps = record.held.hasState && operation.release?.sync !== false;
   // An end that keeps nothing needs nobody's answer: the container goes, whatever it says.
-  if (event.failure && (keeps || operation.kind !== "release")) {
+  const leaves = operation.syncs !== undefined && operation.syncs.todo.length > 0;
+  if (event.failure && (keeps || leaves || operation.kind !== "release")) {
     return saveFailed(record, operation, event.failure, limits, now);
   }
   if (event.busy) {
@@ -156,6 +164,8 @@ export function saved(
   now: number,
 ): Plan {
   const after = afterSave(record, committed, now);
+  const more = goOn(after, { ...operation, saved: savedView(committed) }, limits, now);
+  if (more) return more;
   if (operation.kind === "sync") return synced(after, operation, committed, now);
   if (operation.kind === "restart" || operation.kind === "restore")
     return restartedFrom(left(after, committed, now), operation, committed, limits, now);
@@ -207,7 +217,9 @@ export function saveFailed(
   const noted = { ...record, errors };
   if (operation.kind === "sync") return synced(noted, operation, failure, now);
   // What may be lost, and what is to be gone anyway, does not wait for a save.
-  if (operation.kind === "destroy" || isLossy(operation)) return saved(noted, operation, null, limits, now);
+  if (operation.kind === "destroy" || isLossy(operation)) {
+    return saved(noted, operation, operation.saved ?? null, limits, now);
+  }
   if (failure.code === "container_unavailable" && record.held)
     return lostUnsaved(noted, operation, failure, limits, now);
   const { attempts } = operation;

@@ -5,6 +5,7 @@ import { merged } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { end, letGo, move, nothing, operationOf, refuse, savedView, withError } from "./planning.ts";
 import { type Held, isOutdated, type Loss, type Made, type Operation, type TenantRecord } from "./record.ts";
+import { scheduledAnew, takenUp } from "./syncs.ts";
 import type { ActionAnswer, ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
 /** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
@@ -211,6 +212,8 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     lastActivityAt: now,
     desired: "active",
   };
+  const syncs = scheduledAnew(takenUp(record.syncs, event.specs ?? [], now), now);
+  if (syncs) next.syncs = syncs;
   const active = { ...next, state: "active" as const };
   const answer =
     operation.kind === "restart" || operation.kind === "restore"

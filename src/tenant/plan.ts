@@ -11,9 +11,11 @@ import { restored, restoreStep } from "./plan-restore.ts";
 import { beginSleep, drain, quiesced, quiesceStep, retrySave, saved, saveFailed, saveStep } from "./plan-save.ts";
 import { change } from "./plan-settings.ts";
 import { assigned, claim, leased, leaseStep, lossOf, lost, resumed, startFailed, wake } from "./plan-start.ts";
+import { beginInterval, cancelSync, dropped, intervalStep, nextStep, synced } from "./plan-sync.ts";
 import { end, letGo, move, nothing, refuse } from "./planning.ts";
 import { type Held, idleTimeoutOf, type Operation, type TenantRecord } from "./record.ts";
 import { wakeAtOf } from "./schedule.ts";
+import { nextDue, type Syncs, takenUp } from "./syncs.ts";
 
 /** What an event means for a tenant. Pure: the same arguments give the same plan. Times in ms since 1970. */
 export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
@@ -25,8 +27,21 @@ export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, lim
       "Config and secrets of a tenant are together larger than 1.8 MB as they are stored.",
     );
   }
-  const wakeAt = wakeAtOf(planned.record, now);
-  return wakeAt === planned.record.wakeAt ? planned : { ...planned, record: { ...planned.record, wakeAt } };
+  const settled = withoutLeft(planned, fresh, now);
+  const wakeAt = wakeAtOf(settled.record, now);
+  return wakeAt === settled.record.wakeAt ? settled : { ...settled, record: { ...settled.record, wakeAt } };
+}
+
+type Going = Extract<Plan, { kind: "go" }>;
+
+/** A sync that the interval brought ends with the time that its container serves. */
+function withoutLeft(planned: Going, fresh: Fresh, now: number): Going {
+  const { state, held, syncs } = planned.record;
+  const running = syncs?.running;
+  if (!running || (state === "active" && held?.containerId === running.containerId)) return planned;
+  const ended = dropped(planned.record, "left", fresh, now);
+  if (ended.kind !== "go") return planned;
+  return { ...planned, record: ended.record, synced: [...(planned.synced ?? []), ...(ended.synced ?? [])] };
 }
 
 /** A record is one row, which holds 2 MB (platform limit); what a tenant was given is all of it that can be large. */
@@ -64,9 +79,13 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
     case "lost":
       return lost(record, event, fresh, limits, now);
     case "tick":
-      return tick(record, event.running, fresh, limits, now);
+      return tick(record, event, fresh, limits, now);
     case "observed":
       return observed(record, event, fresh, limits, now);
+    case "synced":
+      return synced(record, event, fresh, limits, now);
+    case "cancel_sync":
+      return cancelSync(record, event.specId);
     case "retired":
       return retired(record, event.containerId, now);
     case "erased":
@@ -113,7 +132,13 @@ function unwanted(record: TenantRecord, event: StepResult): Plan {
 }
 
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
-function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limits, now: number): Plan {
+function tick(
+  record: TenantRecord,
+  { running, syncing }: { running: boolean; syncing: boolean },
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
   const again: Step[] = record.retiring.map((slot) => ({ do: "retire", ...slot, reason: "swept" }));
   if (record.state === "destroyed" && !record.operation) {
     const { destruction } = record;
@@ -142,7 +167,24 @@ function tick(record: TenantRecord, running: boolean, fresh: Fresh, limits: Limi
   }
   const look: Step[] =
     record.held && isLookDue(record, record.held, now) ? [{ do: "observe", containerId: record.held.containerId }] : [];
-  return { kind: "go", record, steps: [...again, ...look], journal: [] };
+  const planned: Going = { kind: "go", record, steps: [...again, ...look], journal: [] };
+  const sync = tickSync(record, syncing, fresh, limits, now);
+  return sync ? { ...sync, steps: [...planned.steps, ...sync.steps] } : planned;
+}
+
+/** The sync of an interval: begun when it is due, gone on with when its performer is gone, ended when its time is over. */
+function tickSync(record: TenantRecord, syncing: boolean, fresh: Fresh, limits: Limits, now: number): Going | null {
+  const running = record.syncs?.running;
+  if (!running) {
+    const begun = beginInterval(record, fresh, limits, now);
+    return begun?.kind === "go" ? begun : null;
+  }
+  if (now < running.deadlineAt) {
+    return syncing ? null : { kind: "go", record, steps: intervalStep(record), journal: [] };
+  }
+  const ended = dropped(record, "overdue", fresh, now);
+  if (ended.kind !== "go") return null;
+  return { ...ended, steps: [{ do: "cancel", runId: running.runId, containerId: running.containerId }] };
 }
 
 /** The alarm of a claim rings soon after it (store.ts); its container was just seen, and is looked at only if it is idle already. */
@@ -173,8 +215,11 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
       if (operation.restart?.scope === "process") return record.held ? [restartStep(record, operation)] : [];
       if (record.state === "saving") return [quiesceStep(record, operation)];
       return record.poolId ? [leaseStep(operation, record.poolId, record.epoch)] : [];
-    case "sync":
-      return record.held ? [saveStep(record, operation)] : [];
+    case "sync": {
+      const step = operation.saveId === undefined || operation.saved !== undefined ? nextStep(record, operation) : null;
+      if (step) return [step];
+      return record.held && operation.saveId !== undefined ? [saveStep(record, operation)] : [];
+    }
     case "restore":
       if (record.state === "saving") return [quiesceStep(record, operation)];
       if (record.state !== "waking") return [restoreStep(operation, record.epoch)];
@@ -213,14 +258,16 @@ function overdue(record: TenantRecord, operation: Operation, limits: Limits, now
 }
 
 function observed(
-  record: TenantRecord,
+  before: TenantRecord,
   event: Extract<TenantEvent, { type: "observed" }>,
   fresh: Fresh,
   limits: Limits,
   now: number,
 ): Plan {
-  const { held } = record;
-  if (!held || held.containerId !== event.containerId || record.operation) return nothing(record);
+  const { held } = before;
+  if (!held || held.containerId !== event.containerId || before.operation) return nothing(before);
+  const syncs = event.specs && takenUp(before.syncs, event.specs, now);
+  const record = syncs === before.syncs || !syncs ? before : { ...before, syncs };
   const { observation } = event;
   if (!observation.alive) {
     return lost(
@@ -258,6 +305,7 @@ const SWEEP_MS = 5_000;
 export function nextAlarm(record: TenantRecord, now: number, jitter: number): number | null {
   const due: number[] = [];
   if (record.operation) due.push(Math.min(record.operation.deadlineAt, now + TRANSITIONAL_MS));
+  else if (record.state === "active" && record.syncs) due.push(syncAt(record.syncs, now));
   if (record.retiring.length > 0) due.push(now + SWEEP_MS);
   if (record.hold) due.push(record.hold.kind === "retry" ? record.hold.at : record.hold.until);
   if (record.wakeAt !== null) due.push(record.wakeAt);
@@ -275,5 +323,10 @@ export function nextAlarm(record: TenantRecord, now: number, jitter: number): nu
       due.push(idleAt > now ? idleAt : now + Math.max(1_000, idleTimeoutMs / 4));
     }
   }
-  return due.length === 0 ? null : Math.max(Math.ceil(Math.min(...due)), now + 1);
+  const next = Math.ceil(Math.min(...due, Infinity));
+  return next === Infinity ? null : Math.max(next, now + 1);
 }
+
+/** When a sync is due, or the one under way is to be looked after. */
+const syncAt = (syncs: Syncs, now: number): number =>
+  syncs.running ? Math.min(syncs.running.deadlineAt, now + TRANSITIONAL_MS) : nextDue(syncs);

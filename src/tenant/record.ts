@@ -6,6 +6,7 @@ import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, ErasureProof, GenerationSummary } from "../vault/types.ts";
 import type { SealedSecrets } from "./secrets.ts";
+import type { Syncs, SyncsToDo } from "./syncs.ts";
 import type {
   Desired,
   ImportSource,
@@ -56,6 +57,8 @@ export interface TenantRecord {
   lastActivityAt: number | null;
   /** Set in `release_failed`: when the save is tried again, or (a guard) until when the container is kept. */
   hold: Hold | null;
+  /** Absent while the pool never had a sync spec. */
+  syncs?: Syncs;
   /** The ten latest, newest first. */
   errors: (Failure & { at: number })[];
 }
@@ -100,6 +103,10 @@ export interface Operation {
   saved?: SavedView | null;
   /** Of a sleep: the platform is about to end the container. */
   deploy?: true;
+  /** Of a sync: the one spec that it is of. */
+  spec?: { id: string };
+  /** Specs that are synchronised in it, after the state was saved. */
+  syncs?: SyncsToDo;
   /** Of a sleep: activity after this calls it off, also for one that begins again after an eviction. */
   idleSince?: number;
 }

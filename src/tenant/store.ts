@@ -8,6 +8,8 @@ import type { Epoch } from "../ids.ts";
 import { Admissions } from "./admissions.ts";
 import type { JournalEntry } from "./events.ts";
 import { type TenantRecord, upgraded } from "./record.ts";
+import { SyncHistory } from "./sync-history.ts";
+import type { SyncRun } from "./syncs.ts";
 import type { ConfigVersion, OperationView } from "./types.ts";
 
 const KEPT_OPERATIONS = 20;
@@ -23,6 +25,8 @@ export interface TenantChange {
   journal: readonly JournalEntry[];
   ended?: OperationView;
   newConfig?: { version: number; config: unknown };
+  /** Lines for the history of syncs. */
+  synced?: readonly SyncRun[];
   alarm: number | null;
 }
 
@@ -30,6 +34,7 @@ export interface TenantChange {
 export class TenantStore {
   readonly alarm: Alarm;
   readonly journal: Journal;
+  readonly syncs: SyncHistory;
   readonly #storage: DurableObjectStorage;
   readonly #record: Document<TenantRecord>;
   /** What the row holds; this object is its only writer. `undefined` before the first read. */
@@ -43,6 +48,7 @@ export class TenantStore {
     this.#storage = storage;
     this.alarm = new Alarm(storage);
     this.journal = new Journal(storage.sql);
+    this.syncs = new SyncHistory(storage.sql);
     this.#record = new Document(storage.sql, "tenant");
   }
 
@@ -57,7 +63,7 @@ export class TenantStore {
 
   /** One durable commit: the record, the operation that ended, the journal and the alarm. */
   save(change: TenantChange): void {
-    const { record, now, by, ended, newConfig, alarm } = change;
+    const { record, now, by, ended, newConfig, synced = [], alarm } = change;
     const before = this.#cached ?? null;
     const text = JSON.stringify(record);
     const hash = documentHash(text);
@@ -70,6 +76,7 @@ export class TenantStore {
         this.journal.append(entries);
         if (ended) this.#keepOperation(ended, record.epoch, now);
         if (newConfig) this.#keepConfig({ ...newConfig, at: now, actor: by.actor });
+        this.syncs.append(synced);
         this.#withdraw(before, record);
         this.alarm.arm(alarm);
       });

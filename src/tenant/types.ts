@@ -1,11 +1,12 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
-import type { SavedView } from "../instance/types.ts";
+import type { SavedView, SpecProgress } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, ErasureProof, GenerationSummary, SaveRef } from "../vault/types.ts";
+import type { SpecState, SyncRun } from "./syncs.ts";
 
 export type TenantState =
   | "idle"
@@ -84,8 +85,11 @@ export type Action =
   | { kind: "start" }
   /** `process`: the workload alone. `container`: saved, and restored into a fresh one. `image`: the same, on the workload's present version. */
   | { kind: "restart"; scope: "process" | "container" | "image"; force?: boolean }
-  /** Outward and both: a save while the workload runs. Inward: the head into a fresh container, after a save. */
-  | { kind: "sync"; direction: "outward" | "inward" | "both" }
+  /**
+   * Outward and both: a save while the workload runs. Inward: the head into a fresh container, after a save. With them
+   * go the pool's sync specs that may be triggered; `spec`: that one alone.
+   */
+  | { kind: "sync"; direction: "outward" | "inward" | "both"; spec?: string }
   /** Makes an earlier generation the head again, as a new one. What runs is saved first, and goes on in a fresh container. */
   | { kind: "restore"; generation: Generation; force?: boolean }
   | { kind: "suspend"; reason?: string }
@@ -106,6 +110,8 @@ export interface ActionAnswer {
   generation?: number;
   /** Of a destruction that deleted what was saved. */
   erased?: ErasureProof;
+  /** What sync specs transferred, and deleted on the other side. */
+  synced?: { specId: string; files: number; bytes: number; deleted: number }[];
   /** Milliseconds by step. */
   timings: Record<string, number>;
 }
@@ -252,6 +258,16 @@ export interface TenantStatus {
   syncStatus: { lastSync: number | null; pending: boolean; errors: { at: number; code: string; detail: string }[] };
 }
 
+/** One spec at one tenant. */
+export interface TenantSyncState {
+  tenantId: TenantId;
+  state: SpecState;
+  /** Whether a container may hold what was not synchronised. */
+  pending: boolean;
+  /** Under way since, and as far as it is known what it is at. */
+  running: { startedAt: number; progress: SpecProgress | null } | null;
+}
+
 /** Where the proxy sends a request. */
 export type Route =
   | { kind: "ready"; containerId: ContainerId; epoch: Epoch; port: number }
@@ -318,6 +334,12 @@ export interface TenantApi {
   noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>>;
   /** Never wakes anything. `not_found` for a tenant never seen. */
   status(tenantId: TenantId): Promise<Outcome<TenantStatus>>;
+  /** What one sync spec of its pool is at. Reads only. */
+  syncState(tenantId: TenantId, specId: string): Promise<Outcome<TenantSyncState>>;
+  /** The newest first, of those that ended by `until` (ms since 1970). */
+  syncRuns(specId: string, until: number, limit: number): Promise<SyncRun[]>;
+  /** Ends the sync of a spec that is under way; `not_found` when none is. */
+  cancelSync(tenantId: TenantId, specId: string, by: By): Promise<Outcome<null>>;
   operation(operationId: string): Promise<Outcome<OperationView>>;
   /**
    * For the proxy: where to send a request, waking a sleeping tenant. `stale` is the route that was just found not to

@@ -282,4 +282,6 @@ export interface StorageProps {
   epoch: Epoch;
   incarnation: string;
   accessKeyId: string;
+  /** Of the container: sync specs of other pools are not for it. */
+  poolId: string;
 }

@@ -6,7 +6,13 @@ import type { Fresh, Limits, Plan, Step, TenantEvent } from "../../src/tenant/ev
 import { plan } from "../../src/tenant/plan.ts";
 import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
 
-export const limits: Limits = { startMs: 180_000, saveMs: 120_000, guardHoldMs: 3_600_000, importMs: 900_000 };
+export const limits: Limits = {
+  startMs: 180_000,
+  saveMs: 120_000,
+  syncMs: 600_000,
+  guardHoldMs: 3_600_000,
+  importMs: 900_000,
+};
 export const pool = "demo" as PoolId;
 export const workload = workloadSchema.parse({
   id: "sandbox",

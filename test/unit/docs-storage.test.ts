@@ -10,10 +10,12 @@ function createdTables(): string[] {
   const files = [
     "src/tenant/store.ts",
     "src/tenant/admissions.ts",
+    "src/tenant/sync-history.ts",
     "src/pool/store.ts",
     "src/durable/journal.ts",
     "src/instance/object.ts",
     "src/instance/named-writes.ts",
+    "src/instance/spec-syncs.ts",
     "src/fleet/store.ts",
     "src/limits/store.ts",
   ];

@@ -61,7 +61,7 @@ describe("a suspension whose save failed", () => {
   it("holds also when the time of what a guard refused is over", () => {
     const tenant = halfSuspended("guard_blocked");
     tenant.now += 3_600_000;
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     expect(tenant.record).toMatchObject({ state: "suspended", held: null, suspension: { reason: "abuse" } });
   });
 

@@ -7,7 +7,13 @@ import { type Held, newTenant, type TenantRecord } from "../../src/tenant/record
 
 /** A tenant whose container is kept because its save failed, and what an interrupted step of it may cost. */
 
-const limits: Limits = { startMs: 180_000, saveMs: 120_000, importMs: 900_000, guardHoldMs: 3_600_000 };
+const limits: Limits = {
+  startMs: 180_000,
+  saveMs: 120_000,
+  syncMs: 600_000,
+  importMs: 900_000,
+  guardHoldMs: 3_600_000,
+};
 const NOW = 1_000_000;
 const names = { operationId: "op-9", saveId: "save-9" };
 const held: Held = {
@@ -58,7 +64,13 @@ const interrupted = refusedWith({ code: "operation_interrupted", detail: "lost" 
 describe("a refused save", () => {
   it("of which the vault kept nothing is a loss that status shows when the container goes", () => {
     const over = (record: TenantRecord) => {
-      const planned = plan(record, { type: "tick", running: false }, names, limits, NOW + limits.guardHoldMs);
+      const planned = plan(
+        record,
+        { type: "tick", running: false, syncing: false },
+        names,
+        limits,
+        NOW + limits.guardHoldMs,
+      );
       return planned.kind === "go" ? planned.record : null;
     };
     expect(over(conflict)).toMatchObject({ state: "idle", lastLoss: { containerId: "c-1" } });
@@ -119,7 +131,7 @@ describe("a sleep", () => {
       steps: [{ do: "quiesce", idleSince: NOW - 900_000 }],
     });
     if (sleeping.kind !== "go") return;
-    expect(run(sleeping.record, { type: "tick", running: false }).steps).toMatchObject([
+    expect(run(sleeping.record, { type: "tick", running: false, syncing: false }).steps).toMatchObject([
       { do: "quiesce", idleSince: NOW - 900_000 },
     ]);
   });
@@ -129,7 +141,7 @@ describe("a sleep", () => {
       ...interrupted,
       hold: { kind: "retry", at: NOW, attempts: 1, saveId: "save-0", release: {}, of: "sleep" },
     };
-    expect(run(begun, { type: "tick", running: false }).record).toMatchObject({
+    expect(run(begun, { type: "tick", running: false, syncing: false }).record).toMatchObject({
       state: "sleeping",
       desired: "asleep",
     });

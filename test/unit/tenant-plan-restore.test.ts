@@ -60,7 +60,7 @@ describe("a restore of a tenant that runs", () => {
     tenant.answer("save", { type: "saved", outcome: failedSave });
     expect(tenant.record).toMatchObject({ state: "release_failed", operation: null, held: { containerId: "c-1" } });
     tenant.now += 1_000;
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
     tenant.answer("save", { type: "saved", outcome: committed });
     expect(tenant.steps.map((step) => step.do)).toEqual(["retire", "lease"]);
@@ -142,7 +142,7 @@ describe("a restore where nothing runs", () => {
   it("is gone on with by whoever finds it cut off", () => {
     const tenant = asleep();
     tenant.send(restore(2));
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     expect(tenant.steps).toContainEqual(expect.objectContaining({ do: "restore", epoch: 2 }));
   });
 });
@@ -183,13 +183,13 @@ describe("an import", () => {
     tenant.send(tar);
     const operationId = tenant.record.operation?.id ?? "";
     tenant.now += 60_000;
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     expect(tenant.steps).toEqual([]);
     tenant.now += limits.importMs;
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     expect(tenant.steps).toEqual([{ do: "conclude", operationId, epoch: 2, imported: 1 }]);
     // Without an answer it is asked again, and nothing else begins meanwhile.
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     expect(tenant.steps).toMatchObject([{ do: "conclude" }]);
     tenant.answer("conclude", { type: "imported", outcome: { ok: true, value } });
     expect(tenant.record).toMatchObject({ operation: null, generation: 1 });

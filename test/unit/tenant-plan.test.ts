@@ -139,7 +139,7 @@ describe("a release", () => {
       hold: { kind: "guard", until: tenant.now + 3_600_000 },
     });
     tenant.now += 600_000;
-    tenant.send({ type: "tick", running: false });
+    tenant.send({ type: "tick", running: false, syncing: false });
     expect(tenant.steps).toEqual([{ do: "observe", containerId: "c-1" }]);
     tenant.send({ type: "release", request: { force: true } });
     tenant.answer("promote", { type: "promoted", committed: committed.value, failure: null });
@@ -162,7 +162,7 @@ describe("a release", () => {
       if (hold?.kind !== "retry") throw new Error("no retry");
       waits.push(hold.at - tenant.now);
       tenant.now = hold.at;
-      tenant.send({ type: "tick", running: false });
+      tenant.send({ type: "tick", running: false, syncing: false });
     }
     expect(waits).toEqual([1_000, 4_000, 16_000, 300_000, 300_000]);
     expect(saveIds.size).toBe(1);
@@ -285,7 +285,7 @@ describe("whatever happens to a tenant", () => {
       .map(([kind, force]): TenantEvent => ({ type: "import", source: { kind }, force })),
     fc.record({ act: fc.constant("told" as const), fails: fc.boolean(), with: failed }),
     fc.constant({ type: "wake" } as TenantEvent),
-    fc.constant({ type: "tick", running: false } as TenantEvent),
+    fc.constant({ type: "tick", running: false, syncing: false } as TenantEvent),
     fc.record({ act: fc.constant("gone" as const) }),
     fc.record({ act: fc.constant("answer" as const), fails: fc.boolean(), with: failed, busy: fc.boolean() }),
     fc.record({ act: fc.constant("observe" as const), alive: fc.boolean(), idle: fc.boolean() }),
@@ -355,7 +355,7 @@ describe("whatever happens to a tenant", () => {
         // Left alone, every transitional state ends at its deadline.
         for (let ticks = 0; ticks < 3 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
           tenant.now = (tenant.record.operation?.deadlineAt ?? tenant.now) + 1;
-          tenant.send({ type: "tick", running: true });
+          tenant.send({ type: "tick", running: true, syncing: false });
           if (tenant.record.state === "destroying") confirmGone(tenant); // which lasts as long as a part is there
         }
         expect(TRANSITIONAL).not.toContain(tenant.record.state);

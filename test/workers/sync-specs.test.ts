@@ -200,15 +200,6 @@ describe("a trigger", () => {
     });
   });
 
-  test("of an S3 sink is refused for now, in plain words", async () => {
-    const pool = await aPool("s3-trigger", { minSize: 0 });
-    await call("POST", PATH, aSpec("s3-trigger", pool, { ...allowed, ...s3({ secretAccessKey: PLANTED }) }));
-    expect(await call("POST", `${PATH}/s3-trigger/trigger`, {})).toMatchObject({
-      status: 422,
-      body: { code: "unsupported", errors: [{ pointer: "/sink/type" }] },
-    });
-  });
-
   test("of a tenant that the pool does not have is 404", async () => {
     const [pool, other] = [await aPool("trig-a", { minSize: 0 }), await aPool("trig-b", { minSize: 0 })];
     await call("POST", PATH, aSpec("trig-a", pool, allowed));

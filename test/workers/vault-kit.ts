@@ -108,7 +108,7 @@ export class Container {
 
   /** A request from inside the container. `accessKey: null` sends none. */
   async fetch(path: string, init: RequestInit = {}, accessKey: string | null = ACCESS_KEY): Promise<Response> {
-    const props: StorageProps = { ...this.actor, tenantId: this.tenantId, accessKeyId: ACCESS_KEY };
+    const props: StorageProps = { ...this.actor, tenantId: this.tenantId, accessKeyId: ACCESS_KEY, poolId: "kit" };
     const gateway = (
       exports as unknown as { StorageGateway: (options: { props: StorageProps }) => Fetcher }
     ).StorageGateway({ props });

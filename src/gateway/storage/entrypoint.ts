@@ -1,8 +1,12 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { messageOf } from "../../durable/deadline.ts";
+import { specVaultName } from "../../durable/stubs.ts";
 import { log } from "../../log.ts";
+import { prefixOf } from "../../vault/parts.ts";
 import type { VaultStorage } from "../../vault/storage.ts";
 import type { StorageProps } from "../../vault/types.ts";
+import { serveSink, specOfBucket } from "../sink/handler.ts";
+import { type KnownSink, sinkOf } from "../sink/sinks.ts";
 import { allowed } from "./access.ts";
 import { addressOf } from "./address.ts";
 import { pullFrom, readOut } from "./body.ts";
@@ -42,27 +46,49 @@ export class StorageGateway extends WorkerEntrypoint<Env, StorageProps> {
     }
   }
 
+  /** A bucket of its own for every sync spec of the container's pool, beside the state. */
   async #answer(request: Request): Promise<Response> {
     if (!allowed(request.headers, this.ctx.props.accessKeyId)) throw new S3Error("AccessDenied", "Access Denied");
     const address = addressOf(request.url);
     const operation = operationOf(request.method, address, request.headers);
-    if (operation.name === "SaveBundle") return saveBundle(this.#gateway(), request);
-    if (operation.name === "RestoreBundle") return restoreBundle(this.#gateway(), operation.generation);
-    if (address.bucket !== STATE && operation.name !== "ListBuckets")
-      throw new S3Error("NoSuchBucket", "The specified bucket does not exist.");
+    const { tenantId } = this.ctx.props;
+    const state = this.#gateway({ name: STATE, vault: tenantId });
+    if (operation.name === "SaveBundle") return saveBundle(state, request);
+    if (operation.name === "RestoreBundle") return restoreBundle(state, operation.generation);
+    if (address.bucket === STATE || operation.name === "ListBuckets") {
+      refuseUnkept(request.headers);
+      return perform(state, operation, request, address.query);
+    }
+    const sink = await this.#sink(address.bucket);
+    if (sink.spec.sink.type === "s3") {
+      return serveSink(
+        this.env,
+        { sink, tenantId, actor: state.actor, vault: state.vault },
+        { request, address, operation },
+      );
+    }
     refuseUnkept(request.headers);
-    return perform(this.#gateway(), operation, request, address.query);
+    const own = this.#gateway({ name: address.bucket, vault: specVaultName(tenantId, sink.spec.id) });
+    return perform(own, operation, request, address.query);
   }
 
-  #gateway(): Gateway {
-    const { tenantId, epoch, incarnation } = this.ctx.props;
+  /** @throws S3Error `NoSuchBucket`, also for a spec of another pool: nobody inside tells it from none */
+  async #sink(bucket: string): Promise<KnownSink> {
+    const specId = specOfBucket(bucket);
+    const sink = specId === null ? null : await sinkOf(this.env, specId, Date.now());
+    if (sink?.spec.poolId === this.ctx.props.poolId) return sink;
+    throw new S3Error("NoSuchBucket", "The specified bucket does not exist.");
+  }
+
+  #gateway({ name, vault }: { name: string; vault: string }): Gateway {
+    const { epoch, incarnation } = this.ctx.props;
     return {
-      name: STATE,
+      name,
       // The RPC types of a stub lose branded numbers and unions; what it answers is what the class says.
-      vault: this.env.VAULT.getByName(tenantId) as unknown as VaultStorage,
+      vault: this.env.VAULT.getByName(vault) as unknown as VaultStorage,
       bucket: this.env.BUCKET,
       actor: { epoch, incarnation },
-      objectPrefix: `tenants/${tenantId}/objects/`,
+      objectPrefix: `${prefixOf(vault)}objects/`,
       waitUntil: (work) => this.ctx.waitUntil(work),
     };
   }

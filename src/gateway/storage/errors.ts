@@ -34,6 +34,7 @@ const STATUS = {
   OperationAborted: 409,
   PreconditionFailed: 412,
   RequestTimeout: 400,
+  ServiceUnavailable: 503,
   XAmzContentSHA256Mismatch: 400,
 } as const;
 

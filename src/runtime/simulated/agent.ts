@@ -1,6 +1,6 @@
 import { messageOf } from "../classify.ts";
 import type { SimulatedContainer } from "./container.ts";
-import { noStats, type SyncStats, syncUp } from "./rclone.ts";
+import { copyDown, listed, listedThere, noStats, type SyncOptions, type SyncStats, syncUp } from "./rclone.ts";
 import { S3Client } from "./s3.ts";
 
 interface Job {
@@ -49,6 +49,10 @@ export class SimulatedAgent {
       case "sync/sync":
       case "sync/copy":
         return await this.#start(path, input);
+      case "operations/list":
+        return { list: await this.#list(String(input.fs), strings(record(input._filter).FilterRule)) };
+      case "core/bwlimit":
+        return { rate: String(input.rate) };
       case "job/status":
         return this.#status(this.#job(input));
       case "job/stop":
@@ -59,6 +63,17 @@ export class SimulatedAgent {
       default:
         throw new Error(`couldn't find path "${path}"`);
     }
+  }
+
+  async #list(fs: string, rules: string[]): Promise<unknown[]> {
+    if (!isRemote(fs)) return listed(this.#container.files, fs, rules);
+    const { client, prefix } = this.#remote(fs);
+    return listedThere(client, prefix, rules);
+  }
+
+  #remote(fs: string): { client: S3Client; prefix: string } {
+    const { bucket, prefix } = destination(fs);
+    return { client: new S3Client(this.#container.egress, this.#container.init.keys.accessKeyId, bucket), prefix };
   }
 
   async #start(path: string, input: Input): Promise<Record<string, unknown>> {
@@ -85,19 +100,18 @@ export class SimulatedAgent {
     try {
       const fault = await Promise.race([this.#container.pass("sync"), aborted(job.cancel.signal)]);
       if (fault?.how === "fail") throw new Error(fault.detail ?? "a planned fault");
-      const { bucket, prefix } = destination(String(job.input.dstFs));
-      const client = new S3Client(this.#container.egress, this.#container.init.keys.accessKeyId, bucket);
-      const config = record(job.input._config);
-      const filter = record(job.input._filter);
-      const options = {
-        deleteExtra: job.path === "sync/sync",
-        ignoreTimes: config.IgnoreTimes === true,
-        transfers: typeof config.Transfers === "number" ? config.Transfers : DEFAULT_TRANSFERS,
-        rules: strings(filter.FilterRule),
-        deleteExcluded: filter.DeleteExcluded === true,
-      };
       const { files } = this.#container;
-      await syncUp(files, String(job.input.srcFs), client, prefix, options, job.stats, job.cancel.signal);
+      const { srcFs = "", dstFs = "" } = job.input as Record<string, string>;
+      const options = optionsOf(job);
+      const { signal } = job.cancel;
+      if (isRemote(dstFs)) {
+        const { client, prefix } = this.#remote(dstFs);
+        await syncUp(files, srcFs, client, prefix, options, job.stats, signal);
+      } else {
+        const { client, prefix } = this.#remote(srcFs);
+        const [compareDest = null] = strings(record(job.input._config).CompareDest);
+        await copyDown(files, client, prefix, { directory: dstFs, compareDest }, options, job.stats, signal);
+      }
     } catch (error) {
       job.error = messageOf(error);
       if (job.stats.errors === 0) Object.assign(job.stats, { errors: 1, lastError: job.error });
@@ -137,6 +151,24 @@ export class SimulatedAgent {
     return job;
   }
 }
+
+function optionsOf({ path, input }: Job): SyncOptions {
+  const config = record(input._config);
+  const { BackupDir: backup, MaxDelete: maxDelete, Transfers: transfers } = config;
+  return {
+    deleteExtra: path === "sync/sync",
+    ignoreTimes: config.IgnoreTimes === true,
+    transfers: typeof transfers === "number" ? transfers : DEFAULT_TRANSFERS,
+    rules: strings(record(input._filter).FilterRule),
+    deleteExcluded: record(input._filter).DeleteExcluded === true,
+    links: config.Links === true,
+    checkSum: config.CheckSum === true,
+    backup: typeof backup === "string" ? destination(backup).prefix : null,
+    maxDelete: typeof maxDelete === "number" ? maxDelete : Number.POSITIVE_INFINITY,
+  };
+}
+
+const isRemote = (fs: string): boolean => !fs.startsWith("/");
 
 /** `sink,option=value…:bucket/prefix`. */
 function destination(remote: string): { bucket: string; prefix: string } {

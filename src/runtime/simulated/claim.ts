@@ -53,12 +53,14 @@ export class SimulatedClaim {
     const { user } = supervisor;
     const begun = this.#container.now();
     let order: RestoreOrder | null = null;
+    let held = false;
     let environment: Record<string, string> | null = null;
     for (const { name, body } of readTar(tar)) {
       const text = new TextDecoder().decode(body);
       if (name === "config.json") files.write(CONFIG, body, user, 0o400);
       else if (name === "gateway-token") files.write(GATEWAY_TOKEN, body, user, 0o400);
       else if (name === "env") environment = variables(text);
+      else if (name === "hold") held = true;
       else if (name === "fresh") this.#makeFresh(user);
       else if (name === "restore") order = restoreOrder(text);
       else if (name.startsWith("secrets/")) files.write(`${secretsDir}/${name.slice(8)}`, body, user, 0o400);
@@ -67,8 +69,9 @@ export class SimulatedClaim {
     const problem = order && (await this.#restore(order));
     if (problem) return { status: 502, body: { error: "restore_failed", detail: problem } };
     if (environment) supervisor.addEnvironment(environment);
-    if (startMode === "on-claim") supervisor.start();
-    else if (environment) supervisor.restart();
+    if (startMode !== "on-claim") {
+      if (environment) supervisor.restart();
+    } else if (!held) supervisor.start();
     const timings = { applyMs: applied - begun, restoreMs: this.#container.now() - applied, verifyMs: 0 };
     return { status: 200, body: { epoch, restored: order && { files: order.files, bytes: order.bytes }, timings } };
   }

@@ -21,7 +21,8 @@ export class SimulatedContainer {
   readonly spec: StartSpec;
   readonly files: VirtualFiles;
   readonly init: SimulatedInit;
-  readonly agent: SimulatedAgent | null;
+  /** Null where it was left out, until it is asked for. */
+  agent: SimulatedAgent | null;
   /** Replaced when another incarnation of the object takes the container over; I/O that began under an older one is dead. */
   egress: Egress;
 
@@ -51,6 +52,10 @@ export class SimulatedContainer {
   }
   get exit(): Exit | null {
     return this.#ended;
+  }
+
+  startAgent(): void {
+    this.agent ??= new SimulatedAgent(this);
   }
 
   now(): number {

@@ -5,12 +5,14 @@ import { messageOf } from "../classify.ts";
 import { RuntimeError } from "../port.ts";
 import { SimulatedClaim } from "./claim.ts";
 import type { SimulatedContainer } from "./container.ts";
+import { ownDirectory, place } from "./directories.ts";
 import { fileOperation, fileQuery } from "./file-ops.ts";
-import { type Owner, ROOT } from "./files.ts";
+import { FileError, type Owner, ROOT } from "./files.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { bundleOf, manifestOf } from "./state.ts";
 import { Supervisor } from "./supervisor.ts";
 
+const INCOMING = "/run/boilerhouse/private/incoming";
 const NO_KEYS: BootKeys = { bootId: "", bootKey: "", accessKeyId: "" };
 
 /** PID 1's children: the supervisor and the control script, op by op as docs/container.md has them. */
@@ -85,6 +87,12 @@ export class SimulatedInit {
       case "POST file-delete":
       case "POST file-commit":
         return await this.#op("file", async () => this.#file(request));
+      case "POST agent":
+        return await this.#op("status", async () => this.#startAgent());
+      case "POST directory":
+        return await this.#op("status", async () => this.#directory(query.get("path") ?? ""));
+      case "POST place":
+        return await this.#op("status", async () => this.#place(query, new Uint8Array(await request.arrayBuffer())));
       default:
         return this.#error(404, "unknown_op", "no such operation");
     }
@@ -186,6 +194,34 @@ export class SimulatedInit {
     if (!("facts" in reply)) return this.#error(reply.status, reply.error, reply.detail);
     const headers = { "x-boot-id": this.#keys.bootId, "x-file": reply.facts };
     return new Response(reply.body, { headers: { ...headers, "content-length": String(reply.body.length) } });
+  }
+
+  #startAgent(): Response {
+    this.#container.startAgent();
+    return this.#json({ agent: "starting" });
+  }
+
+  #directory(path: string): Response {
+    try {
+      return this.#json({ ...ownDirectory(this.#container.files, path, this.supervisor.user) });
+    } catch (error) {
+      if (error instanceof FileError) return this.#error(409, "bad_directory", error.message);
+      throw error;
+    }
+  }
+
+  #place(query: URLSearchParams, names: Uint8Array): Response {
+    const { files } = this.#container;
+    const path = query.get("path") ?? "";
+    const deletes = decodeName(names).split("\0").filter(Boolean);
+    try {
+      ownDirectory(files, path, this.supervisor.user);
+      place(files, `${INCOMING}/${query.get("from")}`, path, deletes, this.supervisor.user);
+      return this.#json({ placed: true });
+    } catch (error) {
+      if (error instanceof FileError) return this.#error(409, "bad_directory", error.message);
+      throw error;
+    }
   }
 
   async #applyClaim(epochText: string | null, body: ArrayBuffer): Promise<Response> {

@@ -70,6 +70,20 @@ export class S3Client {
     return /^[0-9a-f]{32}$/.test(etag) ? etag : null;
   }
 
+  async copy(from: string, to: string): Promise<void> {
+    await this.#send("CopyObject", "PUT", `/${encodeKey(to)}?x-id=CopyObject`, {
+      headers: { "x-amz-copy-source": `${this.#bucket}/${encodeKey(from)}`, "x-amz-metadata-directive": "COPY" },
+    });
+  }
+
+  async get(key: string): Promise<{ body: Uint8Array<ArrayBuffer>; metadata: Record<string, string> }> {
+    const answer = await this.#send("GetObject", "GET", `/${encodeKey(key)}?x-id=GetObject`);
+    const metadata = [...answer.headers].flatMap(([name, value]) =>
+      name.startsWith("x-amz-meta-") ? [[name.slice("x-amz-meta-".length), value] as const] : [],
+    );
+    return { body: new Uint8Array(await answer.arrayBuffer()), metadata: Object.fromEntries(metadata) };
+  }
+
   async delete(key: string): Promise<void> {
     await this.#send("DeleteObject", "DELETE", `/${encodeKey(key)}?x-id=DeleteObject`);
   }
@@ -86,6 +100,8 @@ export class S3Client {
     const response = await this.#egress.outbound(new Request(url, { method, headers: all, ...(body && { body }) }));
     if (response.ok) return response;
     const problem = method === "HEAD" ? "" : await response.text();
+    // A listing that finds nothing at all is a directory that is not there, for rclone.
+    if (operation === "ListObjectsV2" && response.status === 404) throw new Error("directory not found");
     const code = element(problem, "Code") ?? "UnknownError";
     throw new Error(
       `operation error S3: ${operation}, https response error StatusCode: ${response.status}, RequestID: , HostID: , ` +

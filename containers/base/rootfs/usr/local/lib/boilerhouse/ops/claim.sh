@@ -67,7 +67,7 @@ elif [ -e "$parcel/fresh" ] && [ -n "$state_dir" ]; then
 fi
 
 case $start_mode in
-  on-claim) tell start - ;;
+  on-claim) [ -e "$parcel/hold" ] || tell start - ;; # held: something else is to be there first
   *) [ ! -e "$parcel/env" ] || tell restart ;;
 esac
 rm -rf "$parcel/secrets" "$parcel/config.json" "$parcel/gateway-token" > /dev/null 2>&1 < /dev/null &
