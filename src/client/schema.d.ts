@@ -314,7 +314,7 @@ export interface paths {
         /** Change a sync spec; it holds from the next sync on */
         put: operations["updateSyncSpec"];
         post?: never;
-        /** Delete a sync spec; what was synchronised stays where it is */
+        /** Delete a sync spec, unless one of its syncs is under way; what was synchronised stays where it is */
         delete: operations["deleteSyncSpec"];
         options?: never;
         head?: never;
@@ -330,9 +330,29 @@ export interface paths {
         };
         /**
          * How the syncs of a spec are; wakes nothing
-         * @description What the pool's tenants say of their syncs, the first 50 by id. Specs with an S3 sink have none yet.
+         * @description What the pool's tenants say of their syncs, the first 50 by id, or one of them.
          */
         get: operations["getSyncSpecStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The latest syncs of a spec that did something or failed, the newest first
+         * @description Of one tenant, or of the pool's, the first 50 by id; about 100 of each tenant are kept. Saves of the state volume are generations.
+         */
+        get: operations["getSyncSpecHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -355,6 +375,43 @@ export interface paths {
          * @description At most 100 tenants in one call; `nextCursor` leads to the others.
          */
         post: operations["triggerSyncSpec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the syncs of a spec that are under way, of one tenant or of all
+         * @description What has gone over by then stays. A sync that is a part of a release or a sleep is not ended by this: 409.
+         */
+        post: operations["cancelSyncSpec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sync-specs/{id}/probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write, read and delete a small object in the sink; what comes of it is kept, and shown with the status */
+        post: operations["probeSyncSpec"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2167,20 +2224,64 @@ export interface components {
                 at: string;
                 code: string;
                 detail: string;
+                /** @enum {string} */
+                problem?: "timeout" | "permission_denied" | "network_error" | "storage_missing" | "guard_blocked" | "conflict" | "rclone_error";
             }[];
-            /** @description What is kept of these tenants. */
+            /** @description What is kept of these tenants' state volumes; of other mappings, what their latest syncs transferred. */
             bytes: number;
             files: number;
-            /** @description Of the longest sync that is under way. */
+            /** @description Of the longest sync under way, else of the latest ones. */
             durationMs: number | null;
+            /** @description Of those under way: what has gone over, of what is known to go. */
             progress: {
                 syncing: number;
                 tenants: number;
+                files: number;
+                bytes: number;
+                totalFiles: number;
+                totalBytes: number;
             } | null;
+            sink: components["schemas"]["SinkProbe"];
             /** @description How many of the pool's tenants answered, at most 50, and how many there are. */
             covers: {
                 tenants: number;
                 of: number;
+            };
+        };
+        /** @description What the latest probe of the sink came to; null before the first. */
+        SinkProbe: {
+            healthy: boolean;
+            /** Format: date-time */
+            checkedAt: string;
+            /** @enum {string|null} */
+            problem: "timeout" | "permission_denied" | "network_error" | "storage_missing" | "guard_blocked" | "conflict" | "rclone_error" | null;
+            detail: string | null;
+        } | null;
+        SyncRun: {
+            tenantId: string;
+            runId: string;
+            /** @enum {string} */
+            why: "claim" | "release" | "interval" | "manual";
+            /**
+             * @description Into the container, out of it, or as each mapping says.
+             * @enum {string}
+             */
+            way: "down" | "up" | "both";
+            /** @enum {string} */
+            result: "succeeded" | "unchanged" | "failed" | "cancelled";
+            /** Format: date-time */
+            startedAt: string;
+            /** Format: date-time */
+            endedAt: string;
+            durationMs: number;
+            files: number;
+            bytes: number;
+            deleted: number;
+            error?: {
+                code: string;
+                detail: string;
+                /** @enum {string} */
+                problem?: "timeout" | "permission_denied" | "network_error" | "storage_missing" | "guard_blocked" | "conflict" | "rclone_error";
             };
         };
         SyncTriggered: {
@@ -2247,6 +2348,13 @@ export interface components {
                 /** Format: date-time */
                 at: string;
             };
+            /** @description What sync specs transferred, and deleted on the other side. */
+            synced?: {
+                specId: string;
+                files: number;
+                bytes: number;
+                deleted: number;
+            }[];
             /** @description Milliseconds by step. */
             timings: {
                 [key: string]: number;
@@ -2255,6 +2363,9 @@ export interface components {
         SyncTrigger: {
             /** @description Left out: every tenant that holds a container of the pool. */
             tenantId?: string;
+        };
+        SyncCancelled: {
+            cancelled: string[];
         };
         Domain: {
             host: string;
@@ -4306,7 +4417,9 @@ export interface operations {
     };
     getSyncSpecStatus: {
         parameters: {
-            query?: never;
+            query?: {
+                tenantId?: string;
+            };
             header?: never;
             path: {
                 id: string;
@@ -4322,6 +4435,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SyncStatus"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSyncSpecHistory: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+                tenantId?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["SyncRun"][];
+                        nextCursor: string | null;
+                    };
                 };
             };
             401: components["responses"]["Problem401"];
@@ -4388,6 +4545,95 @@ export interface operations {
             409: components["responses"]["Problem409"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelSyncSpec: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SyncTrigger"];
+            };
+        };
+        responses: {
+            /** @description They were told to end */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncCancelled"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    probeSyncSpec: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SinkProbe"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

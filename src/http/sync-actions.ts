@@ -171,7 +171,7 @@ export const syncActions = resource()
   })
   .openapi(probe, async (c) => {
     const { id } = c.req.valid("param");
-    const result = await probeSpec(c.env, id, Date.now());
+    const result = await probeSpec(c.env, id, Date.now(), by(c));
     if (!result) throw nothing("sync spec", id);
     return c.json(probeOf(result), 200);
   });

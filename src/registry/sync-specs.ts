@@ -225,9 +225,12 @@ export async function deleteSyncSpec(
   }
 }
 
-/** What the latest probe of a sink came to. It is no change of the spec. */
-export async function keepProbe(db: D1Database, id: string, result: ProbeResult): Promise<void> {
-  await db.prepare("UPDATE sync_specs SET probe = ? WHERE id = ?").bind(JSON.stringify(result), id).run();
+/** What the latest probe of a sink came to. It is no change of the spec; `by`: who asked for it, if anybody did. */
+export async function keepProbe(db: D1Database, id: string, result: ProbeResult, by: By | null): Promise<void> {
+  const { healthy, problem, checkedAt } = result;
+  const kept = db.prepare("UPDATE sync_specs SET probe = ? WHERE id = ?").bind(JSON.stringify(result), id);
+  const entry = by && audited(by, checkedAt, "sync-spec.probed", subject(id), { detail: { healthy, problem } });
+  await db.batch(entry ? [kept, recordIfChanged(db, entry)] : [kept]);
 }
 
 /** Specs with an S3 sink, those first that were probed least recently. */

@@ -42,9 +42,6 @@ export function legsOf(spec: SyncSpec, tenantId: string, why: Why, way: Way, res
   return [...downs, ...ups];
 }
 
-/** Which way a run goes by itself. */
-export const wayOf = (why: Why): Way => (why === "claim" ? "down" : why === "manual" ? "both" : "up");
-
 /** P-GUARD for what no vault keeps: more than half of what is on one side would go. */
 export const guardTrips = (gone: number, there: number): boolean => gone * 2 > there;
 export const allowedDeletes = (there: number): number => Math.floor(there / 2);

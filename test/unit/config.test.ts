@@ -16,6 +16,7 @@ describe("the configuration", () => {
       wakeMs: 120_000,
       startMs: 180_000,
       saveMs: 120_000,
+      syncMs: 600_000,
       restoreMs: 300_000,
       importMs: 900_000,
       execMs: 60_000,

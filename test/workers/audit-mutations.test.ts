@@ -1,5 +1,5 @@
 import { runInDurableObject } from "cloudflare:test";
-import { expect, test } from "vitest";
+import { expect, inject, test } from "vitest";
 import { openApiDocument } from "../../src/app.ts";
 import { allowedMethods } from "../../src/http/methods.ts";
 import { aPool, call, env, eventually, request, simulation } from "../support/fleet.ts";
@@ -42,6 +42,7 @@ const spec = {
     type: "s3",
     bucket: "bucket",
     region: "auto",
+    endpoint: inject("s3Endpoint"),
     prefix: "p/",
     accessKeyId: "id",
     secretAccessKey: "planted-sink",
@@ -65,11 +66,12 @@ const STEPS: Step[] = [
   step("POST /api/v1/sync-specs", spec, "sync-spec.created", "sync-spec:m", "created"),
   step(
     "PUT /api/v1/sync-specs/m",
-    { ...spec, policy: { allowManualTrigger: true } },
+    { ...spec, policy: { intervalMs: 86_400_000 } },
     "sync-spec.updated",
     "sync-spec:m",
     "changed",
   ),
+  step("POST /api/v1/sync-specs/m/probe", undefined, "sync-spec.probed", "sync-spec:m", "done"),
   onTenant("claim", { poolId: "m", config: { a: 1 }, secrets: { A: "planted-claim" } }, "claim", "created"),
   step(
     "POST /api/v1/domains",
@@ -128,6 +130,7 @@ const STEPS: Step[] = [
 const ELSEWHERE = [
   "POST /api/v1/pools/{id}/breaker/reset",
   "POST /api/v1/sync-specs/{id}/trigger",
+  "POST /api/v1/sync-specs/{id}/cancel",
   "POST /api/v1/tenants/{id}/import",
   "POST /api/v1/tenants/{id}/clone",
 ];
@@ -243,6 +246,22 @@ test("a sync that a spec triggers is recorded for each tenant under the one requ
     const subjects = (await rowsOf("triggered")).map(({ subject }) => subject);
     expect(subjects.sort()).toEqual(["tenant:tri-a", "tenant:tri-b"]);
   });
+});
+
+test("a cancelled sync is recorded for each tenant under the one request", async () => {
+  const pool = await aPool("cancelled", { minSize: 0 });
+  await call("POST", "/api/v1/tenants/can/claim?wait=10s", { poolId: pool });
+  const own = { ...spec, id: "cancelled", poolId: pool, policy: { allowManualTrigger: true }, sink: { type: "r2" } };
+  const mappings = [{ ...spec.mappings[0], containerPath: "/data/out" }];
+  expect((await call("POST", "/api/v1/sync-specs", { ...own, mappings })).status).toBe(201);
+  await request("PUT", "/t/can/files/out/a.txt", "x");
+  simulation.every.hang("sync", { times: 1 });
+  await call("POST", "/api/v1/sync-specs/cancelled/trigger");
+  await eventually(async () =>
+    expect((await call("GET", "/api/v1/sync-specs/cancelled/status")).body).toMatchObject({ state: "syncing" }),
+  );
+  await take(step("POST /api/v1/sync-specs/cancelled/cancel", {}, "", "", "done"), "cancelled");
+  expect(await recordOf("cancelled")).toMatchObject({ subject: "tenant:can", action: "tenant.sync_cancelled" });
 });
 
 test("an import is recorded once, and a copy once for each of the two tenants, under their requests", async () => {

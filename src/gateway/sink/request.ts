@@ -15,6 +15,8 @@ const PASSED =
 const QUERY =
   /^(?:x-id|prefix|delimiter|marker|max-keys|start-after|continuation-token|encoding-type|fetch-owner|list-type|max-parts|part-number-marker|uploadId|partNumber|uploads|delete|location)$/;
 
+const MOST_KEYS = 1000;
+
 export interface Passed {
   method: string;
   /** Below the endpoint: `/bucket`, or `/bucket/key`, and the query. */
@@ -78,8 +80,9 @@ function isOwn(operation: Operation, query: ReadonlyMap<string, string>, places:
 
 /** The keys of a `DeleteObjects` body are all the tenant's. @throws S3Error */
 export function checkDeletion(xml: string, places: readonly Place[]): void {
-  for (const object of parseXml(xml, "Delete").children) {
-    if (object.name === "Quiet") continue;
+  const objects = parseXml(xml, "Delete").children.filter(({ name }) => name !== "Quiet");
+  if (objects.length === 0 || objects.length > MOST_KEYS) throw malformedXml();
+  for (const object of objects) {
     const keys = object.children.filter(({ name }) => name === "Key");
     const key = childText(object, "Key");
     if (object.name !== "Object" || keys.length !== 1 || key === null) throw malformedXml();
