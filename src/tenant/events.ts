@@ -43,7 +43,7 @@ export type TenantEvent =
   | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
   /** The alarm. `running`: this object is performing the operation in flight. */
   /** `syncing`: and the sync that the interval brought. */
-  | { type: "tick"; running: boolean; syncing: boolean }
+  | { type: "tick"; running: boolean; syncing?: boolean }
   /** `specs`: of the pool, as the registry has them now. */
   | { type: "observed"; containerId: ContainerId; observation: Observation; specs?: SpecBrief[] }
   /** A run of a spec ended; `isState`: it was a save. */

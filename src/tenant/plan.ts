@@ -134,7 +134,7 @@ function unwanted(record: TenantRecord, event: StepResult): Plan {
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
 function tick(
   record: TenantRecord,
-  { running, syncing }: { running: boolean; syncing: boolean },
+  { running, syncing = false }: { running: boolean; syncing?: boolean },
   fresh: Fresh,
   limits: Limits,
   now: number,
