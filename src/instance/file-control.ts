@@ -47,6 +47,11 @@ interface Call {
   body?: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>;
 }
 
+/** What is written, and how many bytes it has: what is shorter or longer is refused. */
+export interface Sent {
+  size: number;
+  body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>;
+}
 /** One line of a commit. */
 export interface Placement {
   how: "put" | "delete";
@@ -85,12 +90,12 @@ export class FileControl {
 
   async write(
     at: Located,
-    body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>,
+    { size, body }: Sent,
     condition: WriteCondition,
     stage: string | undefined,
     timeoutMs: number,
   ): Promise<Outcome<{ how: "created" | "replaced"; facts: FileFacts }>> {
-    const query = { ...placeOf(at), ...conditionOf(condition), ...(stage === undefined ? {} : { stage }) };
+    const query = { ...placeOf(at), size, ...conditionOf(condition), ...(stage === undefined ? {} : { stage }) };
     return this.#exchange({ method: "POST", op: "write", query, timeoutMs, body }, async (_, { word, facts }) =>
       done({ how: word === "created" ? "created" : "replaced", facts }),
     );

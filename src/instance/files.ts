@@ -159,7 +159,7 @@ async function write(control: FileControl, at: Located, request: WriteRequest): 
   const { body, size, condition, stage } = request;
   const isStream = body instanceof ReadableStream;
   const sent = isStream ? body.pipeThrough(new FixedLengthStream(size)) : body;
-  return control.write(at, sent, condition, stage, isStream ? TRANSFER_MS : 2 * QUICK_MS);
+  return control.write(at, { size, body: sent }, condition, stage, isStream ? TRANSFER_MS : 2 * QUICK_MS);
 }
 
 /** The same body, exactly as long as was said, or broken off; `end` is called when it ended or nobody reads it any more. */

@@ -34,17 +34,20 @@ function controlOf(of: TestContainer): FileControl {
 
 /** A write of a thousand bytes of which some never come. */
 function unfinished(path: string): ClientRequest {
-  const sending = request(container.url(CONTROL, `/cgi-bin/control?op=file-write&volume=${DATA}&path=${path}`), {
-    method: "POST",
-    headers: { authorization: `Bearer ${container.bootKey}`, "content-length": "1000" },
-  });
+  const sending = request(
+    container.url(CONTROL, `/cgi-bin/control?op=file-write&volume=${DATA}&path=${path}&size=1000`),
+    {
+      method: "POST",
+      headers: { authorization: `Bearer ${container.bootKey}`, "content-length": "1000" },
+    },
+  );
   sending.on("error", () => {}); // it is ended by us
   sending.write("never ends");
   return sending;
 }
 
 const put = (path: string, content: string) =>
-  control.write(at(path), bytes(content), UNCONDITIONAL, undefined, LIMIT_MS);
+  control.write(at(path), { size: bytes(content).length, body: bytes(content) }, UNCONDITIONAL, undefined, LIMIT_MS);
 const get = async (path: string, containerPath = DATA) => {
   const found = await control.read(at(path, containerPath), null, LIMIT_MS);
   return found.ok ? await new Response(found.value.body).text() : found.failure;
@@ -130,7 +133,7 @@ test("a full disk is said, and the file that was there stays", async () => {
   });
   const small = controlOf(full);
   const write = (content: Uint8Array<ArrayBuffer>) =>
-    small.write(at("a", "/small"), content, UNCONDITIONAL, undefined, LIMIT_MS);
+    small.write(at("a", "/small"), { size: content.length, body: content }, UNCONDITIONAL, undefined, LIMIT_MS);
   expect(await write(bytes("kept"))).toMatchObject({ ok: true });
   expect(await write(new Uint8Array(3_000_000))).toMatchObject({ failure: { code: "storage_full" } });
   expect((await full.exec("cat /small/a; ls -A /small")).stdout).toBe("kepta\n");

@@ -40,5 +40,18 @@ export const BODIES: Readonly<Record<string, object>> = {
   "PUT /api/v1/tenants/{id}/config": { model: "b" },
   "PUT /api/v1/tenants/{id}/secrets": { TOKEN: "c" },
   "PUT /api/v1/tenants/{id}/secrets/{name}": { value: "d" },
+  "PUT /api/v1/tenants/{id}/files/{path}": { content: "aGVsbG8=", encoding: "base64" },
+  "POST /api/v1/tenants/{id}/files/batch": {
+    operations: [
+      { op: "write", path: "fuzz/a", content: "x", ifMatch: "*" },
+      { op: "read", path: "/data/fuzz/a" },
+      { op: "list", path: "", recursive: true, limit: 5 },
+      { op: "delete", path: "fuzz/a" },
+      { op: "exists", path: "fuzz/a" },
+    ],
+    token: "fuzz",
+    resumeFrom: 0,
+    timeoutMs: 1_000,
+  },
   "PUT /api/v1/tenants/{id}/lifecycle": { mode: "scheduled", wakeTimes: ["08:00"], idleTimeoutMs: 60_000 },
 };

@@ -88,6 +88,9 @@ function write(call: Call): FileReply {
   if (found.path === found.directory) throw new Refusal(409, "is_directory", "it is a directory");
   onlyFile(found.node);
   if (!files.mayWrite(found.directory, user)) throw denied("may not do this");
+  if (text(query, "size") !== String(body.length)) {
+    throw new Refusal(400, "incomplete", `${body.length} bytes came instead of ${text(query, "size")}`);
+  }
   check(found.node, query);
   const { node } = found;
   const mode = node?.kind === "file" ? node.mode : 0o644;

@@ -10,6 +10,8 @@ const LIMIT_MS = 20_000;
 const at = (path: string): Located => ({ volume: "state", containerPath: STATE_DIR, path });
 const bytes = (content: string): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(content));
 
+const sent = (body: Uint8Array<ArrayBuffer>, size = body.length) => ({ size, body });
+
 /** A container with an empty state directory of its workload's, and its file operations. */
 async function filesOf(harness: Harness) {
   const booted = await bootStateful(harness);
@@ -18,9 +20,9 @@ async function filesOf(harness: Harness) {
   return {
     control,
     put: (path: string, content: string, condition = UNCONDITIONAL) =>
-      control.write(at(path), bytes(content), condition, undefined, LIMIT_MS),
+      control.write(at(path), sent(bytes(content)), condition, undefined, LIMIT_MS),
     stage: (path: string, content: string, stage: string) =>
-      control.write(at(path), bytes(content), UNCONDITIONAL, stage, LIMIT_MS),
+      control.write(at(path), sent(bytes(content)), UNCONDITIONAL, stage, LIMIT_MS),
     get: async (path: string, range: { offset: number; length: number } | null = null) => {
       const found = await control.read(at(path), range, LIMIT_MS);
       if (!found.ok) return found.failure.code;
@@ -91,11 +93,22 @@ export const files: Contract = {
     value(await put("nothing", ""));
     assert.equal(await get("nothing"), "");
     const large = new Uint8Array(6_000_000).map((_, index) => (index * 7) % 256);
-    const written = value(await control.write(at("large"), large, UNCONDITIONAL, undefined, LIMIT_MS));
+    const written = value(await control.write(at("large"), sent(large), UNCONDITIONAL, undefined, LIMIT_MS));
     assert.equal(written.facts.sha256, null, "too large to be hashed each time");
     const found = value(await control.read(at("large"), null, LIMIT_MS));
     assert.equal(found.sent, large.length);
     assert.ok(Buffer.from(await new Response(found.body).arrayBuffer()).equals(large));
+  },
+
+  "a file that comes shorter or longer than it was announced replaces nothing": async (harness) => {
+    const { control, put, get, list } = await filesOf(harness);
+    value(await put("a", "whole"));
+    for (const size of [0, 3, 100]) {
+      const outcome = await control.write(at("a"), sent(bytes("other"), size), UNCONDITIONAL, undefined, LIMIT_MS);
+      assert.equal(failureOf(outcome).code, "bad_request", String(size));
+    }
+    assert.equal(await get("a"), "whole");
+    assert.equal((await list("")).entries.length, 1);
   },
 
   "names of any bytes are names and nothing else": async (harness) => {

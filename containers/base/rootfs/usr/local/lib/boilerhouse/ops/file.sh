@@ -11,7 +11,7 @@ decoded() { # PERCENT-ENCODED; sets text, byte for byte
   text=${text%.}
 }
 
-volume='' path='' after='' offset=0 length='' limit=1000 depth=one match='' none_match='' stage='' batch=''
+volume='' path='' after='' offset=0 length='' size='' limit=1000 depth=one match='' none_match='' stage='' batch=''
 IFS='&'
 for pair in $QUERY_STRING; do
   value=${pair#*=}
@@ -21,6 +21,7 @@ for pair in $QUERY_STRING; do
     after=*) decoded "$value"; after=$text ;;
     offset=*) offset=$value ;;
     length=*) length=$value ;;
+    size=*) size=$value ;;
     limit=*) limit=$value ;;
     depth=*) depth=$value ;;
     match=*) decoded "$value"; match=$text ;;
@@ -29,8 +30,8 @@ for pair in $QUERY_STRING; do
   esac
 done
 unset IFS
-for value in "$offset" "${length:-0}" "$limit"; do
-  is_number "$value" || fail '400 Bad Request' bad_request 'offset, length and limit are whole numbers'
+for value in "$offset" "${length:-0}" "${size:-0}" "$limit"; do
+  is_number "$value" || fail '400 Bad Request' bad_request 'offset, length, size and limit are whole numbers'
 done
 
 # Paths come normalised (src/files/path.ts); what is not is refused here again.
@@ -40,7 +41,7 @@ case /$path/ in */../* | */./* | *//?*) fail '400 Bad Request' bad_request 'the 
 action=${op#file-}
 case $action in
   stat | read | delete | list) set -- "$volume" "$path" ;;
-  write) set -- "$volume" "$path" "${CONTENT_LENGTH:-}" "$stage" ;;
+  write) set -- "$volume" "$path" "$size" "$stage" ;;
   commit) set -- "$volume" ;;
 esac
 case $action in
