@@ -10,7 +10,7 @@ import type { Given } from "./delivery.ts";
 import type { Made, TenantRecord } from "./record.ts";
 import type { SealedSecrets } from "./secrets.ts";
 import type { SpecBrief, SyncRun } from "./syncs.ts";
-import type { Action, FileNote, ImportSource, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
+import type { Action, FileNote, ImportRequest, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
 export interface Fresh {
@@ -32,7 +32,7 @@ export type TenantEvent =
   | { type: "release"; request: ReleaseRequest }
   | { type: "act"; action: PlannedAction; by: By }
   | { type: "change"; change: PlannedChange; ifMatch: number | null }
-  | { type: "import"; source: ImportSource; force: boolean }
+  | { type: "import"; request: ImportRequest }
   /** Recorded, and nothing else. */
   | { type: "noted"; entry: JournalEntry }
   | { type: "files"; note: FileNote }

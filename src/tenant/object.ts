@@ -42,7 +42,7 @@ import type {
   FileGrant,
   FileNote,
   ImportGrant,
-  ImportSource,
+  ImportRequest,
   OperationView,
   ReleaseAnswer,
   ReleaseRequest,
@@ -106,13 +106,13 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#machine.ask(tenantId, event, by, waitMs, (after) => actionAnswer(after, null));
   }
 
-  async beginImport(tenantId: TenantId, source: ImportSource, force: boolean, by: By): Promise<Outcome<ImportGrant>> {
-    const { planned } = this.#machine.take({ type: "import", source, force }, tenantId, by);
+  async beginImport(tenantId: TenantId, request: ImportRequest, by: By): Promise<Outcome<ImportGrant>> {
+    const { planned } = this.#machine.take({ type: "import", request }, tenantId, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
     const record = planned.kind === "go" ? planned.record : null;
     const operation = record?.operation;
-    if (!record || !operation?.saveId) return failed("internal", "An import waits for nothing.");
-    const save = { epoch: record.epoch, incarnation: importer(operation.id), saveId: operation.saveId };
+    if (!record || !operation?.saveId || !operation.import) return failed("internal", "An import waits for nothing.");
+    const save = { epoch: operation.import.epoch, incarnation: importer(operation.id), saveId: operation.saveId };
     return done({ operation: view(record, operation), save, deadlineAt: operation.deadlineAt });
   }
 

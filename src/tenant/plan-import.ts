@@ -1,7 +1,7 @@
 import { epoch } from "../ids.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { actionAnswer, inProgress } from "./plan-start.ts";
-import { end, move, operationOf, refuse, withError } from "./planning.ts";
+import { end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 
 /**
@@ -14,7 +14,8 @@ type Import = Extract<TenantEvent, { type: "import" }>;
 type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 
 export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, limits: Limits, now: number): Plan {
-  const { source, force } = event;
+  const { source, force, token } = event.request;
+  if (record.operation?.kind === "import" && record.operation.import?.token === token) return nothing(record);
   if (record.operation) return inProgress(record);
   switch (record.state) {
     case "idle":
@@ -43,7 +44,7 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
   const operation: Operation = {
     ...operationOf(record, "import", fresh, limits.importMs, now),
     saveId: fresh.saveId,
-    import: { source, epoch: next },
+    import: { source, epoch: next, token },
   };
   const from = source.kind === "clone" ? { from: source.tenantId, generation: source.generation } : {};
   return {

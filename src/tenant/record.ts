@@ -96,7 +96,7 @@ export interface Operation {
   /** Of a restore: what is to be current again; `made` as soon as it is. */
   restore?: { generation: Generation; made?: Made };
   /** Of an import; also of the destruction that cut one off, which may have committed. */
-  import?: { source: ImportSource; epoch: Epoch };
+  import?: { source: ImportSource; epoch: Epoch; token: string };
   /** What a restart is of. `image`: no container of a lower version of the workload than this will do. */
   restart?: { scope: "process" | "container" } | { scope: "image"; minWorkloadVersion: number };
   /** What was saved on the way, for the answer at the end. */

@@ -122,6 +122,14 @@ export type ImportSource =
   | { kind: "rebuild" }
   | { kind: "clone"; tenantId: TenantId; generation: Generation };
 
+export interface ImportRequest {
+  source: ImportSource;
+  /** Accepts state that is there. */
+  force: boolean;
+  /** Drawn by whoever asks, so that asking again after a lost answer gives the same grant. */
+  token: string;
+}
+
 /** What whoever brings state in acts by: the epoch and the names under which the vault takes it. */
 export interface ImportGrant {
   operation: OperationView;
@@ -298,7 +306,7 @@ export interface TenantApi {
    * Begins an import: nothing else is done with the tenant until `endImport`, or until its deadline. A tenant never seen
    * comes to be by it.
    */
-  beginImport(tenantId: TenantId, source: ImportSource, force: boolean, by: By): Promise<Outcome<ImportGrant>>;
+  beginImport(tenantId: TenantId, request: ImportRequest, by: By): Promise<Outcome<ImportGrant>>;
   /** What became of it. Late, after the deadline: how the operation ended. */
   endImport(operationId: string, outcome: Outcome<Committed>): Promise<Outcome<ActionAnswer>>;
   /** Keeps a generation from retention, or no longer. */

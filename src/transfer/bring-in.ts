@@ -7,13 +7,13 @@ import { type S3Code, S3Error } from "../gateway/storage/errors.ts";
 import type { TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import { type Failure, failed, type Outcome } from "../outcome.ts";
-import type { ActionAnswer, ImportGrant, ImportSource } from "../tenant/types.ts";
+import type { ActionAnswer, ImportGrant, ImportRequest, ImportSource } from "../tenant/types.ts";
 import type { VaultStorage } from "../vault/storage.ts";
 import type { Committed } from "../vault/types.ts";
 
 /** What is left of an operation's time to commit and to tell its end, in ms. */
 const MARGIN_MS = 5_000;
-const COMMIT_ATTEMPTS = 3;
+const ATTEMPTS = 3;
 const COMMIT_MS = 60_000;
 const TELL_MS = 10_000;
 
@@ -34,23 +34,43 @@ export interface BringIn {
  */
 export async function bringIn(env: Env, request: BringIn): Promise<Outcome<ActionAnswer>> {
   const { tenantId, source, force, by } = request;
-  const begun = await tenantOf(env, tenantId).beginImport(tenantId, source, force, by);
+  const begun = await granted(env, tenantId, { source, force }, by);
   if (!begun.ok) return begun;
   const outcome = await attempt(env, request, begun.value);
-  if (!outcome.ok && outcome.failure.code === "operation_interrupted" && outcome.failure.extra?.committing) {
+  if (!outcome.ok && outcome.failure.code === "operation_interrupted" && outcome.failure.extra?.unheard) {
     return outcome; // what became of it is the vault's to say, at the deadline
   }
-  return told(() => tenantOf(env, tenantId).endImport(begun.value.operation.id, outcome));
+  return told(env, tenantId, begun.value, outcome);
 }
 
-/** Told again after an answer that got lost: the first one counts, and its end is the answer. */
-export async function told(tell: () => Promise<Outcome<ActionAnswer>>): Promise<Outcome<ActionAnswer>> {
+/** The tenant's leave to begin. */
+export function granted(
+  env: Env,
+  tenantId: TenantId,
+  request: Omit<ImportRequest, "token">,
+  by: By,
+): Promise<Outcome<ImportGrant>> {
+  const named = { ...request, token: crypto.randomUUID() };
+  return untilHeard(TELL_MS, "the beginning", () => tenantOf(env, tenantId).beginImport(tenantId, named, by));
+}
+
+/** What became of it. The first time counts, and its end is the answer. */
+export const told = (
+  env: Env,
+  tenantId: TenantId,
+  { operation }: ImportGrant,
+  outcome: Outcome<Committed>,
+): Promise<Outcome<ActionAnswer>> =>
+  untilHeard(TELL_MS, "the end", () => tenantOf(env, tenantId).endImport(operation.id, outcome));
+
+/** For what carries a name, so that it happens once however often it is asked for: again after an answer that got lost. */
+async function untilHeard<T>(ms: number, what: string, ask: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await within(TELL_MS, "the end of an import", tell());
+      return await within(ms, what, ask());
     } catch (error) {
-      log.warn("import: its end was not heard", { attempt, error: messageOf(error) });
-      if (attempt === COMMIT_ATTEMPTS) return failed("operation_interrupted", messageOf(error));
+      log.warn(`import: ${what} was not answered`, { attempt, error: messageOf(error) });
+      if (attempt === ATTEMPTS) return failed("operation_interrupted", messageOf(error), { extra: { unheard: true } });
     }
   }
 }
@@ -80,21 +100,7 @@ async function attempt(env: Env, request: BringIn, { save, deadlineAt }: ImportG
     await vault.abort(save).catch(() => {}); // or the next epoch does
     return { ok: false, failure: failureOf(error) };
   }
-  return committed(() => vault.commit(save, { force }));
-}
-
-/** Asked again by the save's name after an answer that got lost. */
-async function committed(commit: () => Promise<Outcome<Committed>>): Promise<Outcome<Committed>> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await within(COMMIT_MS, "commit", commit());
-    } catch (error) {
-      log.warn("import: a commit was not answered", { attempt, error: messageOf(error) });
-      if (attempt === COMMIT_ATTEMPTS) {
-        return failed("operation_interrupted", messageOf(error), { extra: { committing: true } });
-      }
-    }
-  }
+  return untilHeard(COMMIT_MS, "the commit", () => vault.commit(save, { force }));
 }
 
 /** What the vault said, before the gateway put it into S3's words. */

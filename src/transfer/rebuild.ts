@@ -1,10 +1,10 @@
 import type { By } from "../auth/principal.ts";
 import { messageOf, within } from "../durable/deadline.ts";
-import { tenantOf, vaultOf } from "../durable/stubs.ts";
+import { vaultOf } from "../durable/stubs.ts";
 import type { Generation, TenantId } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import type { Committed, RebuildPage } from "../vault/types.ts";
-import { told } from "./bring-in.ts";
+import { granted, told } from "./bring-in.ts";
 
 /** One page of a rebuild, in ms: the vault ends it after a few seconds. */
 const PAGE_MS = 120_000;
@@ -21,14 +21,11 @@ export interface Rebuilt {
  * nothing else is done with it. What broke off is begun anew by the next one: it takes nothing from R2.
  */
 export async function rebuild(env: Env, tenantId: TenantId, discard: boolean, by: By): Promise<Outcome<Rebuilt>> {
-  const tenant = tenantOf(env, tenantId);
-  const begun = await tenant.beginImport(tenantId, { kind: "rebuild" }, discard, by);
+  const begun = await granted(env, tenantId, { source: { kind: "rebuild" }, force: discard }, by);
   if (!begun.ok) return begun;
-  const { save, operation, deadlineAt } = begun.value;
+  const { save, deadlineAt } = begun.value;
   const outcome = await allPages(env, tenantId, save.epoch, { discard, deadlineAt });
-  const ended = await told(() =>
-    tenant.endImport(operation.id, outcome.ok ? done(outcome.value.head) : { ok: false, failure: outcome.failure }),
-  );
+  const ended = await told(env, tenantId, begun.value, outcome.ok ? done(outcome.value.head) : outcome);
   return ended.ok ? outcome : ended;
 }
 

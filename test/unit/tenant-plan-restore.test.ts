@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
 import { generation } from "../../src/ids.ts";
+import type { ImportSource } from "../../src/tenant/types.ts";
 import { committed, Driver, lease, limits, pool } from "../support/tenant-driver.ts";
 
 const restore = (n: number, more: object = {}) =>
@@ -148,12 +149,14 @@ describe("a restore where nothing runs", () => {
 });
 
 describe("an import", () => {
-  const tar = { type: "import", source: { kind: "tar" }, force: false } as const;
+  let drawn = 0;
+  const importing = (source: ImportSource, force = false) =>
+    ({ type: "import", request: { source, force, token: `t-${++drawn}` } }) as const;
   const value = { generation: generation(1), files: 1, bytes: 1, changed: 1 };
 
   it("makes a tenant, holds it under an epoch of its own, and leaves it idle on what came", () => {
     const tenant = new Driver();
-    tenant.send(tar);
+    tenant.send(importing({ kind: "tar" }));
     expect(tenant.record).toMatchObject({ state: "idle", epoch: 1, operation: { kind: "import" } });
     const operationId = tenant.record.operation?.id ?? "";
     const planned = tenant.send({ operationId, type: "imported", outcome: { ok: true, value } });
@@ -161,26 +164,35 @@ describe("an import", () => {
     expect(tenant.record).toMatchObject({ state: "idle", operation: null, generation: 1 });
   });
 
+  it("is the same one when it is asked for again by its token", () => {
+    const tenant = new Driver();
+    const event = importing({ kind: "tar" });
+    tenant.send(event);
+    const before = tenant.record;
+    expect(tenant.send(event)).toMatchObject({ kind: "go", journal: [], steps: [] });
+    expect(tenant.record).toBe(before);
+  });
+
   it("is refused while there is a container, and beside anything else", () => {
     const tenant = new Driver().activate();
-    expect(tenant.send(tar)).toMatchObject({ failure: { code: "invalid_transition" } });
+    expect(tenant.send(importing({ kind: "tar" }))).toMatchObject({ failure: { code: "invalid_transition" } });
     const other = asleep();
-    other.send(tar);
-    expect(other.send(tar)).toMatchObject({ failure: { code: "operation_in_progress" } });
+    other.send(importing({ kind: "tar" }));
+    expect(other.send(importing({ kind: "tar" }))).toMatchObject({ failure: { code: "operation_in_progress" } });
   });
 
   it("of another tenant's state needs force where there is state", () => {
     const source = { kind: "clone" as const, tenantId: "bob" as never, generation: generation(1) };
     const tenant = asleep();
-    expect(tenant.send({ type: "import", source, force: false })).toMatchObject({
+    expect(tenant.send(importing(source))).toMatchObject({
       failure: { code: "already_exists" },
     });
-    expect(tenant.send({ type: "import", source, force: true })).toMatchObject({ kind: "go" });
+    expect(tenant.send(importing(source, true))).toMatchObject({ kind: "go" });
   });
 
   it("of which nobody tells the end is ended by the vault, under an epoch that shuts out its writer", () => {
     const tenant = new Driver();
-    tenant.send(tar);
+    tenant.send(importing({ kind: "tar" }));
     const operationId = tenant.record.operation?.id ?? "";
     tenant.now += 60_000;
     tenant.send({ type: "tick", running: false, syncing: false });
@@ -204,9 +216,9 @@ describe("an import", () => {
 
   it("of the vault itself is possible beside a container, which takes its next save to another epoch", () => {
     const tenant = new Driver().activate();
-    const anew = { type: "import", source: { kind: "rebuild" } } as const;
-    expect(tenant.send({ ...anew, force: true })).toMatchObject({ failure: { code: "invalid_transition" } });
-    tenant.send({ ...anew, force: false });
+    const anew = { kind: "rebuild" } as const;
+    expect(tenant.send(importing(anew, true))).toMatchObject({ failure: { code: "invalid_transition" } });
+    tenant.send(importing(anew));
     expect(tenant.record).toMatchObject({ state: "active", epoch: 2, held: { epoch: 1 } });
     const operationId = tenant.record.operation?.id ?? "";
     tenant.send({ operationId, type: "imported", outcome: { ok: true, value } });
@@ -221,10 +233,10 @@ describe("an import", () => {
   it("brings a destroyed tenant back, unless its data is being deleted", () => {
     const tenant = new Driver();
     tenant.send({ type: "act", action: { kind: "destroy", deleteData: true }, by: SYSTEM });
-    expect(tenant.send(tar)).toMatchObject({ failure: { code: "operation_in_progress" } });
+    expect(tenant.send(importing({ kind: "tar" }))).toMatchObject({ failure: { code: "operation_in_progress" } });
     tenant.send({ type: "erased", proof: { deleted: 0, listed: 0, at: 7 } });
     expect(tenant.record.state).toBe("destroyed");
-    tenant.send(tar);
+    tenant.send(importing({ kind: "tar" }));
     const operationId = tenant.record.operation?.id ?? "";
     tenant.send({ operationId, type: "imported", outcome: { ok: true, value } });
     expect(tenant.record).toMatchObject({ state: "idle", desired: "idle", destruction: null, generation: 1 });
@@ -232,7 +244,7 @@ describe("an import", () => {
 
   it("is cut off by a destruction, which shuts its writer out and keeps what it may have saved", () => {
     const tenant = new Driver();
-    tenant.send(tar);
+    tenant.send(importing({ kind: "tar" }));
     tenant.send({ type: "act", action: { kind: "destroy", deleteData: false }, by: SYSTEM });
     expect(tenant.steps).toMatchObject([{ do: "conclude", epoch: 2, imported: 1 }, { do: "settle" }]);
     tenant.send({ type: "settled" });

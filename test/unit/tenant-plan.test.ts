@@ -282,7 +282,7 @@ describe("whatever happens to a tenant", () => {
     setting,
     fc
       .tuple(fc.constantFrom<"tar" | "rebuild">("tar", "rebuild"), fc.boolean())
-      .map(([kind, force]): TenantEvent => ({ type: "import", source: { kind }, force })),
+      .map(([kind, force]): TenantEvent => ({ type: "import", request: { source: { kind }, force, token: kind } })),
     fc.record({ act: fc.constant("told" as const), fails: fc.boolean(), with: failed }),
     fc.constant({ type: "wake" } as TenantEvent),
     fc.constant({ type: "tick", running: false, syncing: false } as TenantEvent),

@@ -200,7 +200,11 @@ describe("an import", () => {
       beginImport(...args: unknown[]): Promise<{ ok: true; value: { save: never; operation: { id: string } } }>;
       endImport(...args: unknown[]): Promise<{ ok: boolean }>;
     };
-    const begun = await tenant.beginImport("imp-l", { kind: "tar" }, false, { actor: "test", requestId: null });
+    const begun = await tenant.beginImport(
+      "imp-l",
+      { source: { kind: "tar" }, force: false, token: "t" },
+      { actor: "test", requestId: null },
+    );
     const { save, operation } = begun.value;
     const vault = env.VAULT.getByName("imp-l") as unknown as Record<
       string,

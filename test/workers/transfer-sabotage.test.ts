@@ -81,12 +81,16 @@ describe("an import", () => {
     else expect([code, found, body.generation]).toEqual([200, "new", 3]);
   });
 
-  it("whose end the tenant did not hear is told again", async () => {
-    await aTenant("mv-told");
-    loseOneAnswer(Tenant.prototype, "endImport", "after");
-    expect(await importTar("mv-told")).toMatchObject({ status: 200, body: { generation: 3 } });
-    expect(await isSound("mv-told", ["new"])).toBe("new");
-  });
+  it.each(["beginImport", "endImport"])(
+    "whose tenant's answer to %s gets lost asks again, and is one",
+    async (method) => {
+      const tenant = `mv-told-${method}`;
+      await aTenant(tenant);
+      loseOneAnswer(Tenant.prototype, method, "after");
+      expect(await importTar(tenant)).toMatchObject({ status: 200, body: { generation: 3 } });
+      expect(await isSound(tenant, ["new"])).toBe("new");
+    },
+  );
 
   it("whose contents R2 does not take leaves what was", async () => {
     await aTenant("mv-r2");
