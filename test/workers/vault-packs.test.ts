@@ -2,10 +2,12 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { epoch, generation } from "../../src/ids.ts";
+import { Bodies } from "../../src/vault/bodies.ts";
 import { decodeEntry, decodeHeader, gunzipLines } from "../../src/vault/packs/format.ts";
 import type { Ledger } from "../../src/vault/packs/ledger.ts";
 import type { TABLES } from "../../src/vault/schema.ts";
-import { aContainer, aManifest, aTar, type Container, expectOk, MTIME, type Node, random } from "./vault-kit.ts";
+import { fsckAll, rebuildAll } from "../support/vault-model.ts";
+import { aContainer, aManifest, aTar, Container, expectOk, MTIME, type Node, random } from "./vault-kit.ts";
 
 const stub = (container: Container) => env.VAULT.getByName(container.tenantId);
 const alarm = (container: Container) => runDurableObjectAlarm(stub(container));
@@ -44,6 +46,30 @@ const ledgerOf = async (container: Container): Promise<Ledger | undefined> =>
   (await env.BUCKET.get(`${prefix(container)}ledger.json`))?.json();
 
 afterEach(() => void vi.restoreAllMocks());
+
+describe("a sync spec's vault", () => {
+  it("keeps its contents apart from the tenant's, and each is checked, rebuilt and erased for itself", async () => {
+    const container = await aContainer();
+    await expectOk(container.saveAll(tree));
+    const spec = new Container(`${container.tenantId}/models`);
+    await expectOk(spec.fence());
+    await expectOk(spec.saveAll([{ path: "m", content: big }]));
+    await alarm(container);
+    await alarm(spec);
+    const below = async (folder: string) =>
+      (await keys(container, folder)).map((key) =>
+        key.slice(prefix(container).length).split("/").slice(0, -1).join("/"),
+      );
+    expect(await below("specs/")).toEqual(["specs/models", "specs/models/objects", "specs/models/packs"]);
+    for (const one of [container, spec]) expect(await fsckAll(one)).toEqual([]);
+    await runInDurableObject(stub(spec), (_, { storage }) => storage.deleteAll());
+    await evictDurableObject(stub(spec));
+    expect(await rebuildAll(spec, epoch(2))).toMatchObject({ restored: [1], problems: [] });
+    await expectOk(spec.vault.erase(epoch(3)));
+    expect(await keys(container, "specs/")).toEqual([]);
+    expect(await fsckAll(container)).toEqual([]);
+  });
+});
 
 describe("after a commit", () => {
   it("the save has its answer before anything of it is packed, and one pack with its manifest follows", async () => {
@@ -174,7 +200,7 @@ describe("while R2 fails", () => {
     }) as typeof env.BUCKET.put);
     await hurry(container);
     await alarm(container);
-    expect(order.map((key) => key.slice(prefix(container).length, -"-12345678-manifest".length))).toEqual([
+    expect(order.map((key) => key.slice(prefix(container).length, -"-12345678-0-manifest".length))).toEqual([
       "packs/000000000001",
       "packs/000000000002",
       "packs/000000000003",
@@ -226,7 +252,47 @@ describe("while R2 fails", () => {
   });
 });
 
+describe("small contents that leave the index", () => {
+  it("are first those that only older generations need, and of those the oldest", async () => {
+    const container = await aContainer();
+    const saved = (i: number): Node[] => [
+      { path: "stays", content: "stays" },
+      { path: "changes", content: `version ${i}`, mtimeNs: later(i) },
+    ];
+    for (const i of [1, 2, 3]) await expectOk(container.saveAll(saved(i)));
+    await alarm(container);
+    const dropped = await runInDurableObject(stub(container), (_, { storage }) => {
+      const here = () =>
+        storage.sql
+          .exec<{ data: ArrayBuffer }>("SELECT data FROM bodies ORDER BY body")
+          .toArray()
+          .map(({ data }) => new TextDecoder().decode(data));
+      const order: string[] = [];
+      for (let before = here(); before.length > 0; before = here()) {
+        expect(new Bodies(storage.sql).drop(1)).toBe(1);
+        const left = here();
+        order.push(...before.filter((one) => !left.includes(one)));
+      }
+      return order;
+    });
+    expect(dropped).toEqual(["version 1", "version 2", "stays", "version 3"]);
+  });
+});
+
 describe("a generation that is being read", () => {
+  it("is not pruned while a large file of it may still be on its way to somebody", async () => {
+    const container = await aContainer();
+    await expectOk(container.saveAll(tree));
+    const looked = await expectOk(container.vault.readFile("big", null));
+    for (let i = 0; i < 12; i++)
+      await expectOk(container.saveAll([{ path: "x", content: "x", mtimeNs: later(i) }], { force: true }));
+    await alarm(container);
+    expect(await (await env.BUCKET.get(looked.found?.object ?? ""))?.bytes()).toEqual(big);
+    await sql(container, (db) => void db.exec("UPDATE leases SET until = 1"));
+    await alarm(container);
+    expect(await env.BUCKET.get(looked.found?.object ?? "")).toBeNull();
+  });
+
   it("is not pruned while its pages are asked for, whatever is saved meanwhile, and is afterwards", async () => {
     const container = await aContainer();
     const many: Node[] = Array.from({ length: 150 }, (_, i) => ({ path: `f${i}`, content: random(60_000) }));

@@ -155,12 +155,12 @@ async function put(
     if (manifest.length > 0) await writer.write(manifest);
     await writer.close();
   };
-  // Whichever side fails first, the other must not wait for it.
+  // Whichever side fails first, the other must not wait for it; and what took too long must not land later, perhaps after an erasure.
   const ending = async (error: unknown): Promise<never> => {
     await writer.abort(error).catch(() => {}); // the stream is broken already
     throw error;
   };
   const putting = parts.bucket().put(object, readable);
-  await within(PUT_MS, `writing ${object}`, Promise.all([putting.catch(ending), write().catch(ending)]));
+  await within(PUT_MS, `writing ${object}`, Promise.all([putting.catch(ending), write().catch(ending)])).catch(ending);
   return length;
 }
