@@ -84,6 +84,17 @@ describe("objects", () => {
     expect(await r2Keys(container)).toHaveLength(1);
   });
 
+  it("that are empty are answered only after a client has given up waiting for 100 Continue, which the platform never sends", async () => {
+    const container = await saving();
+    const sent = async (body: string) => {
+      const before = Date.now();
+      await put(container, "x", body, { expect: "100-continue" });
+      return Date.now() - before;
+    };
+    expect(await sent("")).toBeGreaterThanOrEqual(1_200);
+    expect(await sent("x")).toBeLessThan(1_200);
+  });
+
   it("can be copied and touched without their bytes moving, and removed one by one or together", async () => {
     const container = await saving();
     const body = random(200_000);

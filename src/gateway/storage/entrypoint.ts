@@ -1,5 +1,5 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { messageOf } from "../../durable/deadline.ts";
+import { messageOf, sleep } from "../../durable/deadline.ts";
 import { specVaultName } from "../../durable/stubs.ts";
 import { log } from "../../log.ts";
 import { prefixOf } from "../../vault/parts.ts";
@@ -36,6 +36,7 @@ const MOST_READ_OUT = 8 * 1024 * 1024;
 export class StorageGateway extends WorkerEntrypoint<Env, StorageProps> {
   override async fetch(request: Request): Promise<Response> {
     const requestId = crypto.randomUUID();
+    if (expectsInVain(request.headers)) await sleep(CONTINUE_MS);
     try {
       const response = await this.#answer(request);
       response.headers.set("x-amz-request-id", requestId);
@@ -93,6 +94,14 @@ export class StorageGateway extends WorkerEntrypoint<Env, StorageProps> {
     };
   }
 }
+
+/**
+ * The platform sends no `100 Continue`: clients wait for it a second, then send their body. One with an empty body would be answered within that
+ * second, which older AWS clients (botocore) take for the answer of the connection's next request, too.
+ */
+const expectsInVain = (headers: Headers): boolean =>
+  headers.get("expect")?.toLowerCase() === "100-continue" && headers.get("content-length") === "0";
+const CONTINUE_MS = 1_250;
 
 type BucketOperation = Exclude<Operation, { name: "SaveBundle" | "RestoreBundle" }>;
 

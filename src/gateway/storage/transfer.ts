@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { within } from "../../durable/deadline.ts";
+import { DeadlineError, within } from "../../durable/deadline.ts";
 import { STALL_MS, type Upload, uploadOf } from "./body.ts";
 import { compareChecksum, headerOf, newChecksum } from "./checksum.ts";
 import type { Crc } from "./crc.ts";
@@ -77,7 +77,7 @@ async function causeOf(storing: Promise<unknown>, error: unknown): Promise<unkno
   );
 }
 
-/** Exactly as many bytes as were announced. @throws S3Error `IncompleteBody` */
+/** Exactly as many bytes as were announced. @throws S3Error `IncompleteBody`, `RequestTimeout` when they stop coming */
 async function* exactly(upload: Upload): AsyncGenerator<Uint8Array> {
   let left = upload.length;
   try {
@@ -90,6 +90,12 @@ async function* exactly(upload: Upload): AsyncGenerator<Uint8Array> {
     }
   } catch (error) {
     if (error instanceof TruncatedError) throw new S3Error("IncompleteBody", error.message);
+    if (error instanceof DeadlineError) {
+      throw new S3Error(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.",
+      );
+    }
     throw error;
   }
   if (left > 0)
