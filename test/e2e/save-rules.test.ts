@@ -129,6 +129,26 @@ onContainers("what is saved", () => {
     await client.discard("busy-db");
   });
 
+  it("never has half of a file that grows while it is saved: live it is named, in the end it is whole", async () => {
+    const { client } = shared;
+    const first = await containerOf(client, (await client.claimed("growing", { poolId: "work" })).containerId);
+    await client.put("growing", "still.txt", "kept");
+    await first.output(
+      "workload",
+      "setsid sh -c 'i=0; while :; do i=$((i + 1)); echo line $i >> /data/grow.log; done' > /dev/null 2>&1 < /dev/null & sleep 0.3",
+    );
+    const live = await sync("growing");
+    expect(live.body).toMatchObject({ code: "save_failed" });
+    expect(live.body.detail).toContain("grow.log");
+    expect((await client.status("growing")).body).toMatchObject({ state: "active", generation: 0 });
+    expect(await client.released("growing")).toMatchObject({ files: 2 });
+    const second = await containerOf(client, (await client.claimed("growing")).containerId);
+    const lines = (await second.output("workload", "cat /data/grow.log")).trimEnd().split("\n");
+    expect(lines.length).toBeGreaterThan(100);
+    expect(lines.findIndex((line, index) => line !== `line ${index + 1}`)).toBe(-1);
+    await client.discard("growing");
+  });
+
   it("waits for a preSave that fails, says its exit code and what it printed, and takes force for an answer", async () => {
     const { client } = shared;
     const container = await containerOf(client, (await client.claimed("hook", { poolId: "bad-hook" })).containerId);
