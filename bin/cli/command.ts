@@ -107,6 +107,7 @@ export const OPTIONS = {
   as: { takes: "value", about: "what kind of tar it is", values: ["auto", "export", "plain"] },
   owner: { takes: "value", about: "whom everything shall belong to, as 10001:10001" },
   "dry-run": { takes: "nothing", about: "say what would happen, and change nothing" },
+  spec: { takes: "value", about: "of what this sync spec keeps", kind: "sync-spec" },
   repair: { takes: "nothing", about: "mend what can be mended without losing anything" },
   rebuild: { takes: "nothing", about: "make the index anew from what R2 has" },
   discard: { takes: "nothing", about: "of a rebuild: give up what the index has and R2 has not" },

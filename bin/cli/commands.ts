@@ -40,7 +40,7 @@ export const OWN: readonly OwnCommand[] = [
     words: "fsck",
     about: "whether what a tenant saved is whole, in its vault and in R2",
     args: [{ name: "id", kind: "tenant" }],
-    options: ["repair", "rebuild", "discard", "yes", ...COMMON],
+    options: ["spec", "repair", "rebuild", "discard", "yes", ...COMMON],
   },
   { words: "doctor", about: "whether the API, the key and the pools are well", options: COMMON },
   {

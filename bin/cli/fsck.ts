@@ -10,11 +10,12 @@ type Asked = "repair" | "rebuild" | "discard";
 export async function fsck(
   { api }: Boilerhouse,
   id: string,
-  asked: readonly Asked[],
+  asked: { readonly flags: readonly Asked[]; readonly spec: string | undefined },
   report: "json" | "text",
   io: Io,
 ): Promise<number> {
-  const body = Object.fromEntries(asked.map((name) => [name, true]));
+  const of = asked.spec === undefined ? {} : { spec: asked.spec };
+  const body = { ...Object.fromEntries(asked.flags.map((name) => [name, true])), ...of };
   let all: Report | null = null;
   for (let cursor: string | null = null; ; ) {
     const more: { cursor?: string } = cursor === null ? {} : { cursor };

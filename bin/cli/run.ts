@@ -54,11 +54,17 @@ async function runParsed(parsed: Parsed, io: Io): Promise<number> {
     case "doctor":
       return doctor(await connection(), report, io);
     case "fsck": {
-      const asked = (["repair", "rebuild", "discard"] as const).filter((name) => parsed.flags.has(name));
+      const flags = (["repair", "rebuild", "discard"] as const).filter((name) => parsed.flags.has(name));
       if (parsed.flags.has("discard") && !parsed.flags.has("yes")) {
         throw new UsageError("What the index has and R2 has not is given up. Say --yes if that is meant.");
       }
-      return fsck(clientOf(await connection(), io, { timeoutMs: FILE_TIMEOUT_MS }), rest[0] ?? "", asked, report, io);
+      return fsck(
+        clientOf(await connection(), io, { timeoutMs: FILE_TIMEOUT_MS }),
+        rest[0] ?? "",
+        { flags, spec: parsed.values.spec },
+        report,
+        io,
+      );
     }
     case "audit verify":
       return verifyAudit(clientOf(await connection(), io), subjectOf(rest[0] ?? ""), report, io);

@@ -6630,6 +6630,8 @@ export interface operations {
                     rebuild?: boolean;
                     /** @description Of a rebuild: also where there is an index; what is in it and not in R2 is given up. */
                     discard?: boolean;
+                    /** @description The vault of this sync spec, instead of the state's. */
+                    spec?: string;
                     /** @description Go on where an earlier answer ended. */
                     cursor?: string;
                 };

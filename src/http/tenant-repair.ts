@@ -1,10 +1,10 @@
 import { z } from "@hono/zod-openapi";
 import { within } from "../durable/deadline.ts";
-import { tenantOf, vaultOf } from "../durable/stubs.ts";
+import { specVaultOf, tenantOf, vaultOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
-import type { TenantId } from "../ids.ts";
+import { SLUG, type TenantId } from "../ids.ts";
 import { rebuild } from "../transfer/rebuild.ts";
-import type { FsckPage, FsckProblem } from "../vault/types.ts";
+import type { FsckPage, FsckProblem, VaultApi } from "../vault/types.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
@@ -24,6 +24,11 @@ const requestSchema = z
     discard: z.boolean().optional().openapi({
       description: "Of a rebuild: also where there is an index; what is in it and not in R2 is given up.",
     }),
+    spec: z
+      .string()
+      .regex(SLUG, "must be the id of a sync spec")
+      .optional()
+      .openapi({ description: "The vault of this sync spec, instead of the state's." }),
     cursor: z.string().max(2_000).optional().openapi({ description: "Go on where an earlier answer ended." }),
   })
   .refine(({ repair, rebuild: anew }) => !(repair && anew), {
@@ -68,11 +73,11 @@ const fsck = guarded("tenants:repair", {
 
 export const tenantRepair = resource().openapi(fsck, async (c) => {
   const { id } = c.req.valid("param");
-  const { repair = false, rebuild: anew = false, discard = false, cursor } = c.req.valid("json");
+  const { repair = false, rebuild: anew = false, discard = false, spec, cursor } = c.req.valid("json");
   const status = await tenantOf(c.env, id).status(id);
   if (!status.ok) throw Problem.of(status.failure);
   if (anew) {
-    const work = rebuild(c.env, id, discard, by(c));
+    const work = rebuild(c.env, id, { discard, spec }, by(c));
     c.executionCtx.waitUntil(work.catch(() => {}));
     const outcome = await work;
     if (!outcome.ok) throw Problem.of(outcome.failure);
@@ -80,10 +85,16 @@ export const tenantRepair = resource().openapi(fsck, async (c) => {
     const told = problems.map((detail) => ({ what: "not_restored", detail, repaired: false }));
     return c.json({ ...nothingYet(id), problems: told, restored, generation: head.generation }, 200);
   }
-  const report = await walk(c.env, id, cursor ?? null, repair);
+  const vault = spec === undefined ? vaultOf(c.env, id) : specVaultOf(c.env, id, spec);
+  const report = await walk(vault, id, cursor ?? null, repair);
   if (repair) {
     const mended = report.problems.filter(({ repaired }) => repaired).length;
-    await tenantOf(c.env, id).note(id, "tenant.fsck", { problems: report.problems.length, mended }, by(c));
+    await tenantOf(c.env, id).note(
+      id,
+      "tenant.fsck",
+      { problems: report.problems.length, mended, ...(spec && { spec }) },
+      by(c),
+    );
   }
   return c.json(report, 200);
 });
@@ -96,11 +107,11 @@ const nothingYet = (tenantId: TenantId): Report => ({
 });
 
 /** Page by page, for as long as one request may take. @throws Problem */
-async function walk(env: Env, id: TenantId, cursor: string | null, repair: boolean): Promise<Report> {
+async function walk(vault: VaultApi, id: TenantId, cursor: string | null, repair: boolean): Promise<Report> {
   const until = Date.now() + WALK_MS;
   const report: Report = { ...nothingYet(id), nextCursor: cursor };
   do {
-    const outcome = await within(PAGE_MS, "fsck", vaultOf(env, id).fsck(report.nextCursor, { repair }));
+    const outcome = await within(PAGE_MS, "fsck", vault.fsck(report.nextCursor, { repair }));
     if (!outcome.ok) throw Problem.of(outcome.failure);
     add(report, outcome.value);
   } while (report.nextCursor !== null && Date.now() < until);

@@ -47,6 +47,7 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
     import: { source, epoch: next, token },
   };
   const from = source.kind === "clone" ? { from: source.tenantId, generation: source.generation } : {};
+  const of = source.kind === "rebuild" && source.spec !== undefined ? { spec: source.spec } : {};
   return {
     kind: "go",
     record: { ...record, epoch: next, operation },
@@ -54,7 +55,7 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
     journal: [
       {
         type: isRebuild(operation) ? "tenant.rebuild" : "tenant.import",
-        detail: { operation: operation.id, epoch: next, source: source.kind, force, ...from },
+        detail: { operation: operation.id, epoch: next, source: source.kind, force, ...from, ...of },
       },
     ],
   };
@@ -85,9 +86,12 @@ export function imported(
     };
   }
   const { generation, files, bytes, changed } = outcome.value;
-  const next: TenantRecord = { ...record, operation: null, generation, lastSaveAt: now };
+  const ended: TenantRecord = { ...record, operation: null };
+  // The vault of a sync spec has generations of its own.
+  const next: TenantRecord = isOfSpec(operation) ? ended : { ...ended, generation, lastSaveAt: now };
   const leads = { error: "asleep", destroyed: "idle" } as const;
-  const state = record.state === "error" || record.state === "destroyed" ? leads[record.state] : record.state;
+  const leaves = (record.state === "error" || record.state === "destroyed") && !isOfSpec(operation);
+  const state = leaves ? leads[record.state as keyof typeof leads] : record.state;
   const answer = actionAnswer({ ...next, state }, null, { total: now - operation.startedAt });
   const result = { ...answer, generation, imported: { generation, files, bytes, changed } };
   const view = end(record, operation, now, { result });
@@ -99,6 +103,11 @@ export function imported(
     return move(next, "restored", { desired, destruction: null }, { ended: view, detail });
   }
   return { kind: "go", record: next, steps: [], ended: view, journal: [{ type, detail }] };
+}
+
+function isOfSpec(operation: Operation): boolean {
+  const source = operation.import?.source;
+  return source?.kind === "rebuild" && source.spec !== undefined;
 }
 
 const isRebuild = (operation: Operation): boolean => operation.import?.source.kind === "rebuild";

@@ -116,10 +116,10 @@ export interface ActionAnswer {
   timings: Record<string, number>;
 }
 
-/** Where state comes from that no container of the tenant saved. `rebuild`: the vault itself, from what R2 has. */
+/** Where state comes from that no container of the tenant saved. `rebuild`: a vault itself, from what R2 has; that of a sync spec, or the state's. */
 export type ImportSource =
   | { kind: "tar" }
-  | { kind: "rebuild" }
+  | { kind: "rebuild"; spec?: string }
   | { kind: "clone"; tenantId: TenantId; generation: Generation };
 
 export interface ImportRequest {

@@ -1,9 +1,9 @@
 import type { By } from "../auth/principal.ts";
 import { messageOf, within } from "../durable/deadline.ts";
-import { vaultOf } from "../durable/stubs.ts";
-import type { Generation, TenantId } from "../ids.ts";
+import { specVaultOf, vaultOf } from "../durable/stubs.ts";
+import type { Epoch, Generation, TenantId } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
-import type { Committed, RebuildPage } from "../vault/types.ts";
+import type { Committed, RebuildPage, VaultApi } from "../vault/types.ts";
 import { granted, told } from "./bring-in.ts";
 
 /** One page of a rebuild, in ms: the vault ends it after a few seconds. */
@@ -20,22 +20,27 @@ export interface Rebuilt {
  * Makes a tenant's vault anew from what R2 has, under an epoch of the tenant's that nobody ever wrote under, while
  * nothing else is done with it. What broke off is begun anew by the next one: it takes nothing from R2.
  */
-export async function rebuild(env: Env, tenantId: TenantId, discard: boolean, by: By): Promise<Outcome<Rebuilt>> {
-  const begun = await granted(env, tenantId, { source: { kind: "rebuild" }, force: discard }, by);
+export async function rebuild(
+  env: Env,
+  tenantId: TenantId,
+  { discard, spec }: { discard: boolean; spec: string | undefined },
+  by: By,
+): Promise<Outcome<Rebuilt>> {
+  const source = { kind: "rebuild" as const, ...(spec === undefined ? {} : { spec }) };
+  const begun = await granted(env, tenantId, { source, force: discard }, by);
   if (!begun.ok) return begun;
   const { save, deadlineAt } = begun.value;
-  const outcome = await allPages(env, tenantId, save.epoch, { discard, deadlineAt });
+  const vault = spec === undefined ? vaultOf(env, tenantId) : specVaultOf(env, tenantId, spec);
+  const outcome = await allPages(vault, save.epoch, { discard, deadlineAt });
   const ended = await told(env, tenantId, begun.value, outcome.ok ? done(outcome.value.head) : outcome);
   return ended.ok ? outcome : ended;
 }
 
 async function allPages(
-  env: Env,
-  tenantId: TenantId,
-  epoch: Parameters<ReturnType<typeof vaultOf>["rebuild"]>[0],
+  vault: VaultApi,
+  epoch: Epoch,
   { discard, deadlineAt }: { discard: boolean; deadlineAt: number },
 ): Promise<Outcome<Rebuilt>> {
-  const vault = vaultOf(env, tenantId);
   const restored: Generation[] = [];
   const problems: string[] = [];
   try {

@@ -213,8 +213,8 @@ describe("fsck", () => {
 
   it("mends and rebuilds where it is told to, and gives nothing up without --yes", async () => {
     const mended = { answer: () => Response.json(page({ problems: [{ ...lost, repaired: true }] })) };
-    const repaired = await cli("fsck alice --repair", mended);
-    expect([repaired.code, repaired.sent[0]?.body]).toEqual([0, '{"repair":true}']);
+    const repaired = await cli("fsck alice --repair --spec models", mended);
+    expect([repaired.code, repaired.sent[0]?.body]).toEqual([0, '{"repair":true,"spec":"models"}']);
     expect((await cli("fsck alice --rebuild --discard")).code).toBe(2);
     const anew = await cli("fsck alice --rebuild --discard --yes", { answer: () => Response.json(page({})) });
     expect(anew.sent[0]?.body).toBe('{"rebuild":true,"discard":true}');

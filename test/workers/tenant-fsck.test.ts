@@ -1,6 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { aPool, call, claim, env, eventually, get, put, release, request, status } from "../support/fleet.ts";
+import { aManifest, bytesOf, Container, expectOk, MTIME, type Node } from "./vault-kit.ts";
 
 interface Report {
   checked: Record<string, number>;
@@ -29,6 +31,8 @@ async function saved(tenant: string, pool: string): Promise<void> {
     expect(objects.length).toBeGreaterThanOrEqual(2);
   });
 }
+
+const hashOf = (algorithm: string, node: Node): string => createHash(algorithm).update(bytesOf(node)).digest("hex");
 
 describe("fsck", () => {
   it("finds nothing wrong with what is whole, and changes nothing", async () => {
@@ -106,6 +110,60 @@ describe("fsck", () => {
       status: 409,
       body: { code: "invalid_transition" },
     });
+  });
+
+  it("looks at the vault of a sync spec as well, and makes it anew without touching the state", async () => {
+    const pool = await aPool("fsck-spec", { minSize: 1 });
+    await saved("fsck-h", pool);
+    const container = new Container("fsck-h/models");
+    await expectOk(container.fence());
+    const ref = container.save();
+    const nodes = [
+      { path: "weights.bin", content: "w".repeat(100_000) },
+      { path: "small", content: "s" },
+    ];
+    await expectOk(container.vault.open(ref, aManifest(nodes)));
+    const { attempt } = await expectOk(container.vault.beginBundle(container.actor));
+    const { objects: reserved } = await expectOk(container.vault.reserve(container.actor, 1));
+    const [object = ""] = reserved;
+    const stored = await env.BUCKET.put(object, bytesOf(nodes[0] as Node));
+    expect(stored).not.toBeNull();
+    const entry = (node: Node, where: string | null) => ({
+      path: node.path,
+      kind: "file" as const,
+      mtimeNs: MTIME,
+      target: "",
+      content: {
+        size: bytesOf(node).length,
+        sha256: hashOf("sha256", node),
+        partSize: null,
+        etag: hashOf("md5", node),
+        object: where,
+      },
+    });
+    const [large, small] = nodes as [Node, Node];
+    const entries = [entry(large, object), entry(small, null)];
+    await expectOk(
+      container.vault.stageBundle(container.actor, { attempt, entries, packed: bytesOf(small), last: true }),
+    );
+    await expectOk(container.vault.commit(ref, { force: false }));
+    await eventually(async () => {
+      await runDurableObjectAlarm(vault("fsck-h/models"));
+      expect((await env.BUCKET.list({ prefix: "tenants/fsck-h/specs/models/packs/" })).objects.length).toBeGreaterThan(
+        0,
+      );
+    });
+    expect((await fsck("fsck-h", { spec: "models" })).body).toMatchObject({ problems: [] });
+    await runInDurableObject(vault("fsck-h/models"), (_, state) => state.storage.deleteAll());
+    await evictDurableObject(vault("fsck-h/models"));
+    const before = (await status("fsck-h")).body;
+    expect((await fsck("fsck-h", { spec: "models", rebuild: true })).body).toMatchObject({
+      restored: [1],
+      generation: 1,
+    });
+    expect((await fsck("fsck-h", { spec: "models" })).body).toMatchObject({ problems: [] });
+    expect((await status("fsck-h")).body).toMatchObject({ state: "idle", generation: before.generation });
+    expect((await fsck("fsck-h", { spec: "../x" })).status).toBe(422);
   });
 
   it("refuses what makes no sense, and is for admins", async () => {
