@@ -33,12 +33,12 @@ export type PackedGeneration = GenerationRow & { outcome: Outcome<Committed> | n
  * Writes what R2 lacks of one generation: its new small contents, and its manifest. Every object has a name that follows from the save and
  * from what was written before, so that doing it again writes the same again. A generation that went meanwhile leaves nothing.
  */
-export async function writePack(parts: VaultParts, task: Task): Promise<void> {
+export async function writePack(parts: VaultParts, task: Task, mostBytes = MOST_BYTES): Promise<void> {
   for (;;) {
     const row = parts.store.generation(task.generation);
     if (row === null) return void transact(parts, () => parts.packs.finish(task));
     const of = sourceOf(row);
-    const { chosen, more } = choose(parts.packs.unpacked(of));
+    const { chosen, more } = choose(parts.packs.unpacked(of), mostBytes);
     const object = nameOf(parts, row, more ? "contents" : "manifest");
     const places = placesOf(chosen);
     const manifest = more
@@ -60,11 +60,14 @@ export async function writePack(parts: VaultParts, task: Task): Promise<void> {
   }
 }
 
-function choose(unpacked: { body: number; size: number }[]): { chosen: typeof unpacked; more: boolean } {
+function choose(
+  unpacked: { body: number; size: number }[],
+  mostBytes: number,
+): { chosen: typeof unpacked; more: boolean } {
   let bytes = 0;
   const end = unpacked.findIndex(({ size }) => {
     bytes += size;
-    return bytes > MOST_BYTES;
+    return bytes > mostBytes;
   });
   return end === -1 ? { chosen: unpacked, more: false } : { chosen: unpacked.slice(0, end), more: true };
 }
