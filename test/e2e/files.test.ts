@@ -35,7 +35,7 @@ onContainers("the file API", () => {
       await container.output("workload", "cat /data/notes/a.txt; ls -A /data/notes; stat -c %u:%a /data/notes/a.txt"),
     ).toBe("from outsidea.txt\n10001:644\n");
     await client.api("POST", "/tenants/files-life/sync?wait=60s", { direction: "outward" });
-    await write("files-life", "notes/a.txt", "newer");
+    await write("files-life", "notes/a.txt", "newer content");
     expect((await read("files-life", "notes/a.txt?source=vault")).body).toMatchObject({
       content: "from outside",
       stale: true,
@@ -44,14 +44,14 @@ onContainers("the file API", () => {
     await stop("files-life");
 
     const saved = await read("files-life", "notes/a.txt");
-    expect(saved.body).toMatchObject({ content: "newer", source: "vault", generation: 2, stale: false });
+    expect(saved.body).toMatchObject({ content: "newer content", source: "vault", generation: 2, stale: false });
     expect(saved.headers.etag, "the same content has the same tag").toBe(etag);
     expect((await read("files-life", "notes/a.txt?generation=1")).body).toMatchObject({
       content: "from outside",
       generation: 1,
     });
     const listed = await client.api("GET", "/tenants/files-life/files?path=notes");
-    expect(listed.body).toMatchObject({ source: "vault", items: [{ path: "notes/a.txt", kind: "file", size: 5 }] });
+    expect(listed.body).toMatchObject({ source: "vault", items: [{ path: "notes/a.txt", kind: "file", size: 13 }] });
     expect(await write("files-life", "notes/a.txt", "x")).toMatchObject({ status: 409, body: { code: "not_running" } });
     expect(await read("files-life", "nope")).toMatchObject({ status: 404, body: { lookedIn: ["vault"] } });
     expect((await client.status("files-life")).body).toMatchObject({ state: "asleep", epoch: 1 });
