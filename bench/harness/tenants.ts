@@ -78,9 +78,9 @@ export class Api {
     return { ...(JSON.parse(text) as Released), ms };
   }
 
-  /** With everything that it has stored. */
+  /** With everything that it has stored. The container may be gone a little later. */
   async destroy(tenantId: string): Promise<void> {
-    await this.client.must("POST", `/api/v1/tenants/${tenantId}/destroy?wait=170s`, { deleteData: true });
+    await this.client.must("POST", `/api/v1/tenants/${tenantId}/destroy?wait=60s`, { deleteData: true }, [200, 202]);
   }
 
   /** Resolves when a released container is gone: what it still costs must not be measured with the next claim. */
