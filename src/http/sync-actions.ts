@@ -207,15 +207,11 @@ async function start(env: Env, spec: SyncSpec, tenantId: TenantId, waitMs: numbe
 /** Null for a tenant that is gone, or does not answer in time. */
 async function ask(env: Env, spec: SyncSpec, tenantId: TenantId, isState: boolean): Promise<TenantSync | null> {
   try {
-    const tenant = tenantOf(env, tenantId);
-    if (!isState) {
-      const state = await within(ASK_MS, "status", tenant.syncState(tenantId, spec.id));
-      return state.ok ? ofSpec(state.value) : null;
-    }
-    const status = await within(ASK_MS, "status", tenant.status(tenantId));
-    if (!status.ok) return null;
+    const state = await within(ASK_MS, "status", tenantOf(env, tenantId).syncState(tenantId, spec.id));
+    if (!state.ok) return null;
+    if (!isState) return ofSpec(state.value);
     const { head } = await within(ASK_MS, "description", vaultOf(env, tenantId).describe());
-    return ofState(status.value, head);
+    return ofState(state.value.saves, head);
   } catch {
     return null;
   }

@@ -4,7 +4,7 @@ import type { GenerationSummary } from "../vault/types.ts";
 import { claimTar } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
 import { workloadReady } from "./start.ts";
-import type { Assigned, Assignment, SpecRun } from "./types.ts";
+import type { Assigned, Assignment, Fetched, SpecRun } from "./types.ts";
 
 /**
  * Makes a warm container a tenant's: storage fenced, state restored and verified, config, environment and secrets
@@ -16,7 +16,7 @@ export async function provision(
   gatewayToken: string | undefined,
   storage: {
     open: () => Promise<Outcome<{ head: GenerationSummary | null }>>;
-    fetch: (runs: SpecRun[]) => Promise<Outcome<null>>;
+    fetch: (runs: SpecRun[]) => Promise<Outcome<Fetched[]>>;
   },
 ): Promise<Outcome<Assigned>> {
   const { workload } = inside.boot.plan;
@@ -57,9 +57,11 @@ export async function provision(
   if (!claimed.ok) return claimed;
   timings.deliver = lap();
   if (restored) timings.restore = claimed.value.timings.restoreMs + claimed.value.timings.verifyMs;
+  let fetched: Fetched[] | undefined;
   if (specs.length > 0) {
-    const fetched = await storage.fetch(specs);
-    if (!fetched.ok) return fetched;
+    const came = await storage.fetch(specs);
+    if (!came.ok) return came;
+    fetched = came.value;
     timings.sync = lap();
     const started = held ? await inside.control.start() : done(null);
     if (!started.ok) return started;
@@ -69,7 +71,7 @@ export async function provision(
     if (!ready.ok) return ready;
     timings.ready = lap();
   }
-  return done({ restored, timings, ...gateway });
+  return done({ restored, timings, ...gateway, ...(fetched ? { fetched } : {}) });
 }
 
 const bundleOf = ({ generation, files, bytes }: GenerationSummary) => ({

@@ -12,7 +12,7 @@ import type { BootRecord } from "./record.ts";
 import { cancelled, type Steps } from "./spec-context.ts";
 import { runLegs } from "./spec-sync.ts";
 import type { TenantStorage } from "./tenant-storage.ts";
-import type { SpecProgress, SpecRan, SpecRun } from "./types.ts";
+import type { Fetched, SpecProgress, SpecRan, SpecRun } from "./types.ts";
 
 /** How long the workload may take to stop before its last sync. */
 const STOP_GRACE_MS = 10_000;
@@ -66,12 +66,16 @@ export class SpecSyncs {
   }
 
   /** Before the tenant is served: what fails here fails the claim. */
-  async restore(boot: BootRecord, runs: readonly SpecRun[]): Promise<Outcome<null>> {
+  async restore(boot: BootRecord, runs: readonly SpecRun[]): Promise<Outcome<Fetched[]>> {
+    const fetched: Fetched[] = [];
     for (const run of runs) {
+      const startedAt = Date.now();
       const outcome = await this.#begin(boot, run);
       if (!outcome.ok) return { ok: false, failure: asRestore(run, outcome.failure) };
+      const { runId, spec } = run;
+      fetched.push({ runId, specId: spec.id, startedAt, endedAt: Date.now(), ran: outcome.value });
     }
-    return done(null);
+    return done(fetched);
   }
 
   /** Ends what is under way while the workload runs: whatever comes after it does the same again, or has no use for it. */

@@ -42,6 +42,8 @@ export interface Assignment {
 
 export interface Assigned {
   restored: GenerationSummary | null;
+  /** What sync specs brought; absent: there are none. */
+  fetched?: Fetched[];
   /** Of the gateway token that was delivered; absent: none was. */
   gateway?: GatewayGrant;
   /** Milliseconds by step: fence, deliver, restore, ready. */
@@ -96,6 +98,14 @@ export interface SpecRan {
   fingerprint: string | null;
   /** Of a spec in the vault. */
   generation?: Generation;
+}
+/** One spec's files came with a claim. Times in ms since 1970. */
+export interface Fetched {
+  runId: string;
+  specId: string;
+  startedAt: number;
+  endedAt: number;
+  ran: SpecRan;
 }
 /** What a run is at. */
 export interface SpecProgress {

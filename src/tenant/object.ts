@@ -26,7 +26,7 @@ import { deliver, projected } from "./projection.ts";
 import type { TenantRecord } from "./record.ts";
 import { routeOf } from "./route.ts";
 import { openAll, sealAll } from "./secrets.ts";
-import { settingsOf, statusOf } from "./status.ts";
+import { savesOf, settingsOf, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
 import { briefsIfKnown } from "./sync-effects.ts";
 import { NO_SYNCS, type SyncRun, stateOf } from "./syncs.ts";
@@ -226,6 +226,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       tenantId,
       state: stateOf(syncs ?? NO_SYNCS, specId),
       pending: held !== null && syncs?.specs.find(({ id }) => id === specId)?.outward === true,
+      saves: { tenantId, ...(operation ? { operation: view(record, operation) } : {}), syncStatus: savesOf(record) },
       running: running && { startedAt: running.startedAt, progress },
     });
   }

@@ -5,7 +5,7 @@ import { merged } from "./delivery.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { end, letGo, move, nothing, operationOf, refuse, savedView, withError } from "./planning.ts";
 import { type Held, isOutdated, type Loss, type Made, type Operation, type TenantRecord } from "./record.ts";
-import { scheduledAnew, takenUp } from "./syncs.ts";
+import { claimRun, recorded, scheduledAnew, takenUp } from "./syncs.ts";
 import type { ActionAnswer, ClaimAnswer, Launch, OperationKind } from "./types.ts";
 
 /** Decisions on the way to a container: claim, wake, recover and the resumption of a failed release. */
@@ -212,14 +212,17 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     lastActivityAt: now,
     desired: "active",
   };
-  const syncs = scheduledAnew(takenUp(record.syncs, event.specs ?? [], now), now);
+  const came = (event.assigned.fetched ?? []).map(claimRun);
+  const known = scheduledAnew(takenUp(record.syncs, event.specs ?? [], now), now);
+  const nothingSent = { fingerprint: null, jitter: 0 };
+  const syncs = known && came.reduce((all, run) => recorded(all, run, nothingSent), known);
   if (syncs) next.syncs = syncs;
   const active = { ...next, state: "active" as const };
   const answer =
     operation.kind === "restart" || operation.kind === "restore"
       ? actionAnswer(active, operation.saved ?? null, event.timings, operation.restore?.made)
       : claimAnswer(active, held, lease.launch);
-  return move(
+  const planned = move(
     next,
     "assigned",
     {},
@@ -228,6 +231,7 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
       detail: { containerId: lease.containerId, launch: lease.launch, generation: next.generation },
     },
   );
+  return planned.kind === "go" && came.length > 0 ? { ...planned, synced: came } : planned;
 }
 
 /** How a start that failed is tried again, on another container; null when it is not. */

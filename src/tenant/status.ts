@@ -1,6 +1,7 @@
 import { view } from "./planning.ts";
 import { isOutdated, type TenantRecord } from "./record.ts";
 import { viewsOf } from "./secrets.ts";
+import { type Syncs, summaryOf } from "./syncs.ts";
 import type { ConfigVersion, Settings, TenantStatus } from "./types.ts";
 
 const PENDING = new Set(["claiming", "waking", "recovering"]);
@@ -40,11 +41,27 @@ export function statusOf(record: TenantRecord): TenantStatus {
     generation: record.generation,
     unsavedSince: record.unsavedSince,
     lastActivityAt: record.lastActivityAt,
-    syncStatus: {
-      lastSync: record.lastSaveAt,
-      pending: record.unsavedSince !== null,
-      errors: record.errors.map(({ at, code, detail }) => ({ at, code, detail })),
-    },
+    syncStatus: withSpecs(savesOf(record), record.syncs),
+  };
+}
+
+/** What the saves of the state volume came to. */
+export const savesOf = ({ lastSaveAt, unsavedSince, errors }: TenantRecord): TenantStatus["syncStatus"] => ({
+  lastSync: lastSaveAt,
+  pending: unsavedSince !== null,
+  errors: errors.map(({ at, code, detail }) => ({ at, code, detail })),
+});
+
+const SHOWN_ERRORS = 10;
+
+/** And with them those of the pool's sync specs. */
+function withSpecs(saves: TenantStatus["syncStatus"], syncs: Syncs | undefined): TenantStatus["syncStatus"] {
+  const specs = summaryOf(syncs);
+  const errors = [...saves.errors, ...specs.errors.map(({ at, code, detail }) => ({ at, code, detail }))];
+  return {
+    lastSync: specs.lastSync === null ? saves.lastSync : Math.max(saves.lastSync ?? 0, specs.lastSync),
+    pending: saves.pending,
+    errors: errors.sort((a, b) => b.at - a.at).slice(0, SHOWN_ERRORS),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ContainerId, Epoch } from "../ids.ts";
+import type { Fetched } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { SyncProblem } from "../sync/classify.ts";
 import type { Way, Why } from "../sync/run.ts";
@@ -154,6 +155,21 @@ export function recorded(
     ...(run.error ? { errors: [run.error, ...before.errors].slice(0, MAX_ERRORS) } : {}),
   };
   return { ...syncs, states: { ...syncs.states, [run.specId]: state } };
+}
+
+/** What a claim brought, as a line of the history. */
+export function claimRun({ runId, specId, startedAt, endedAt, ran }: Fetched): SyncRun {
+  const { files, bytes, deleted } = ran;
+  const totals = { files, bytes, deleted, durationMs: endedAt - startedAt };
+  return { runId, specId, why: "claim", way: "down", result: "succeeded", startedAt, endedAt, totals };
+}
+
+/** What a tenant's status says of them together: the latest sync that ended well, and errors since each spec's own. */
+export function summaryOf(syncs: Syncs | undefined): { lastSync: number | null; errors: SyncFailure[] } {
+  const states = Object.values(syncs?.states ?? {});
+  const times = states.flatMap(({ lastSync }) => lastSync ?? []);
+  const errors = states.flatMap(({ errors, lastSync }) => errors.filter(({ at }) => at > (lastSync ?? 0)));
+  return { lastSync: times.length === 0 ? null : Math.max(...times), errors };
 }
 
 export function failureOf(failure: Failure, at: number): SyncFailure {

@@ -272,6 +272,8 @@ export interface TenantSyncState {
   state: SpecState;
   /** Whether a container may hold what was not synchronised. */
   pending: boolean;
+  /** What the saves of the state volume came to, for a spec whose syncs they are. */
+  saves: Pick<TenantStatus, "tenantId" | "operation" | "syncStatus">;
   /** Under way since, and as far as it is known what it is at. */
   running: { startedAt: number; progress: SpecProgress | null } | null;
 }

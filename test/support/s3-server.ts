@@ -34,12 +34,23 @@ export async function startS3(): Promise<S3Server> {
   };
 }
 
+/** How often each request was refused for its key (`…/flaky-2/…`: twice). */
+const refused = new Map<string, number>();
+
 async function verifying(context: S3Context, next: () => Promise<void>): Promise<void> {
-  const problem = signatureProblem(context.req);
+  const problem = busy(context.req) ?? signatureProblem(context.req);
   if (problem === null) return next();
-  context.status = 403;
+  context.status = problem === "SlowDown" ? 503 : 403;
   context.type = "application/xml";
   context.body = `<?xml version="1.0"?><Error><Code>${problem}</Code><Message>of the test's server</Message></Error>`;
+}
+
+function busy({ method = "", url = "" }: S3Context["req"]): string | null {
+  const times = Number(/flaky-(\d)\//.exec(decodeURIComponent(url))?.[1] ?? 0);
+  const name = `${method} ${url.split("?")[0]}`;
+  const before = refused.get(name) ?? 0;
+  refused.set(name, before + 1);
+  return before < times ? "SlowDown" : null;
 }
 
 const FORM =

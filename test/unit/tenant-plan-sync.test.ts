@@ -3,6 +3,7 @@ import type { SpecRan } from "../../src/instance/types.ts";
 import { done, failed } from "../../src/outcome.ts";
 import type { Plan, Step } from "../../src/tenant/events.ts";
 import { nextAlarm } from "../../src/tenant/plan.ts";
+import { savesOf, statusOf } from "../../src/tenant/status.ts";
 import type { SpecBrief } from "../../src/tenant/syncs.ts";
 import { committed, Driver, lease, pool } from "../support/tenant-driver.ts";
 
@@ -326,5 +327,35 @@ describe("what is to be erased", () => {
       specs: [aBrief({ kind: "vault", id: "three" })],
     });
     expect(tenant.record.syncs?.used).toEqual(["one", "three"]);
+  });
+});
+
+describe("a claim", () => {
+  test("says what specs brought, in their history and in the tenant's status", () => {
+    const tenant = new SyncDriver();
+    tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
+    tenant.answer("lease", { type: "leased", lease: lease(1) });
+    const fetched = [{ runId: "r", specId: "spec", startedAt: 900, endedAt: 950, ran: ran({ files: 3 }) }].map(
+      (one) => ({
+        ...one,
+        ran: one.ran.ok ? one.ran.value : null,
+      }),
+    );
+    const assigned = { restored: null, timings: {}, fetched };
+    const planned = tenant.answer("assign", {
+      type: "assigned",
+      lease: lease(1),
+      assigned,
+      fingerprint: "",
+      timings: {},
+      specs: [aBrief()],
+    });
+    expect(planned).toMatchObject({ synced: [{ why: "claim", way: "down", totals: { files: 3, durationMs: 50 } }] });
+    expect(statusOf(tenant.record).syncStatus).toMatchObject({ lastSync: 950, errors: [] });
+    tenant.now += MINUTE;
+    tenant.tick();
+    tenant.synced(failed("save_failed", "no", { extra: { problem: "network_error" } }) as never);
+    expect(statusOf(tenant.record).syncStatus.errors).toMatchObject([{ code: "save_failed" }]);
+    expect(savesOf(tenant.record)).toMatchObject({ lastSync: null, errors: [] });
   });
 });

@@ -1,5 +1,7 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { expect, inject, test } from "vitest";
+import { hasTable } from "../../src/durable/document.ts";
 import { vaultOf } from "../../src/durable/stubs.ts";
 import type { Epoch, TenantId } from "../../src/ids.ts";
 import type { StorageProps } from "../../src/vault/types.ts";
@@ -116,6 +118,45 @@ test("what the sink says is passed on as it is, and a sink that does not answer 
   expect((await call("POST", `${PATH}/passing/probe`)).body).toMatchObject({ healthy: true });
   expect((await call("GET", `${PATH}/passing/status`)).body).toMatchObject({ sink: { healthy: true, problem: null } });
   expect(await bucket.keys("b/.boilerhouse-probe/")).toEqual([]);
+});
+
+test("what changes nothing is asked again while the sink is busy; a body is not sent twice", async () => {
+  const pool = await aPool("busy", { minSize: 0 });
+  await register(aSpec("busy", pool));
+  await vaultOf(env, "bud" as TenantId).fence(1 as Epoch, "c");
+  const bud = gateway({ tenantId: "bud", poolId: pool });
+  const key = "/spec-busy/b/bud/out/flaky-2/a";
+  const first = await ask(bud, "PUT", key, { body: "x" });
+  expect([first.status, await first.text()]).toEqual([503, expect.stringContaining("SlowDown")]);
+  expect((await ask(bud, "PUT", key, { body: "x" })).status).toBe(503);
+  expect((await ask(bud, "PUT", key, { body: "x" })).status).toBe(200);
+  expect(await (await ask(bud, "GET", key)).text()).toBe("x");
+  expect((await ask(bud, "HEAD", key)).status).toBe(200);
+  expect((await ask(bud, "DELETE", key)).status).toBe(204);
+});
+
+test("a job goes on when its Instance has left memory, and is not begun again", async () => {
+  const pool = await aPool("evicted");
+  await register(aSpec("evicted", pool));
+  const { body } = await claim("eli", pool);
+  await put("eli", "out/a", "a");
+  simulation.every.slow("sync", 1_500, { times: 1 });
+  const started = await trigger("evicted", "eli", "0s");
+  const instance = env.INSTANCE.getByName(body.containerId);
+  const job = () =>
+    runInDurableObject(instance, (_, { storage }) =>
+      hasTable(storage.sql, "syncs") ? String(storage.sql.exec("SELECT doc FROM syncs").one().doc) : "",
+    );
+  await eventually(async () => expect(await job()).toContain('"name":"0:copy"'));
+  const before = await job();
+  await evictDurableObject(instance);
+  await eventually(
+    async () =>
+      expect((await call("GET", started.headers.get("location") ?? "")).body).toMatchObject({ status: "succeeded" }),
+    15_000,
+  );
+  expect(await job()).toBe(before);
+  expect(await bucket.keys("b/eli/")).toEqual(["b/eli/out/a"]);
 });
 
 test("a sync under way is seen, stands in the way of the spec's deletion, and ends when it is cancelled", async () => {

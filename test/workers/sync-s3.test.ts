@@ -120,7 +120,9 @@ test("the ML example: config comes with the claim, checkpoints and logs go with 
   const history = await call<{ items: object[] }>("GET", `${PATH}/ml/history`);
   expect(history.body.items).toMatchObject([
     { tenantId: "mia", why: "release", result: "succeeded" },
+    { tenantId: "mia", why: "claim", result: "succeeded", files: 2 },
     { tenantId: "mia", why: "release", result: "succeeded", files: 2 },
+    { tenantId: "mia", why: "claim", way: "down", result: "succeeded", files: 1 },
   ]);
 });
 

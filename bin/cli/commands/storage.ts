@@ -4,6 +4,8 @@ import type { Argument, Column, RouteCommand } from "../command.ts";
 
 const CONTAINER: Argument = { name: "id", kind: "container" };
 const SPEC: Argument = { name: "id", kind: "sync-spec" };
+const tenantOrNone: RouteCommand["body"] = (input) =>
+  input.value("tenant") === undefined ? {} : { tenantId: input.value("tenant") };
 const HOST: Argument = { name: "host", kind: "domain" };
 
 export const CONTAINER_COLUMNS: readonly Column[] = [
@@ -103,7 +105,41 @@ const specs: readonly RouteCommand[] = [
     path: "/api/v1/sync-specs/{id}/trigger",
     args: [SPEC],
     options: ["tenant"],
-    body: (input) => (input.value("tenant") === undefined ? {} : { tenantId: input.value("tenant") }),
+    body: tenantOrNone,
+  },
+  {
+    words: "sync-specs cancel",
+    about: "end its syncs that are under way",
+    method: "POST",
+    path: "/api/v1/sync-specs/{id}/cancel",
+    args: [SPEC],
+    options: ["tenant"],
+    body: tenantOrNone,
+  },
+  {
+    words: "sync-specs history",
+    about: "its latest syncs",
+    method: "GET",
+    path: "/api/v1/sync-specs/{id}/history",
+    args: [SPEC],
+    options: ["tenant"],
+    query: { tenant: "tenantId" },
+    columns: [
+      { head: "ENDED", path: "endedAt" },
+      { head: "TENANT", path: "tenantId" },
+      { head: "WHY", path: "why" },
+      { head: "RESULT", path: "result" },
+      { head: "FILES", path: "files" },
+      { head: "BYTES", path: "bytes" },
+      { head: "DELETED", path: "deleted" },
+    ],
+  },
+  {
+    words: "sync-specs probe",
+    about: "write, read and delete an object in its sink",
+    method: "POST",
+    path: "/api/v1/sync-specs/{id}/probe",
+    args: [SPEC],
   },
 ];
 
