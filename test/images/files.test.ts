@@ -17,6 +17,13 @@ test("every script with an interpreter line can be executed", () => {
   expect(scripts.filter((path) => (statSync(path).mode & 0o111) === 0)).toEqual([]);
 });
 
+test("every script is understood by the shell of the image", async () => {
+  const check =
+    "cd /usr/local/lib/boilerhouse; for file in $(find . -type f) /usr/local/bin/boilerhouse-init; do busybox sh -n $file; done";
+  const run = ["run", "--rm", "--entrypoint", "sh", "boilerhouse-base", "-c", `{ ${check}; } 2>&1`];
+  expect(await must("docker", run)).toBe("");
+});
+
 test("every image begins with the same base", () => {
   const part = (image: string) => {
     const text = readFileSync(`${ROOT}/containers/${image}/Dockerfile`, "utf8");
