@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { command, must } from "../command.ts";
 import { ROOT } from "../paths.ts";
 import { note, step } from "../steps.ts";
-import { buildStandIns, imageExists, STAND_INS, textOf } from "./stand-ins.ts";
+import { buildStandIns, imageExists, textOf } from "./stand-ins.ts";
 
 /** What `wrangler` calls instead of `docker`. */
 export const DOCKER_FOR_WRANGLER = `${ROOT}/scripts/container/docker`;
@@ -15,14 +15,21 @@ const OURS = {
   "boilerhouse-sandbox": "containers/sandbox/Dockerfile",
 };
 
+/** The public images that they begin with. */
+const BASES = ["debian:trixie-slim", "rclone/rclone:1.75", "node:24-trixie-slim"];
+
+/** An image of tests only: nothing but the suite that needs it should wait for it. */
+const CLIENTS = {
+  tag: "boilerhouse-clients",
+  dockerfile: "containers/clients/Dockerfile",
+  base: "debian:bookworm-slim",
+};
+
 const SIDECAR_SOURCES = "containers/egress-sidecar";
 
 /** Makes every image be there, and returns the environment that makes `wrangler dev` find them. */
 export async function ensureImages(): Promise<NodeJS.ProcessEnv> {
-  const missing: string[] = [];
-  for (const name of Object.keys(STAND_INS)) if (!(await imageExists(name))) missing.push(name);
-  if (missing.length > 0) await ensurePublicImages(missing);
-
+  await ensurePublicImages(BASES);
   const environment: NodeJS.ProcessEnv = { WRANGLER_DOCKER_BIN: DOCKER_FOR_WRANGLER };
   const sidecar = await ensureSidecar();
   if (sidecar) environment.MINIFLARE_CONTAINER_EGRESS_IMAGE = sidecar;
@@ -33,7 +40,18 @@ export async function ensureImages(): Promise<NodeJS.ProcessEnv> {
   return environment;
 }
 
-async function ensurePublicImages(names: readonly string[]): Promise<void> {
+/** Makes the image of other people's S3 clients be there (minutes, once: their packages are many). */
+export async function ensureClients(): Promise<void> {
+  await ensurePublicImages([CLIENTS.base]);
+  await step("Building the image of S3 clients (unchanged it is cached)", () =>
+    build(CLIENTS.tag, CLIENTS.dockerfile, ROOT),
+  );
+}
+
+async function ensurePublicImages(wanted: readonly string[]): Promise<void> {
+  const names: string[] = [];
+  for (const name of wanted) if (!(await imageExists(name))) names.push(name);
+  if (names.length === 0) return;
   await step(`Getting the images that ours are built on: ${names.join(", ")}`, async () => {
     if (await pull(names[0] ?? "")) {
       for (const name of names.slice(1)) await must("docker", ["pull", "-q", name]);

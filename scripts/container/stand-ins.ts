@@ -21,7 +21,8 @@ import { debianMirror, unpackPackages } from "./apt.ts";
  * and from node_modules; needs root.
  */
 export const STAND_INS: Readonly<Record<string, (directory: string) => Promise<void>>> = {
-  "debian:trixie-slim": buildDebian,
+  "debian:trixie-slim": (directory) => buildDebian("trixie", directory),
+  "debian:bookworm-slim": (directory) => buildDebian("bookworm", directory),
   "rclone/rclone:1.75": buildRclone,
   "node:24-trixie-slim": buildNode,
 };
@@ -62,10 +63,10 @@ const UNREAD = [
   "var/log",
 ];
 
-async function buildDebian(directory: string): Promise<void> {
+async function buildDebian(suite: "trixie" | "bookworm", directory: string): Promise<void> {
   const rootfs = join(directory, "rootfs");
   const tool = await debootstrap(directory);
-  await must(tool.program, ["--variant=minbase", "--include=ca-certificates", "trixie", rootfs, debianMirror()], {
+  await must(tool.program, ["--variant=minbase", "--include=ca-certificates", suite, rootfs, debianMirror()], {
     env: { ...process.env, ...tool.env },
   });
   for (const path of UNREAD) {
@@ -81,7 +82,7 @@ async function buildDebian(directory: string): Promise<void> {
     join(rootfs, "etc/apt/apt.conf.d/slim"),
     'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\nAcquire::Languages "none";\nAPT::Install-Recommends "false";\n',
   );
-  await pipeToImport(rootfs, "debian:trixie-slim");
+  await pipeToImport(rootfs, `debian:${suite}-slim`);
 }
 
 /** The installed debootstrap, else one unpacked here: with an engine present nothing is installed on the system. */
