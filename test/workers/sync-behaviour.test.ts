@@ -2,8 +2,10 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { expect, inject, test } from "vitest";
 import { hasTable } from "../../src/durable/document.ts";
-import { vaultOf } from "../../src/durable/stubs.ts";
-import type { Epoch, TenantId } from "../../src/ids.ts";
+import { instanceOf, vaultOf } from "../../src/durable/stubs.ts";
+import type { ContainerId, Epoch, TenantId } from "../../src/ids.ts";
+import { specsOfPool } from "../../src/registry/sync-cache.ts";
+import type { SyncSpec } from "../../src/sync/spec.ts";
 import type { StorageProps } from "../../src/vault/types.ts";
 import { aPool, call, claim, eventually, put, release, request, simulation } from "../support/fleet.ts";
 import { Bucket } from "../support/s3-bucket.ts";
@@ -157,6 +159,35 @@ test("a job goes on when its Instance has left memory, and is not begun again", 
   );
   expect(await job()).toBe(before);
   expect(await bucket.keys("b/eli/")).toEqual(["b/eli/out/a"]);
+});
+
+test("nothing is done while the container holds what it held, and something as soon as it does not", async () => {
+  const pool = await aPool("quiet");
+  await register(aSpec("quiet", pool));
+  const { body } = await claim("quinn", pool);
+  await put("quinn", "out/a", "a");
+  const [known] = await specsOfPool(env.DB, pool, Date.now());
+  const instance = instanceOf(env, body.containerId as ContainerId);
+  const sync = async (runId: string, unless?: string) => {
+    const common = {
+      epoch: body.epoch as Epoch,
+      tenantId: "quinn" as TenantId,
+      runId,
+      version: 1,
+      startedAt: Date.now(),
+    };
+    const how = { why: "interval", way: "up", timeoutMs: 10_000, ...(unless === undefined ? {} : { unless }) } as const;
+    const outcome = await instance.syncSpec({ ...common, ...how, spec: known?.spec as SyncSpec });
+    if (!outcome.ok) throw new Error(outcome.failure.detail);
+    return outcome.value;
+  };
+  const first = await sync("one");
+  expect(first).toMatchObject({ files: 1, unchanged: false });
+  await bucket.delete("b/quinn/out/a");
+  expect(await sync("two", first.fingerprint ?? "")).toMatchObject({ files: 0, unchanged: true });
+  expect(await bucket.keys("b/quinn/")).toEqual([]);
+  await put("quinn", "out/b", "b");
+  expect(await sync("three", first.fingerprint ?? "")).toMatchObject({ files: 2, unchanged: false });
 });
 
 test("a sync under way is seen, stands in the way of the spec's deletion, and ends when it is cancelled", async () => {
