@@ -248,7 +248,7 @@ onContainers("sync specs with an S3 sink", () => {
     const second = await container("vault-vin");
     const found = await second.output(
       "workload",
-      "cd /srv; find . -type f | sort; cat out/d/1.log; stat -c '%a %U' out/d/1.log",
+      "cd /srv; find ./out ./keep -type f | sort; cat out/d/1.log; stat -c '%a %U' out/d/1.log",
     );
     expect(found).toBe("./keep/k\n./out/d/1.log\n./out/d/2.log\n./out/d/3.log\n./out/large.log\n1\n640 workload\n");
     expect(await second.output("workload", "sha256sum < /srv/out/large.log")).toBe(sum);
