@@ -176,6 +176,33 @@ onContainers("clients of S3", () => {
       "NoSuchBucket",
     ]);
   });
+  // The last one: from here on the container belongs to nobody.
+  test("a container whose tenant went to another one cannot finish what it began, write, delete or read", async () => {
+    const before = await ask("/describe");
+    await ask("/open");
+    await run(`
+      head -c 5242880 /dev/urandom > /tmp/late
+      api() { local call=$1; shift; aws --endpoint-url http://sink.internal --output text s3api "$call" --bucket state "$@"; }
+      api create-multipart-upload --key late/parts --query UploadId > /tmp/upload
+      api upload-part --key late/parts --upload-id $(cat /tmp/upload) --part-number 1 --body /tmp/late --query ETag > /tmp/etag
+      put() { curl -s -o /dev/null -w '%{http_code}' -H "x-boilerhouse-access-key: $KEY" -H Expect: "$@"; }
+      put --limit-rate 1M -T /tmp/late http://sink.internal/state/late/slow > /tmp/slow & sleep 1; disown -a`);
+    const superseded = await ask<object>("/supersede");
+    expect(superseded, "nothing of it is visible").toMatchObject({ ...(before as object), epoch: 2 });
+    const said = await run(`
+      api() { local call=$1; shift; aws --endpoint-url http://sink.internal --output text s3api "$call" --bucket state "$@" 2>&1 || true; }
+      until test -s /tmp/slow; do sleep 0.2; done; cat /tmp/slow; echo
+      api complete-multipart-upload --key late/parts --upload-id $(cat /tmp/upload) \
+        --multipart-upload "Parts=[{PartNumber=1,ETag=$(cat /tmp/etag)}]" | grep -o AccessDenied
+      api put-object --key late/new --body /tmp/late | grep -o AccessDenied
+      api delete-object --key aws/large | grep -o AccessDenied
+      api list-objects-v2 | grep -o AccessDenied
+      rclone sync /data sink:state 2>&1 | grep -o AccessDenied | head -1
+      tar -c -C /data . | curl -s -o /dev/null -w '%{http_code}' -H "x-boilerhouse-access-key: $KEY" -H Expect: -T - http://sink.internal/.bundle/staging.tar`);
+    expect(said.split(/\s+/).filter(Boolean)).toEqual(["403", ...Array(5).fill("AccessDenied"), "403"]);
+    expect(await ask("/commit")).toMatchObject({ ok: false, failure: { code: "stale_epoch" } });
+    expect(await ask("/describe"), "the head and every generation").toEqual(superseded);
+  });
 });
 
 /** Every client's own words for: this endpoint, the boot's key, path-style addresses. */

@@ -78,6 +78,16 @@ export class Carrier extends DurableObject<HarnessEnv> {
     return await this.#vault.commit(this.#save, { force: false });
   }
 
+  /** Another container becomes the tenant's; this one is not told, and goes on. Answers what the Vault has. */
+  async supersede(): Promise<unknown> {
+    value(await this.#vault.fence(epoch(ACTOR.epoch + 1), "c-successor"));
+    return this.#vault.describe();
+  }
+
+  async describe(): Promise<unknown> {
+    return this.#vault.describe();
+  }
+
   async stop(): Promise<void> {
     await this.#runtime?.destroy("the suite is over");
   }
@@ -103,6 +113,10 @@ export default {
         return Response.json(await carrier.open());
       case "/commit":
         return Response.json(await carrier.commit());
+      case "/supersede":
+        return Response.json(await carrier.supersede());
+      case "/describe":
+        return Response.json(await carrier.describe());
       case "/stop":
         await carrier.stop();
         return Response.json({});
