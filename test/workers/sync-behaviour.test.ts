@@ -1,10 +1,18 @@
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import {
+  createExecutionContext,
+  createScheduledController,
+  evictDurableObject,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { expect, inject, test } from "vitest";
 import { hasTable } from "../../src/durable/document.ts";
 import { instanceOf, vaultOf } from "../../src/durable/stubs.ts";
 import type { ContainerId, Epoch, TenantId } from "../../src/ids.ts";
+import worker from "../../src/index.ts";
 import { specsOfPool } from "../../src/registry/sync-cache.ts";
+import { s3SpecIds } from "../../src/registry/sync-specs.ts";
 import type { SyncSpec } from "../../src/sync/spec.ts";
 import type { StorageProps } from "../../src/vault/types.ts";
 import { aPool, call, claim, eventually, put, release, request, simulation } from "../support/fleet.ts";
@@ -217,6 +225,27 @@ test("a sync under way is seen, stands in the way of the spec's deletion, and en
   expect(await trigger("slow", "sue")).toMatchObject({ status: 200 });
   expect((await request("DELETE", `${PATH}/slow`)).status).toBe(204);
   expect(await bucket.keys("b/sue/")).toEqual(["b/sue/out/a"]);
+});
+
+test("every hour the S3 sinks are probed, those first that were looked at least recently", async () => {
+  const pool = await aPool("hourly", { minSize: 0 });
+  await register(aSpec("hourly", pool));
+  await register({ ...aSpec("hourly-r2", pool), sink: { type: "r2" } });
+  expect((await call("GET", `${PATH}/hourly/status`)).body).toMatchObject({ sink: null });
+  const ids = await s3SpecIds(env.DB, 100);
+  expect(ids).toContain("hourly");
+  expect(ids).not.toContain("hourly-r2");
+  const context = createExecutionContext();
+  const controller = createScheduledController({ scheduledTime: new Date(1_800_000_000_000), cron: "23 * * * *" });
+  worker.scheduled(controller, env, context);
+  await waitOnExecutionContext(context);
+  await eventually(
+    async () =>
+      expect((await call("GET", `${PATH}/hourly/status`)).body).toMatchObject({
+        sink: { healthy: true, checkedAt: "2027-01-15T08:00:00.000Z" },
+      }),
+    15_000,
+  );
 });
 
 test("the history comes in pages, of one tenant or of all", async () => {
