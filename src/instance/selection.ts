@@ -12,9 +12,9 @@ export interface Selection {
 }
 
 /**
- * Leaves out what `exclude` names, and SQLite's files that mean nothing without their database (docs/sqlite.md): the
- * shared memory of a running one, and a write-ahead log or shared memory whose database is not saved. A database that
- * came back beside the log of another life of it would be recovered from that.
+ * Leaves out what `exclude` names, what the file API is still writing, and SQLite's files that mean nothing without their
+ * database (docs/sqlite.md): the shared memory of a running one, and a write-ahead log or shared memory whose database is
+ * not saved. A database that came back beside the log of another life of it would be recovered from that.
  */
 export function selectionOf(manifest: readonly ManifestEntry[], exclude: readonly string[]): Selection {
   const filter = ruleFilter(filterRules({ exclude }));
@@ -39,6 +39,8 @@ export function selectionOf(manifest: readonly ManifestEntry[], exclude: readonl
 const filesOf = (entries: readonly ManifestEntry[]): ReadonlyMap<string, ManifestEntry> =>
   new Map(entries.filter(({ kind }) => kind === "file").map((entry) => [entry.path, entry]));
 
+/** What the file API has not moved into its place yet (containers/base, files/write). */
+const HALF_WRITTEN = /(?:^|\/)\.boilerhouse-\d+-\d+\.\d+$/;
 const SIDE = /^(.+)-(wal|shm)$/su;
 /** SQLite itself gives no names; these are the usual ones. */
 const DATABASE_NAME = /\.(?:db3?|sqlite3?|s3db|sl3)$/i;
@@ -52,6 +54,7 @@ function isStray(
   all: ReadonlyMap<string, ManifestEntry>,
   saved: ReadonlyMap<string, ManifestEntry>,
 ): boolean {
+  if (entry.kind === "file" && HALF_WRITTEN.test(entry.path)) return true;
   const [, name = "", kind] = (entry.kind === "file" && SIDE.exec(entry.path)) || [];
   if (!kind || !looksLike(kind, entry.size)) return false;
   const database = all.get(name);

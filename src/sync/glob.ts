@@ -28,16 +28,23 @@ const LINK = ".rclonelink";
 
 /**
  * `--filter` rules for files that one of `include` names (any, if there are none) and none of `exclude`. An `include` with
- * a slash inside counts from the top: rclone looks for it nowhere else.
+ * a slash inside counts from the top: rclone looks for it nowhere else. A leading `**` and a slash mean any depth, none
+ * included, as everywhere but in rclone, for which a file at the top is in no directory.
  */
 export function filterRules(globs: { include?: readonly string[]; exclude?: readonly string[] }): string[] {
-  const { include = [], exclude = [] } = globs;
+  const include = (globs.include ?? []).flatMap(atAnyDepth);
+  const exclude = (globs.exclude ?? []).flatMap(atAnyDepth);
   return [
     ...exclude.flatMap((glob) => [`- ${glob}`, ...(/[/*]$/.test(glob) ? [] : [`- ${glob}${LINK}`])]),
     ...include.map(anchored).flatMap((glob) => [`+ ${glob}`, ...(/[/*]$/.test(glob) ? [] : [`+ ${glob}${LINK}`])]),
     ...(include.length > 0 ? ["- /**"] : []),
   ];
 }
+
+const atAnyDepth = (glob: string): string[] => {
+  const [, rest] = /^\/?(?:\*\*\/)+(.+)$/s.exec(glob) ?? [];
+  return rest === undefined ? [glob] : [glob, `/${rest}`];
+};
 
 const anchored = (glob: string): string => (/^(?:\/|\*\*)/.test(glob) || !glob.includes("/") ? glob : `/${glob}`);
 

@@ -35,6 +35,16 @@ describe("what of a state directory is saved", () => {
     expect(excluded).toEqual({ files: 3, bytes: 3 * 4096 });
   });
 
+  test("knows nothing of a file that the file API has not moved into its place yet", () => {
+    const half = ".boilerhouse-17-1795678901.123456";
+    const { kept, exclude } = selectionOf(
+      [directory(""), entry(half), entry(`sub/${half}`), entry(".boilerhouse-x")],
+      [],
+    );
+    expect(paths(kept)).toEqual(["", ".boilerhouse-x"]);
+    expect([half, `sub/${half}`].map(globMatcher(exclude))).toEqual([true, true]);
+  });
+
   test("means a symlink by its own name", () => {
     const tree = [directory(""), entry("a.tmp", { kind: "symlink", size: 0, target: "x" }), entry("b.rclonelink")];
     expect(paths(selectionOf(tree, ["*.tmp"]).kept)).toEqual(["", "b.rclonelink"]);
