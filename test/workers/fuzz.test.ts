@@ -32,7 +32,7 @@ interface Operation {
   body: Schema | null;
 }
 
-/** What removes its subject comes last, so that the others find it. */
+/** What needs the tenant running comes first, and last what removes its subject, so that the others find it. */
 const operations: Operation[] = Object.entries(document.paths ?? {})
   .flatMap(([path, item]) =>
     Object.entries(item as Record<string, Schema>).map(([method, operation]) => {
@@ -47,7 +47,12 @@ const operations: Operation[] = Object.entries(document.paths ?? {})
       };
     }),
   )
-  .sort((a, b) => Number(removes(a)) - Number(removes(b)));
+  .sort((a, b) => turn(a) - turn(b));
+
+function turn(operation: Operation): number {
+  if (removes(operation)) return 2;
+  return operation.path.includes("/files") ? 0 : 1;
+}
 
 function removes({ method, path }: Operation): boolean {
   return method === "DELETE" || /\/(?:destroy|revoke|suspend)$/.test(path);
