@@ -1,3 +1,4 @@
+import { failed } from "../outcome.ts";
 import { decodeName, encodeName } from "../vault/names.ts";
 import type { ManifestEntry } from "../vault/types.ts";
 
@@ -117,4 +118,18 @@ function seconds(ns: string): string {
   const value = BigInt(ns);
   const fraction = BigInt.asUintN(64, ((value % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
   return `${(value - fraction) / 1_000_000_000n}.${String(fraction).padStart(9, "0")}0`;
+}
+
+/** What lists a tree goes to its Vault in one call, which takes 32 MiB (platform limit). */
+const MESSAGE_BYTES = 30 * 1024 * 1024;
+/** Of one entry, beside its names, which count twice, as they do in a message that is not all ASCII. */
+const ENTRY_BYTES = 180;
+
+/** The refusal of a tree that cannot be listed in one call; null for one that can. */
+export function tooManyFiles(entries: readonly ManifestEntry[]): ReturnType<typeof failed> | null {
+  let bytes = 0;
+  for (const { path, target = "" } of entries) bytes += ENTRY_BYTES + 2 * (path.length + target.length);
+  if (bytes <= MESSAGE_BYTES) return null;
+  const detail = `There are ${entries.length} files and directories, more than one save can list (about 150,000): keep fewer, put some into archives, or \`exclude\` them.`;
+  return failed("save_failed", detail);
 }

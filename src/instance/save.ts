@@ -4,7 +4,7 @@ import { done, failed, type Outcome } from "../outcome.ts";
 import { literalGlob } from "../sync/glob.ts";
 import type { OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
 import type { Inside } from "./inside.ts";
-import { changedSince, tornSince } from "./manifest.ts";
+import { changedSince, tooManyFiles, tornSince } from "./manifest.ts";
 import { preSave } from "./pre-save.ts";
 import { type Selection, selectionOf } from "./selection.ts";
 import type { Saved, SaveRequest } from "./types.ts";
@@ -63,6 +63,8 @@ async function saveOnce(
   const { exclude } = inside.boot.plan.workload;
   const selection = selectionOf(listed.value.entries, exclude);
   timings.list = lap();
+  const tooMany = tooManyFiles(selection.kept);
+  if (tooMany) return tooMany;
   const opened = await vault.open(ref, selection.kept, { changedSinceNs: changedSince(listed.value) });
   if (!opened.ok) return opened;
   timings.open = lap();

@@ -3,6 +3,7 @@ import type { Leg } from "../sync/run.ts";
 import { uploadCall } from "../sync/transfer.ts";
 import type { Committed, KeepRule, ManifestEntry, SaveRef, VaultApi } from "../vault/types.ts";
 import type { ListedFile } from "./agent.ts";
+import { tooManyFiles } from "./manifest.ts";
 import { cancelled, type RunContext, sizeOf, transferOf } from "./spec-context.ts";
 import type { SpecRun } from "./types.ts";
 
@@ -42,7 +43,10 @@ async function saveOnce(
 ): Promise<Outcome<Committed>> {
   const ref: SaveRef = { epoch: run.epoch, incarnation: inside.boot.plan.containerId, saveId: run.runId };
   const force = run.force === true;
-  const opened = await vault.open(ref, manifestOf(lists), { keep: [...lists.keys()].map(ruleOf) });
+  const manifest = manifestOf(lists);
+  const tooMany = tooManyFiles(manifest);
+  if (tooMany) return tooMany;
+  const opened = await vault.open(ref, manifest, { keep: [...lists.keys()].map(ruleOf) });
   if (!opened.ok) return opened;
   if (opened.value.how === "done") {
     const { outcome } = opened.value;

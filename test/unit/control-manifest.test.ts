@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatManifest, parseManifest } from "../../src/instance/manifest.ts";
+import { formatManifest, parseManifest, tooManyFiles } from "../../src/instance/manifest.ts";
 import { concat } from "../../src/runtime/tar-header.ts";
 import { encodeName } from "../../src/vault/names.ts";
 import type { ManifestEntry } from "../../src/vault/types.ts";
@@ -85,5 +85,20 @@ describe("a manifest", () => {
     const record = concat([bytes("f 644 0 0 0 1.0000000000 1.0000000000 7 "), name, bytes("\0\0")]);
     const [, file] = parseManifest(concat([formatManifest([top]), record]));
     expect([...encodeName(file?.path ?? "")]).toEqual([...name]);
+  });
+});
+
+describe("a tree of very many files", () => {
+  const entry = (path: string) => ({ ...ENTRY, path });
+  const ENTRY = { kind: "file", mode: 0o644, uid: 1, gid: 1, size: 1, mtimeNs: "1", ctimeNs: "1", inode: "1" } as const;
+
+  it("is refused with the reason when it cannot be listed in one call, however long its names are", () => {
+    const many = Array.from({ length: 100_000 }, (_, n) => entry(`file-${n}`));
+    expect(tooManyFiles(many)).toBeNull();
+    expect(tooManyFiles([...many, ...many])?.failure).toMatchObject({
+      code: "save_failed",
+      detail: expect.stringContaining("200000 files and directories"),
+    });
+    expect(tooManyFiles(Array.from({ length: 40_000 }, (_, n) => entry(`${n}`.padEnd(400, "x"))))).not.toBeNull();
   });
 });
