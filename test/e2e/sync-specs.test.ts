@@ -4,6 +4,7 @@ import { eventually } from "../support/e2e-client.ts";
 import { type Container, containerOf } from "../support/e2e-docker.ts";
 import { STACKS } from "../support/e2e-paths.ts";
 import { OwnStack, onContainers, useSharedStack } from "../support/e2e-stack.ts";
+import { ML_MAPPINGS } from "../support/ml-example.ts";
 import { Bucket } from "../support/s3-bucket.ts";
 import { S3_BUCKET, S3_KEY, type S3Server, startS3 } from "../support/s3-server.ts";
 
@@ -69,17 +70,7 @@ onContainers("sync specs with an S3 sink", () => {
     const mlTraining = () => ({
       id: `ml-training-${at}`,
       poolId: pool,
-      mappings: [
-        {
-          containerPath: "/data/checkpoints",
-          pattern: "*.pt",
-          sinkPath: "checkpoints/",
-          direction: "bidirectional",
-          mode: "sync",
-        },
-        { containerPath: "/data/logs", pattern: "**/*.log", sinkPath: "logs/", direction: "upload", mode: "copy" },
-        { containerPath: "/config", sinkPath: "config/", direction: "download", mode: "sync" },
-      ],
+      mappings: ML_MAPPINGS,
       sink: { type: "s3", prefix: `workloads/ml/${TENANT}/`, ...sink() },
       policy: { onClaim: true, onRelease: true, intervalMs: 30_000, allowManualTrigger: true },
     });

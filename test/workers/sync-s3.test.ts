@@ -11,6 +11,7 @@ import {
   request,
   simulation,
 } from "../support/fleet.ts";
+import { ML_MAPPINGS } from "../support/ml-example.ts";
 import { Bucket } from "../support/s3-bucket.ts";
 
 const PATH = "/api/v1/sync-specs";
@@ -73,17 +74,7 @@ test("a manual trigger sends what a mapping names to the tenant's part of the bu
 const mlSpec = (id: string, poolId: string, policy: object) => ({
   id,
   poolId,
-  mappings: [
-    {
-      containerPath: "/data/checkpoints",
-      pattern: "*.pt",
-      sinkPath: "checkpoints/",
-      direction: "bidirectional",
-      mode: "sync",
-    },
-    { containerPath: "/data/logs", pattern: "**/*.log", sinkPath: "logs/", direction: "upload", mode: "copy" },
-    { containerPath: "/config", sinkPath: "config/", direction: "download", mode: "sync" },
-  ],
+  mappings: ML_MAPPINGS,
   sink: sinkOf({ prefix: `workloads/ml/${id}/${TENANT}/` }),
   policy: { onClaim: true, onRelease: true, intervalMs: 300_000, allowManualTrigger: true, ...policy },
 });
