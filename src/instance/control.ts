@@ -136,11 +136,16 @@ export class ControlClient {
 
   /**
    * Sends paths of the state directory ("" is itself), or all of it, to the gateway as one tar. A path that is gone is
-   * a failure; a refusal of the gateway is one with `extra.problem`.
+   * a failure; a refusal of the gateway is one with `extra.problem`. `times: "exact"` sends mod-times to the nanosecond, which
+   * makes every entry longer.
    */
-  async bundle(timeoutMs: number, paths?: readonly string[]): Promise<Outcome<null>> {
+  async bundle(
+    timeoutMs: number,
+    paths?: readonly string[],
+    times: "exact" | "seconds" = "seconds",
+  ): Promise<Outcome<null>> {
     const names = paths && new Uint8Array(encodeName(paths.map((path) => `./${path}\0`).join("")));
-    const op = `bundle&timeoutMs=${Math.floor(timeoutMs)}`;
+    const op = `bundle&timeoutMs=${Math.floor(timeoutMs)}&times=${times}`;
     const call = { method: "POST", op, timeoutMs, ...(names && { body: names }) } as const;
     const sent = await this.#json(call, bundleAnswer);
     if (!sent.ok) return sent;

@@ -2,7 +2,7 @@ import { sleep } from "../durable/deadline.ts";
 import { stopwatch } from "../durable/stopwatch.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { literalGlob } from "../sync/glob.ts";
-import type { OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
+import type { ManifestEntry, OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
 import type { Inside } from "./inside.ts";
 import { changedSince, tooManyFiles, tornSince } from "./manifest.ts";
 import { preSave } from "./pre-save.ts";
@@ -18,7 +18,7 @@ const LIVE_PAUSES_MS = [50, 200, 800];
 /**
  * Saves a state volume as one generation: preSave → stop → list → open → send → commit. What was sent without a commit is
  * never visible. The save id makes every step repeatable. A live save leaves the workload running, and what it commits is
- * still the directory as it was at one moment: when anything changed while it was sent, all is done again.
+ * still the directory as it was at one moment (`unsentOf`): where that cannot be said, all is done again.
  */
 export async function saveState(
   inside: Inside,
@@ -74,15 +74,15 @@ async function saveOnce(
     // A refusal that nobody heard of is accepted by the force that comes with this request.
     return outcome.ok || !request.force ? outcome : vault.commit(ref, options);
   }
-  const sent = await send(inside, opened.value, selection, left());
+  const sent = await send(inside, opened.value, selection, left(), request.live ? "exact" : "seconds");
   if (sent.ok) timings.send = lap();
-  const mayBeTorn = request.live && opened.value.how !== "unchanged";
-  const whole = sent.ok && mayBeTorn ? await stillAsListed(inside, selection, left()) : sent;
+  const unsent = request.live && opened.value.how === "incremental" ? unsentOf(selection, opened.value.paths) : [];
+  const whole = sent.ok && unsent.length > 0 ? await stillAsListed(inside, unsent, left()) : sent;
   if (!whole.ok) {
     await vault.abort(ref);
     return whole;
   }
-  if (mayBeTorn) timings.check = lap();
+  if (unsent.length > 0) timings.check = lap();
   const committed = await vault.commit(ref, options);
   if (!committed.ok) return committed;
   timings.commit = lap();
@@ -98,6 +98,7 @@ async function send(
   opened: Exclude<OpenAnswer, { how: "done" }>,
   { kept, exclude }: Selection,
   timeoutMs: number,
+  times: "exact" | "seconds",
 ): Promise<Outcome<unknown>> {
   const directory = inside.boot.plan.workload.volumes.state?.containerPath ?? "";
   switch (opened.how) {
@@ -107,6 +108,7 @@ async function send(
       return inside.control.bundle(
         timeoutMs,
         kept.map(({ path }) => path),
+        times,
       );
     case "incremental": {
       const deadline = Date.now() + timeoutMs;
@@ -122,10 +124,19 @@ async function send(
   }
 }
 
-/** Whether what is saved is all as it was listed: nothing was changed while it was sent. */
-async function stillAsListed(inside: Inside, { kept }: Selection, timeoutMs: number): Promise<Outcome<null>> {
+/**
+ * What of a running workload's files is believed without being sent. A file that is sent arrives as it was listed, or the
+ * Vault refuses it; if the others are afterwards still as they were listed too, then all of them were so together when the
+ * listing had ended. So a file that is written all the time spoils a save only if it is hit between its listing and its sending.
+ */
+function unsentOf({ kept }: Selection, sent: readonly string[]): ManifestEntry[] {
+  const gone = new Set(sent);
+  return kept.filter(({ path }) => !gone.has(path));
+}
+
+async function stillAsListed(inside: Inside, listed: ManifestEntry[], timeoutMs: number): Promise<Outcome<null>> {
   const now = await inside.control.manifest(timeoutMs);
   if (!now.ok) return now;
-  const torn = tornSince(kept, now.value.entries);
+  const torn = tornSince(listed, now.value.entries);
   return torn === null ? done(null) : failed("save_failed", `${torn} changed while it was saved.`);
 }

@@ -15,7 +15,7 @@ export interface TarHeader {
   linkName?: string;
 }
 /** File, hard link, symlink, directory, GNU long name, GNU long link. */
-export type TarType = "0" | "1" | "2" | "5" | "L" | "K";
+export type TarType = "0" | "1" | "2" | "5" | "L" | "K" | "x";
 
 export const TAR_BLOCK = 512;
 const encoder = new TextEncoder();

@@ -99,6 +99,7 @@ export function planSend(manifest: readonly ManifestEntry[], facts: SendFacts): 
   const send: Size = { files: 0, bytes: 0 };
   const keys = new Set<string>();
   const suspects: string[] = [];
+  const paths: string[] = [];
   let same = 0;
   let awkward = false;
   let tooLarge = false;
@@ -118,6 +119,7 @@ export function planSend(manifest: readonly ManifestEntry[], facts: SendFacts): 
       // A list of names has one to a line.
       if (item.path.includes("\n")) awkward = true;
     }
+    paths.push(item.path);
     send.files += 1;
     send.bytes += size;
     if (size > LARGEST_IN_BUNDLE) tooLarge = true;
@@ -126,7 +128,7 @@ export function planSend(manifest: readonly ManifestEntry[], facts: SendFacts): 
   if (send.files === 0 && same === before) return { how: "unchanged" };
   const most = base === null || send.files * 2 > total.files || send.bytes * 2 > total.bytes;
   const bundle = most || awkward || suspects.length > MOST_SUSPECTS || facts.attempt === "again";
-  return bundle && !tooLarge ? { how: "bundle" } : { how: "incremental", send, suspects };
+  return bundle && !tooLarge ? { how: "bundle" } : { how: "incremental", send, suspects, paths };
 }
 
 /** By all that a listing shows: kind, mod-time, and size or target. */

@@ -157,8 +157,9 @@ export type OpenAnswer =
   /**
    * Send the differences with rclone; `send` is what there is to upload. `suspects` are paths whose size and mod-time are the base's
    * although they may have changed: they count in `send`, are to be sent whatever rclone thinks of them, and a commit misses them otherwise.
+   * `paths` are all that `send` counts.
    */
-  | { how: "incremental"; send: Size; suspects: string[] }
+  | { how: "incremental"; send: Size; suspects: string[]; paths: string[] }
   /** No file is new, changed or gone (by kind, size and mod-time): nothing to send, commit at once. */
   | { how: "unchanged" };
 

@@ -157,8 +157,14 @@ describe("how to send", () => {
       how: "incremental",
       send: { files: 1, bytes: 7 },
       suspects: [],
+      paths: ["f0"],
     });
-    expect(sending(files(9))).toEqual({ how: "incremental", send: { files: 0, bytes: 0 }, suspects: [] });
+    expect(sending(files(9))).toEqual({
+      how: "incremental",
+      send: { files: 0, bytes: 0 },
+      suspects: [],
+      paths: [],
+    });
   });
 
   it("is one tar when rclone was tried before", () => {
@@ -186,6 +192,7 @@ describe("how to send", () => {
       how: "incremental",
       send: { files: 1, bytes: 100 },
       suspects: ["f3"],
+      paths: ["f3"],
     });
     expect(sending(manifest), "nobody asked").toEqual({ how: "unchanged" });
     expect(sending(manifest, { changedSinceNs: null }), "nobody knows").toEqual({ how: "bundle" });

@@ -140,7 +140,11 @@ describe("a live save", () => {
       return answer;
     });
     expect(await sync("torn")).toMatchObject({ status: 200, body: { saved: { files: 2 } } });
-    expect(commit).toHaveBeenCalledTimes(1);
+    // What arrived was not what had been listed.
+    expect(await Promise.all(commit.mock.results.map(({ value }) => value))).toMatchObject([
+      { ok: false, failure: { code: "save_failed", detail: expect.stringContaining("a.txt") } },
+      { ok: true },
+    ]);
     simulation.for(body.containerId).crash();
     await eventually(async () => expect(await textOf("torn", "a.txt")).toBe("after!"));
   });

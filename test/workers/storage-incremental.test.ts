@@ -18,6 +18,7 @@ it("an incremental save commits what rclone would have sent: puts, deletes, syml
     how: "incremental",
     send: { files: 3, bytes: 11 },
     suspects: [],
+    paths: next.slice(-3).map(({ path }) => path),
   });
   await put(container, "new/big", "12", mtime);
   await put(container, "link.rclonelink", "f1", { ...mtime, "x-amz-meta-mode": "120777" });
@@ -57,7 +58,7 @@ it("a save that rclone could not bring over is asked for as one tar the next tim
   await expectOk(container.saveAll(nodes));
   const next = [...nodes, { path: "new", content: "1" }];
   const save = container.save();
-  const incremental = { how: "incremental", send: { files: 1, bytes: 1 }, suspects: [] };
+  const incremental = { how: "incremental", send: { files: 1, bytes: 1 }, suspects: [], paths: ["new"] };
   expect(await expectOk(container.vault.open(save, aManifest(next)))).toEqual(incremental);
   expect(await expectOk(container.vault.open(save, aManifest(next)))).toEqual(incremental);
   await put(container, "another", "1");

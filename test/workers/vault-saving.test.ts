@@ -202,6 +202,7 @@ describe("a save", () => {
       how: "incremental",
       send: { files: 1, bytes: 4 },
       suspects: ["a"],
+      paths: ["a"],
     });
     expect(await container.vault.commit(save, { force: false })).toMatchObject({
       ok: false,

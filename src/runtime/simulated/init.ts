@@ -77,7 +77,9 @@ export class SimulatedInit {
       case "GET manifest":
         return await this.#op("manifest", async () => this.#manifest());
       case "POST bundle":
-        return await this.#op("bundle", async () => this.#bundle(new Uint8Array(await request.arrayBuffer())));
+        return await this.#op("bundle", async () =>
+          this.#bundle(new Uint8Array(await request.arrayBuffer()), query.get("times") === "exact"),
+        );
       case "POST baseline":
         return await this.#op("status", async () => this.#setBaseline(query.get("at") ?? ""));
       case "GET file-stat":
@@ -173,10 +175,10 @@ export class SimulatedInit {
     this.#baselineNs = String(files.tick(latest));
   }
 
-  async #bundle(names: Uint8Array): Promise<Response> {
+  async #bundle(names: Uint8Array, exact: boolean): Promise<Response> {
     if (!this.stateDir) return this.#noState();
     const wanted = names.length === 0 ? null : decodeName(names).split("\0").slice(0, -1);
-    const { tar, missing } = bundleOf(this.#container.files, this.stateDir, wanted);
+    const { tar, missing } = bundleOf(this.#container.files, this.stateDir, wanted, exact);
     if (missing) return this.#error(502, "bundle_failed", `tar ended with 2: ${missing}: Cannot stat`);
     try {
       const answer = await this.sink("PUT", ".bundle/staging.tar", tar);

@@ -49,9 +49,14 @@ export function readTar(tar: Uint8Array<ArrayBuffer>): TarEntry[] {
   throw new SyntaxError("tar: unexpected end");
 }
 
-export type TarInput = Omit<TarHeader, "size" | "type"> & { type: "0" | "2" | "5"; body?: Uint8Array };
+export type TarInput = Omit<TarHeader, "size" | "type"> & {
+  type: "0" | "2" | "5";
+  body?: Uint8Array;
+  /** In a pax record, which says it more exactly. */
+  mtimeNs?: bigint;
+};
 
-/** A tar in GNU format. */
+/** A tar in GNU format, but for exact mod-times. */
 export function writeTar(entries: Iterable<TarInput>): Uint8Array<ArrayBuffer> {
   const chunks: Uint8Array[] = [];
   const add = (header: TarHeader, body: Uint8Array) =>
@@ -61,8 +66,15 @@ export function writeTar(entries: Iterable<TarInput>): Uint8Array<ArrayBuffer> {
     if (body.length <= 101) return;
     add({ name: "././@LongLink", type, mode: 0, uid: 0, gid: 0, size: body.length, mtime: 0 }, body);
   };
+  const addExact = (mtimeNs: bigint) => {
+    const fraction = String(mtimeNs % 1_000_000_000n).padStart(9, "0");
+    const record = ` mtime=${mtimeNs / 1_000_000_000n}.${fraction}\n`;
+    const body = encodeName(`${record.length + 2}${record}`); // two digits: it has 26 characters or so
+    add({ name: "pax", type: "x", mode: 0, uid: 0, gid: 0, size: body.length, mtime: 0 }, body);
+  };
   for (const entry of entries) {
     const body = entry.body ?? new Uint8Array();
+    if (entry.mtimeNs !== undefined) addExact(entry.mtimeNs);
     addLong("L", entry.name);
     if (entry.linkName !== undefined) addLong("K", entry.linkName);
     add({ ...entry, size: body.length }, body);

@@ -233,6 +233,20 @@ export const control: Contract = {
       readTar(tar).map(({ name }) => name),
       ["./", "./empty/", "./a.txt"],
     );
+    // Whole seconds, or all of what the listing says.
+    const { entries } = value(await booted.control.manifest(5_000));
+    const listed = entries.map(({ path, mtimeNs }) => [path, mtimeNs]).find(([path]) => path === "")?.[1] ?? "";
+    assert.equal(readTar(tar)[0]?.mtimeNs, (BigInt(listed) / 1_000_000_000n) * 1_000_000_000n);
+    value(await booted.control.bundle(10_000, ["", "empty", "a.txt"], "exact"));
+    const exact = harness.sink.bundles.get("staging.tar");
+    assert.ok(exact);
+    assert.deepEqual(
+      readTar(exact).map(({ name, mtimeNs }) => [name, String(mtimeNs)]),
+      ["", "empty", "a.txt"].map((path) => {
+        const entry = entries.find((one) => one.path === path);
+        return [`./${path}${entry?.kind === "directory" && path !== "" ? "/" : ""}`, entry?.mtimeNs];
+      }),
+    );
     const failure = failureOf(await booted.control.bundle(10_000, ["", "gone.txt"]));
     assert.equal(failure.code, "save_failed");
     assert.match(failure.detail, /gone\.txt/);
