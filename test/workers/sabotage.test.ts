@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Instance } from "../../src/instance/object.ts";
 import { Pool } from "../../src/pool/object.ts";
 import { Vault } from "../../src/vault/object.ts";
+import { loseOneAnswer } from "../support/broken-calls.ts";
 import {
   aPool,
   call,
@@ -22,16 +23,6 @@ import {
 const tenantStub = (tenant: string) => env.TENANT.getByName(tenant) as unknown as DurableObjectStub;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Makes the next call of an object's method happen, and its answer get lost. */
-// biome-ignore lint/suspicious/noExplicitAny: any method of any object
-function loseReply(prototype: any, method: string): void {
-  const original = prototype[method];
-  vi.spyOn(prototype, method).mockImplementationOnce(async function (this: unknown, ...args: unknown[]) {
-    await original.apply(this, args);
-    throw new Error("Network connection lost.");
-  });
-}
-
 afterEach(() => {
   vi.restoreAllMocks();
   simulation.every.faults.clear();
@@ -44,7 +35,7 @@ describe("a release that is called off half-way", () => {
     await put("wavering", "a.txt", "precious");
     simulation.for(body.containerId).fail("manifest", { times: 1 });
     expect((await release("wavering")).status).toBeGreaterThanOrEqual(400);
-    loseReply(Instance.prototype, "resume");
+    loseOneAnswer(Instance.prototype, "resume", "after");
     await claim("wavering");
     await eventually(async () => {
       await runDurableObjectAlarm(tenantStub("wavering"));
@@ -60,7 +51,7 @@ describe("a release that is called off half-way", () => {
     await put("insistent", "a.txt", "precious");
     simulation.for(body.containerId).fail("manifest", { times: 1 });
     expect((await release("insistent")).status).toBeGreaterThanOrEqual(400);
-    loseReply(Instance.prototype, "resume");
+    loseOneAnswer(Instance.prototype, "resume", "after");
     await claim("insistent");
     expect(await claim("insistent")).toMatchObject({ status: 200, body: { containerId: body.containerId } });
     expect(await (await get("insistent", "a.txt")).text()).toBe("precious");
@@ -85,7 +76,7 @@ describe("a save of a sleep that fails once", () => {
 describe("a start", () => {
   it("that breaks off with its Pool's answer is tried again", async () => {
     const pool = await aPool("pool-lost", { minSize: 2 });
-    loseReply(Pool.prototype, "lease");
+    loseOneAnswer(Pool.prototype, "lease", "after");
     expect(await claim("patient", pool)).toMatchObject({ status: 201, body: { state: "active" } });
   });
 
@@ -94,7 +85,7 @@ describe("a start", () => {
     await claim("steady", pool);
     await put("steady", "a.txt", "kept");
     await release("steady");
-    loseReply(Instance.prototype, "assign");
+    loseOneAnswer(Instance.prototype, "assign", "after");
     expect(await claim("steady")).toMatchObject({ status: 201, body: { restored: { generation: 1 } } });
     expect(await (await get("steady", "a.txt")).text()).toBe("kept");
     await eventually(async () =>
@@ -175,7 +166,7 @@ describe("a guard's refusal whose answer got lost", () => {
     await release("trimmed");
     await claim("trimmed");
     for (const name of ["a", "b", "c"]) await remove("trimmed", name);
-    loseReply(Vault.prototype, "commit");
+    loseOneAnswer(Vault.prototype, "commit", "after");
     expect(await release("trimmed")).toMatchObject({ status: 409, body: { code: "operation_interrupted" } });
     expect(await release("trimmed", { force: true })).toMatchObject({
       status: 200,
