@@ -179,6 +179,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
       epoch: this.#life.holder?.epoch ?? null,
       lastActivityAt: this.#life.lastActivityAt,
       openRequests: this.#open.count,
+      health: { status: "unknown", failures: 0, since: null },
     };
   }
 

@@ -119,6 +119,29 @@ export interface SpecProgress {
 /** The lifecycle of an Instance (design §3, "Slot / instance"). */
 export type InstanceState = "starting" | "warm" | "assigning" | "assigned" | "saving" | "draining" | "gone" | "failed";
 
+/**
+ * How a container came to its end, or why it is as good as ended. `oom`: exit 137 that nobody asked for. `hung`: its
+ * probe found no answer, `unhealthy`: an answer that is not a healthy one, as often as its health check says. `lost`: it is
+ * gone, nobody knows how. `start_dead`: counted as started, but nothing of it ever answered. `rebooted`: another boot answers.
+ */
+export type EndCause = "exited" | "oom" | "hung" | "unhealthy" | "lost" | "start_dead" | "rebooted";
+export interface ContainerEnd {
+  /** ms since 1970, when its Instance noticed. */
+  at: number;
+  cause: EndCause;
+  /** Null when it could not be learnt. */
+  exitCode: number | null;
+  detail: string;
+}
+
+export interface Health {
+  status: "healthy" | "unhealthy" | "unknown";
+  /** Probes in a row that failed. */
+  failures: number;
+  /** Since when it has this status, ms since 1970; null while unknown. */
+  since: number | null;
+}
+
 export interface Observation {
   state: InstanceState;
   /** False when the container is certainly not there, or another boot than ours answers. */
@@ -128,6 +151,9 @@ export interface Observation {
   /** Milliseconds since 1970 of the last proxied request, WebSocket frame or exec. */
   lastActivityAt: number;
   openRequests: number;
+  /** What its Instance knows of the end; also of one that is alive but hangs. */
+  end?: ContainerEnd;
+  health: Health;
   detail?: string;
 }
 

@@ -4,6 +4,7 @@ import type { By } from "../auth/principal.ts";
 import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
+import type { ContainerEnd } from "../instance/types.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
@@ -148,6 +149,11 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     const slot = this.#store.slot(containerId);
     if (!slot?.lease || slot.state === "draining") return null;
     return { tenantId: slot.lease.tenantId, epoch: slot.lease.epoch };
+  }
+
+  async ended(containerId: ContainerId, _end: ContainerEnd): Promise<void> {
+    const slot = this.#store.slot(containerId);
+    if (slot?.state === "warm") await this.#containers.checkWarm(slot);
   }
 
   async retire(id: ContainerId, reason: string): Promise<Outcome<null>> {

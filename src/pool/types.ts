@@ -2,6 +2,7 @@ import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
+import type { ContainerEnd } from "../instance/types.ts";
 import type { Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
@@ -140,6 +141,11 @@ export interface PoolApi {
   lease(request: LeaseRequest): Promise<Outcome<Lease>>;
   /** Whom a container serves: the durable record behind the Instance's copy. */
   holder(containerId: ContainerId): Promise<{ tenantId: TenantId; epoch: Epoch } | null>;
+  /**
+   * Its Instance says that this container, which serves nobody, ended. A hint: the Pool looks at its slot. Legal for any
+   * container, and any number of times.
+   */
+  ended(containerId: ContainerId, end: ContainerEnd): Promise<void>;
   /** Destroys the container and removes the slot; legal for unknown containers. Resolves when it is gone or will be swept. */
   retire(containerId: ContainerId, reason: string): Promise<Outcome<null>>;
   /** The same at somebody's wish, recorded. With `claimed: "refuse"` a container that serves a tenant stays (`in_use`). */

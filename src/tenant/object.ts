@@ -9,7 +9,7 @@ import { messageOf, within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
 import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
-import type { SpecProgress } from "../instance/types.ts";
+import type { ContainerEnd, SpecProgress } from "../instance/types.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { MAX_SECRETS } from "../registry/requests.ts";
 import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts";
@@ -292,6 +292,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const record = this.#store.load();
     // What a guard refused is in the vault already, aside.
     return record?.held?.containerId !== containerId || record.hold?.kind === "guard";
+  }
+
+  async ended(containerId: ContainerId, _epoch: Epoch, _end: ContainerEnd): Promise<void> {
+    if (this.#store.load()?.held?.containerId === containerId) await this.#machine.look();
   }
 
   async servedBy(containerId: ContainerId): Promise<Served | null> {

@@ -1,7 +1,7 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
-import type { SavedView, SpecProgress } from "../instance/types.ts";
+import type { ContainerEnd, SavedView, SpecProgress } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
@@ -363,6 +363,11 @@ export interface TenantApi {
    * when nothing in the container is to be waited for any more; asked again otherwise.
    */
   drain(containerId: ContainerId, waitMs: number): Promise<boolean>;
+  /**
+   * Its Instance says that this container ended. A hint: the Tenant looks at the container that it holds. Legal for any
+   * other container, and any number of times.
+   */
+  ended(containerId: ContainerId, epoch: Epoch, end: ContainerEnd): Promise<void>;
   /** What this container serves now; null when it serves nobody. */
   servedBy(containerId: ContainerId): Promise<Served | null>;
 }

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { type ContainerId, generation, type PoolId, type TenantId } from "../../src/ids.ts";
+import type { Health } from "../../src/instance/types.ts";
 import type { Lease } from "../../src/pool/types.ts";
 import { workloadSchema } from "../../src/registry/specs.ts";
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "../../src/tenant/events.ts";
@@ -66,4 +67,6 @@ export class Driver {
   }
 }
 
+/** Of a container that nothing was found wrong with. */
+export const health: Health = { status: "healthy", failures: 0, since: 0 };
 export const committed = { ok: true, value: { generation: generation(1), files: 1, bytes: 1, changed: 1 } } as const;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
 import type { ContainerId } from "../../src/ids.ts";
 import type { PlannedAction } from "../../src/tenant/events.ts";
-import { committed, Driver, lease, pool } from "../support/tenant-driver.ts";
+import { committed, Driver, health, lease, pool } from "../support/tenant-driver.ts";
 
 const act = (tenant: Driver, action: PlannedAction) => tenant.send({ type: "act", action, by: SYSTEM });
 const claim = (tenant: Driver) => tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
@@ -24,7 +24,7 @@ function halfSuspended(code: "save_failed" | "guard_blocked"): Driver {
 const observedDead = {
   type: "observed",
   containerId: "c-1" as ContainerId,
-  observation: { alive: false, state: "gone", tenantId: null, epoch: null, lastActivityAt: 0, openRequests: 0 },
+  observation: { alive: false, state: "gone", tenantId: null, epoch: null, lastActivityAt: 0, openRequests: 0, health },
 } as const;
 
 describe("what joins an operation under way", () => {

@@ -4,6 +4,7 @@ import type { Failure } from "../../src/outcome.ts";
 import type { Limits, TenantEvent } from "../../src/tenant/events.ts";
 import { nextAlarm, plan } from "../../src/tenant/plan.ts";
 import { type Held, newTenant, type TenantRecord } from "../../src/tenant/record.ts";
+import { health } from "../support/tenant-driver.ts";
 
 /** A tenant whose container is kept because its save failed, and what an interrupted step of it may cost. */
 
@@ -114,7 +115,7 @@ describe("a container that is kept", () => {
 
 describe("a sleep", () => {
   it("that begins again after an eviction is still called off by activity", () => {
-    const observation = { state: "assigned", alive: true, tenantId: null, epoch: null } as const;
+    const observation = { state: "assigned", alive: true, tenantId: null, epoch: null, health } as const;
     const sleeping = plan(
       { ...active, lastActivityAt: NOW - 900_000 },
       {

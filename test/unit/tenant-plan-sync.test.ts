@@ -5,7 +5,7 @@ import type { Plan, Step } from "../../src/tenant/events.ts";
 import { nextAlarm } from "../../src/tenant/plan.ts";
 import { savesOf, statusOf } from "../../src/tenant/status.ts";
 import type { SpecBrief } from "../../src/tenant/syncs.ts";
-import { committed, Driver, lease, pool } from "../support/tenant-driver.ts";
+import { committed, Driver, health, lease, pool } from "../support/tenant-driver.ts";
 
 const MINUTE = 60_000;
 const aBrief = (more: Partial<SpecBrief> = {}): SpecBrief => ({
@@ -149,6 +149,7 @@ describe("an interval", () => {
       epoch: tenant.record.epoch,
       lastActivityAt: tenant.now,
       openRequests: 0,
+      health,
     } as const;
     const containerId = tenant.record.held?.containerId as never;
     tenant.send({ type: "observed", containerId, observation, specs: [aBrief({ version: 2, intervalMs: 30_000 })] });

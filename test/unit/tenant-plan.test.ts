@@ -5,7 +5,7 @@ import { type ContainerId, epoch, generation, type PoolId } from "../../src/ids.
 import type { PlannedAction, PlannedChange, Step, TenantEvent } from "../../src/tenant/events.ts";
 import { TRANSITIONAL } from "../../src/tenant/lifecycle.ts";
 import { nextAlarm } from "../../src/tenant/plan.ts";
-import { committed, Driver, lease, pool } from "../support/tenant-driver.ts";
+import { committed, Driver, health, lease, pool } from "../support/tenant-driver.ts";
 
 describe("a tenant", () => {
   it("gets a new epoch with every assignment, and the answer names it", () => {
@@ -200,7 +200,7 @@ describe("a release", () => {
 });
 
 describe("sleep", () => {
-  const observation = { state: "assigned", alive: true, tenantId: null, epoch: null, openRequests: 0 } as const;
+  const observation = { state: "assigned", alive: true, tenantId: null, epoch: null, openRequests: 0, health } as const;
 
   it("begins after the idle timeout, not while anything is open, and ends asleep", () => {
     const tenant = new Driver().activate();
@@ -318,6 +318,7 @@ describe("whatever happens to a tenant", () => {
                   epoch: null,
                   lastActivityAt,
                   openRequests: 0,
+                  health,
                 },
               });
             } else if (pending && "operationId" in pending) {
