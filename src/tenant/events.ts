@@ -158,3 +158,5 @@ export type Plan =
       /** Lines for the history of syncs. */
       synced?: SyncRun[];
     };
+
+export type Going = Extract<Plan, { kind: "go" }>;

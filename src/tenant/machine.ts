@@ -1,12 +1,13 @@
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
-import { DeadlineError, within } from "../durable/deadline.ts";
+import { DeadlineError, sleep, within } from "../durable/deadline.ts";
 import type { TenantId } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import { nextAlarm } from "./alarms.ts";
 import { Effects } from "./effects.ts";
 import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
 import { operationId } from "./operation-id.ts";
-import { nextAlarm, plan } from "./plan.ts";
+import { plan } from "./plan.ts";
 import { leadsTo } from "./plan-act.ts";
 import { view } from "./planning.ts";
 import { newTenant, type TenantRecord } from "./record.ts";
@@ -15,6 +16,9 @@ import type { Awaited, OperationKind, OperationView } from "./types.ts";
 
 /** D1 is told soon after a change; should that be lost with this object's memory, this much later. */
 export const DELIVER_AGAIN_MS = 60_000;
+
+/** How soon whoever waits for an operation that nobody performs looks whether it ended. */
+const LOOK_AGAIN_MS = 250;
 
 /** What happened to an event: its plan, the names that were drawn for it, and the end of what it set going. */
 interface Taken {
@@ -152,8 +156,13 @@ export class Machine {
     const deadline = Date.now() + ms;
     for (;;) {
       const left = deadline - Date.now();
+      if (left <= 0 || this.#store.load()?.operation?.id !== id) return this.#store.operation(id);
       const promise = this.#running.get(id);
-      if (left <= 0 || !promise) return this.#store.operation(id);
+      if (!promise) {
+        // Nobody performs it now, and it has not ended: what it waits for is asked for again by the alarm.
+        await sleep(Math.min(left, LOOK_AGAIN_MS));
+        continue;
+      }
       try {
         await within(left, "operation", promise);
       } catch (error) {

@@ -1,34 +1,26 @@
 import { DurableObject } from "cloudflare:workers";
-import { audited } from "../audit/entry.ts";
 import { ownHead } from "../audit/owner.ts";
 import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
-import { commit } from "../durable/commit.ts";
-import { messageOf, within } from "../durable/deadline.ts";
+import { within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
-import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
+import { instanceOf, vaultOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
 import type { ContainerEnd, SpecProgress } from "../instance/types.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
-import { MAX_SECRETS } from "../registry/requests.ts";
-import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts";
 import type { Committed } from "../vault/types.ts";
-import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
-import type { Given } from "./delivery.ts";
-import type { PlannedAction, PlannedChange } from "./events.ts";
+import type { AdmissionKind } from "./admissions.ts";
+import { Admitting } from "./admitting.ts";
+import { actionAnswer, claimAnswer, releaseAnswer } from "./answers.ts";
 import { DELIVER_AGAIN_MS, Machine } from "./machine.ts";
 import { importer } from "./operation-id.ts";
-import { releaseAnswer } from "./plan-save.ts";
-import { actionAnswer, claimAnswer } from "./plan-start.ts";
 import { view } from "./planning.ts";
+import { givenBy, preparedAction, preparedChange, wrappedAnew } from "./preparation.ts";
 import { deliver, projected } from "./projection.ts";
-import type { TenantRecord } from "./record.ts";
 import { routeOf } from "./route.ts";
-import { openAll, sealAll } from "./secrets.ts";
 import { savesOf, settingsOf, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
-import { briefsIfKnown } from "./sync-effects.ts";
 import { NO_SYNCS, type SyncRun, stateOf } from "./syncs.ts";
 import type {
   Action,
@@ -67,12 +59,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     () => deliver(this.env.DB, this.#store),
   );
   readonly #machine = new Machine(this.ctx, this.env, this.#store, () => this.#outbox.soon());
-  readonly #admissions = new Admissions(this.ctx.storage.sql);
+  readonly #admitting = new Admitting(this.ctx.storage, this.#store);
 
   async claim(request: ClaimRequest, waitMs: number, by: By): Promise<Outcome<Awaited<ClaimAnswer>>> {
     const { config, secrets, publicUrl } = request;
     const given = config !== undefined || secrets !== undefined || publicUrl !== undefined;
-    const delivery = given ? await this.#given(request) : null;
+    const delivery = given ? await givenBy(this.env, this.#store, request) : null;
     await this.#machine.look(); // an existing claim is an answer about a container that is there
     const event = {
       type: "claim" as const,
@@ -100,7 +92,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>> {
     const record = this.#store.load();
     if (!record) return neverSeen(tenantId);
-    const planned = await this.#preparedAction(record, action);
+    const planned = await preparedAction(this.env, record, action);
     if (!planned.ok) return planned;
     const event = { type: "act" as const, action: planned.value, by };
     return this.#machine.ask(tenantId, event, by, waitMs, (after) => actionAnswer(after, null));
@@ -143,7 +135,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     for (let attempt = 1; ; attempt += 1) {
       const record = this.#store.load();
       if (!record) return neverSeen(tenantId);
-      const prepared = await this.#prepared(record, change);
+      const prepared = await preparedChange(this.env, this.#store, record, change);
       if (!prepared.ok) return prepared;
       const { planned } = this.#machine.take({ type: "change", change: prepared.value, ifMatch }, null, by);
       if (planned.kind === "go") return this.settings(tenantId);
@@ -177,26 +169,16 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   ): Promise<Outcome<{ secret: string }>> {
     const record = this.#store.load();
     if (!record) return failed("not_found", "There is no such tenant.");
-    const random = crypto.getRandomValues(new Uint8Array(ADMISSION_SECRET_BYTES));
     const now = Date.now();
-    const issued = this.#inOneCommit(() => {
-      const outcome = this.#admissions.issue(kind, admission, ttlMs, now, random);
-      if (outcome.ok) {
-        const { actor, sessionExpiresAt } = admission;
-        const detail = { ttlMs, sessionExpiresAt };
-        const subject = `tenant:${record.tenantId}`;
-        this.#store.journal.append([audited({ actor, requestId }, now, `tenant.${kind}_issued`, subject, { detail })]);
-        this.#store.alarm.arm(now + DELIVER_AGAIN_MS);
-      }
-      return outcome;
-    });
+    const when = { ttlMs, requestId, now, deliverAt: now + DELIVER_AGAIN_MS };
+    const issued = this.#admitting.issue(record, kind, admission, when);
     if (issued.ok) this.#outbox.soon();
     return issued;
   }
 
   async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
     if (!this.#store.load()) return null;
-    return this.#inOneCommit(() => this.#admissions.redeem(kind, secret, Date.now()));
+    return this.#admitting.redeem(kind, secret, Date.now());
   }
 
   async noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>> {
@@ -336,79 +318,6 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (this.#store.journal.pending(1).length > 0) this.#outbox.soon();
   }
 
-  /** What an action needs to know of the world, looked up before it is planned. */
-  async #preparedAction(record: TenantRecord, action: Action): Promise<Outcome<PlannedAction>> {
-    if (action.kind === "restore") {
-      const { generations } = await vaultOf(this.env, record.tenantId).describe();
-      if (generations.some(({ generation }) => generation === action.generation)) return done(action);
-      return failed("not_found", `The tenant ${record.tenantId} has no generation ${action.generation}.`);
-    }
-    if (action.kind === "sync") {
-      const { specs } = await briefsIfKnown(this.env, record.poolId);
-      if (!specs && action.spec !== undefined) return failed("database_unavailable", "The registry does not answer.");
-      return done({ ...action, specs: specs ?? record.syncs?.specs ?? [] });
-    }
-    if (action.kind !== "restart" || action.scope !== "image" || !record.poolId) return done(action);
-    const pool = await poolOf(this.env, record.poolId).describe();
-    return pool.ok ? done({ ...action, minWorkloadVersion: pool.value.workloadVersion }) : pool;
-  }
-
-  async #prepared(record: TenantRecord, change: Change): Promise<Outcome<PlannedChange>> {
-    const { tenantId, secrets } = record;
-    const keyring = configOf(this.env);
-    switch (change.kind) {
-      case "tier":
-      case "lifecycle":
-      case "config":
-      case "revoke-tokens":
-        return done(change);
-      case "rollback": {
-        const earlier = this.#store.configs().find(({ version }) => version === change.version);
-        if (!earlier) return failed("not_found", `There is no version ${change.version} of the config.`);
-        return done({ kind: "config", config: earlier.config, rolledBackTo: change.version });
-      }
-      case "secrets":
-        return done({
-          kind: "secrets",
-          sealed: await sealAll(keyring, tenantId, secrets, change.secrets, Date.now()),
-        });
-      case "secret": {
-        const { [change.name]: before, ...rest } = secrets ? await openAll(keyring, tenantId, secrets) : {};
-        if (change.value === null && before === undefined) {
-          return failed("not_found", `There is no secret ${change.name}.`);
-        }
-        const values = change.value === null ? rest : { ...rest, [change.name]: change.value };
-        if (change.value !== null && Object.keys(values).length > MAX_SECRETS) {
-          return failed("invalid", `A tenant has at most ${MAX_SECRETS} secrets.`);
-        }
-        const sealed = await sealAll(keyring, tenantId, secrets, values, Date.now());
-        return done({ kind: "secrets", sealed, before: secrets?.version ?? 0 });
-      }
-    }
-  }
-
-  /** @throws when there are secrets and no key to keep them under. */
-  async #given({ tenantId, config, secrets, publicUrl }: ClaimRequest): Promise<Given> {
-    const before = this.#store.load()?.secrets ?? null;
-    return {
-      ...(publicUrl === undefined ? {} : { publicUrl }),
-      ...(config === undefined ? {} : { config: { value: config } }),
-      ...(secrets === undefined
-        ? {}
-        : { secrets: await sealAll(configOf(this.env), tenantId, before, secrets, Date.now()) }),
-    };
-  }
-
-  #inOneCommit<T>(write: () => T): T {
-    try {
-      return commit(this.ctx.storage, write as () => T extends Promise<unknown> ? never : T);
-    } catch (error) {
-      this.#admissions.forget();
-      this.#store.journal.forget();
-      throw error;
-    }
-  }
-
   #starting(): Route {
     const record = this.#store.load();
     if (record?.operation) return { kind: "starting", operation: view(record, record.operation) };
@@ -421,12 +330,3 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
 const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
   failed("not_found", `There is no tenant ${tenantId}.`);
-
-/** Null: it is already. Failure: the platform's key that wraps it is not there any more. */
-async function wrappedAnew(keyring: Keyring, tenantId: TenantId, key: WrappedKey): Promise<Outcome<WrappedKey | null>> {
-  try {
-    return done(await rewrapped(keyring, tenantId, key));
-  } catch (error) {
-    return failed("internal", messageOf(error));
-  }
-}

@@ -1,12 +1,13 @@
 import type { By } from "../auth/principal.ts";
 import type { Fresh, Limits, Plan, PlannedAction } from "./events.ts";
+import { claim } from "./plan-claim.ts";
 import { destroy } from "./plan-destroy.ts";
 import { forcing, restart, sync } from "./plan-restart.ts";
 import { restore } from "./plan-restore.ts";
 import { beginSave } from "./plan-save.ts";
-import { claim, inProgress, joining } from "./plan-start.ts";
+
 import { beginManual, specsOf } from "./plan-sync.ts";
-import { move, nothing, refuse } from "./planning.ts";
+import { inProgress, joining, move, nothing, refuse } from "./planning.ts";
 import { isLossy, type Operation, type TenantRecord } from "./record.ts";
 import { takenUp } from "./syncs.ts";
 import type { OperationKind, ReleaseRequest, TenantState } from "./types.ts";

@@ -1,10 +1,11 @@
 import { epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import type { ErasureProof } from "../vault/types.ts";
+import { actionAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step } from "./events.ts";
 import { concludeSteps } from "./plan-import.ts";
 import { quiesceStep } from "./plan-save.ts";
-import { actionAnswer } from "./plan-start.ts";
+
 import { end, letGo, move, nothing, operationOf, withError } from "./planning.ts";
 import type { Destruction, Operation, TenantRecord } from "./record.ts";
 

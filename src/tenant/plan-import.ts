@@ -1,7 +1,8 @@
 import { epoch } from "../ids.ts";
+import { actionAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
-import { actionAnswer, inProgress } from "./plan-start.ts";
-import { end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
+
+import { end, inProgress, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 
 /**

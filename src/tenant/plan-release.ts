@@ -1,7 +1,8 @@
+import { releaseAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
-import { afterSave, beginSave, quiesceStep, releaseAnswer } from "./plan-save.ts";
-import { inProgress } from "./plan-start.ts";
-import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
+import { afterSave, beginSave, quiesceStep } from "./plan-save.ts";
+
+import { end, inProgress, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import type { ReleaseRequest } from "./types.ts";
 

@@ -1,10 +1,11 @@
 import { type Epoch, epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
+import { actionAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
 import { forcing } from "./plan-restart.ts";
 import { beginSave } from "./plan-save.ts";
-import { actionAnswer, inProgress, leaseStep } from "./plan-start.ts";
-import { end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
+import { leaseStep } from "./plan-start.ts";
+import { end, inProgress, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Made, Operation, TenantRecord } from "./record.ts";
 
 /**

@@ -1,17 +1,19 @@
 import { type Generation, generation } from "../ids.ts";
-import type { Saved, SavedView } from "../instance/types.ts";
+import type { Saved } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
+import { releaseAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
 import type { TenantTransition } from "./lifecycle.ts";
 import { removed } from "./plan-destroy.ts";
+import { lossOf } from "./plan-recover.ts";
 import { restartedFrom, synced } from "./plan-restart.ts";
-import { lossOf } from "./plan-start.ts";
+
 import { beforeLeaving, goOn } from "./plan-sync.ts";
 import { end, letGo, move, nothing, refuse, savedView, withError } from "./planning.ts";
 import { type Hold, isLossy, type Leaving, type LeavingKind, type Operation, type TenantRecord } from "./record.ts";
 import { takenUp } from "./syncs.ts";
-import type { Desired, ReleaseAnswer, ReleaseRequest, StoppedReason } from "./types.ts";
+import type { Desired, ReleaseRequest, StoppedReason } from "./types.ts";
 
 /** Decisions on the way out of a container, whatever it is left for, and what a save came to. */
 
@@ -282,13 +284,4 @@ const moreOf = ({ kind, restart, deploy }: Operation): Leaving | undefined => {
 /** The generation that a refusal says was kept, not as the head. */
 function keptAside({ extra }: Failure): { generation?: Generation } {
   return typeof extra?.generation === "number" ? { generation: generation(extra.generation) } : {};
-}
-
-export function releaseAnswer(
-  record: TenantRecord,
-  committed: SavedView | null,
-  timings: Record<string, number> = {},
-): ReleaseAnswer {
-  const { tenantId, state } = record;
-  return { tenantId, state, saved: savedView(committed), timings };
 }

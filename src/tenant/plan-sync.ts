@@ -1,9 +1,10 @@
 import type { SpecRan } from "../instance/types.ts";
 import { done, type Failure, type Outcome } from "../outcome.ts";
 import type { Way, Why } from "../sync/run.ts";
+import { actionAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, TenantEvent } from "./events.ts";
 import { saved, saveFailed } from "./plan-save.ts";
-import { actionAnswer } from "./plan-start.ts";
+
 import { end, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import {

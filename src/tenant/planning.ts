@@ -104,3 +104,13 @@ export function letGo(record: TenantRecord, reason: string): { retiring: TenantR
     steps: [{ do: "retire", containerId, poolId, reason }],
   };
 }
+
+export function joining(record: TenantRecord, again: boolean): Plan {
+  return record.operation ? { kind: "wait", operationId: record.operation.id, again } : nothing(record);
+}
+
+export const inProgress = (record: TenantRecord): Plan =>
+  refuse("operation_in_progress", `The tenant is ${record.state}.`, {
+    operation: record.operation?.id,
+    state: record.state,
+  });

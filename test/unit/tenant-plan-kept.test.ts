@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { type ContainerId, epoch, type PoolId, type TenantId } from "../../src/ids.ts";
 import type { Failure } from "../../src/outcome.ts";
+import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { Limits, TenantEvent } from "../../src/tenant/events.ts";
-import { nextAlarm, plan } from "../../src/tenant/plan.ts";
+import { plan } from "../../src/tenant/plan.ts";
 import { type Held, newTenant, type TenantRecord } from "../../src/tenant/record.ts";
 import { health } from "../support/tenant-driver.ts";
 

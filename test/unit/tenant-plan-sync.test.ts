@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { SpecRan } from "../../src/instance/types.ts";
 import { done, failed } from "../../src/outcome.ts";
+import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { Plan, Step } from "../../src/tenant/events.ts";
-import { nextAlarm } from "../../src/tenant/plan.ts";
 import { savesOf, statusOf } from "../../src/tenant/status.ts";
 import type { SpecBrief } from "../../src/tenant/syncs.ts";
 import { committed, Driver, health, lease, pool } from "../support/tenant-driver.ts";

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
 import { type ContainerId, epoch, generation, type PoolId } from "../../src/ids.ts";
+import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { PlannedAction, PlannedChange, Step, TenantEvent } from "../../src/tenant/events.ts";
 import { TRANSITIONAL } from "../../src/tenant/lifecycle.ts";
-import { nextAlarm } from "../../src/tenant/plan.ts";
 import { committed, Driver, health, lease, pool } from "../support/tenant-driver.ts";
 
 describe("a tenant", () => {

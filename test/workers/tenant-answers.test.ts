@@ -1,8 +1,10 @@
-import { runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
 import type { TenantId } from "../../src/ids.ts";
+import { Pool } from "../../src/pool/object.ts";
 import type { Tenant } from "../../src/tenant/object.ts";
+import { loseOneAnswer } from "../support/broken-calls.ts";
 import { aPool, call, claim, env, eventually, get, put, simulation, status } from "../support/fleet.ts";
 
 const act = (tenant: string, action: string, body: object = {}, wait = "10s") =>
@@ -37,6 +39,19 @@ describe("a destruction", () => {
     await claim("ends-in-save", pool);
     expect(await (await get("ends-in-save", "b.txt")).text()).toBe("2");
     expect((await status("ends-in-save")).body.lastLoss).toBeUndefined();
+  });
+
+  it("whose container does not go at once is waited for until it is gone", async () => {
+    const pool = await aPool("ends-late", { minSize: 1 });
+    await claim("ends-late", pool);
+    loseOneAnswer(Pool.prototype, "retire", "before");
+    const destroying = act("ends-late", "destroy", {}, "20s");
+    await eventually(async () => expect((await status("ends-late")).body).toMatchObject({ state: "destroying" }));
+    await eventually(async () => {
+      await runDurableObjectAlarm(env.TENANT.getByName("ends-late") as unknown as DurableObjectStub);
+      expect((await status("ends-late")).body).toMatchObject({ state: "destroyed" });
+    });
+    expect(await destroying).toMatchObject({ status: 200, body: { state: "destroyed" } });
   });
 
   it("in the middle of a claim leaves no container behind", async () => {
