@@ -179,6 +179,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workloads/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an earlier version of a workload the latest, as a new version; its pools follow */
+        post: operations["rollbackWorkload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pools": {
         parameters: {
             query?: never;
@@ -1713,14 +1730,6 @@ export interface components {
                 idleTimeoutMs?: number;
             };
         };
-        WorkloadVersion: {
-            version: number;
-            spec: components["schemas"]["CompletedWorkloadSpec"];
-            /** Format: date-time */
-            at: string;
-            /** @description Null for one from before actors were recorded. */
-            actor: string | null;
-        };
         WorkloadReplacement: {
             id?: string;
             name?: string;
@@ -1879,6 +1888,14 @@ export interface components {
             lifecycle?: {
                 idleTimeoutMs?: number;
             };
+        };
+        WorkloadVersion: {
+            version: number;
+            spec: components["schemas"]["CompletedWorkloadSpec"];
+            /** Format: date-time */
+            at: string;
+            /** @description Null for one from before actors were recorded. */
+            actor: string | null;
         };
         Pool: {
             id: string;
@@ -3788,6 +3805,57 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollbackWorkload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    version: number;
+                };
+            };
+        };
+        responses: {
+            /** @description As it is now; what the present version says anyway is no new one */
+            200: {
+                headers: {
+                    etag: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workload"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

@@ -156,6 +156,15 @@ export async function listVersions(
   return { items, next: results.length > limit ? (items.at(-1)?.version ?? null) : null };
 }
 
+/** What a version said; null where there never was such a one. */
+export async function findVersion(db: D1Database, id: string, version: number): Promise<Workload | null> {
+  const row = await db
+    .prepare("SELECT spec FROM workload_versions WHERE workload_id = ? AND version = ?")
+    .bind(id, version)
+    .first<{ spec: string }>();
+  return row && storedWorkload(row.spec);
+}
+
 /** The pools that run it, by id. */
 export async function poolsRunning(db: D1Database, workloadId: string): Promise<string[]> {
   const { results } = await db
@@ -191,13 +200,17 @@ export async function insertWorkload(
 /** How often a change without a demanded version begins again, because another came between reading and writing. */
 const ATTEMPTS = 5;
 
-/** Makes `spec` the next version; the same spec again is no change. `ifMatch`: the only version that it may replace. */
+/**
+ * Makes `spec` the next version; the same spec again is no change. `ifMatch`: the only version that it may replace.
+ * `rolledBackTo`: the earlier version whose spec it is.
+ */
 export async function replaceWorkload(
   db: D1Database,
   spec: Workload,
   ifMatch: number | null,
   by: By,
   now: number,
+  rolledBackTo?: number,
 ): Promise<Changed> {
   for (let attempt = 1; ; attempt += 1) {
     const before = await describeWorkload(db, spec.id);
@@ -205,7 +218,8 @@ export async function replaceWorkload(
     if (ifMatch !== null && ifMatch !== before.version) return { kind: "mismatch", version: before.version };
     if (canonical(before.spec) === canonical(spec)) return { kind: "same", workload: before };
     const version = before.version + 1;
-    if (await writeVersion(db, { spec, version, before: before.spec, createdAt: before.createdAt, by, now })) {
+    const detail = { version, ...(rolledBackTo === undefined ? {} : { rolledBackTo }) };
+    if (await writeVersion(db, { spec, version, before: before.spec, createdAt: before.createdAt, detail, by, now })) {
       return { kind: "changed", workload: { ...before, spec, version, updatedAt: now } };
     }
     if (attempt === ATTEMPTS) return { kind: "mismatch", version };
@@ -217,13 +231,14 @@ interface NextVersion {
   version: number;
   before: Workload;
   createdAt: number;
+  detail: Record<string, unknown>;
   by: By;
   now: number;
 }
 
 async function writeVersion(
   db: D1Database,
-  { spec, version, before, createdAt, by, now }: NextVersion,
+  { spec, version, before, createdAt, detail, by, now }: NextVersion,
 ): Promise<boolean> {
   const json = JSON.stringify(spec);
   const [updated] = await db.batch([
@@ -237,7 +252,7 @@ async function writeVersion(
       audited(by, now, "workload.updated", subject(spec.id), {
         before: stateHash(before),
         after: stateHash(spec),
-        detail: { version },
+        detail,
       }),
     ),
     versionIfRecorded(db, { id: spec.id, version, json, now, by }),

@@ -58,6 +58,7 @@ const setting = (what: string, body: object, action: string) =>
 const STEPS: Step[] = [
   step("POST /api/v1/workloads", workload, "workload.created", "workload:m", "created"),
   step("PUT /api/v1/workloads/m", { ...workload, name: "M" }, "workload.updated", "workload:m", "changed"),
+  step("POST /api/v1/workloads/m/rollback", { version: 1 }, "workload.updated", "workload:m", "changed"),
   step("POST /api/v1/pools", { id: "m", workloadId: "m", minSize: 1, maxSize: 9 }, "pool.created", "pool:m", "created"),
   step("PUT /api/v1/pools/m", { workloadId: "m", minSize: 1, maxSize: 10 }, "pool.updated", "pool:m", "changed"),
   step("POST /api/v1/pools/m/scale", { target: 2 }, "pool.scaled", "pool:m", "changed"),

@@ -278,3 +278,48 @@ describe("a page of large workloads", () => {
     expect(seen).toEqual(ids);
   });
 });
+
+describe("a workload that is rolled back", () => {
+  const rollback = (id: string, version: number, headers: Record<string, string> = {}) =>
+    request("POST", `${PATH}/${id}/rollback`, JSON.stringify({ version }), {
+      "content-type": "application/json",
+      ...headers,
+    });
+
+  test("has what an earlier version said, as a new version that says where it comes from", async () => {
+    await register("back", { environment: { A: "1" } });
+    await put("back", { image: "sandbox", environment: { A: "2" } });
+    const answer = await rollback("back", 1);
+    expect([answer.status, answer.headers.get("etag")]).toEqual([200, '"3"']);
+    expect(await answer.json()).toMatchObject({ version: 3, environment: { A: "1" } });
+    const { body } = await call("GET", `${PATH}/back/versions`);
+    expect(body).toMatchObject({ items: [{ version: 3 }, { version: 2 }, { version: 1 }] });
+    const last = (await records("workload:back")).at(-1);
+    expect(last).toMatchObject({ action: "workload.updated", detail: expect.stringContaining('"rolledBackTo":1') });
+    expect(await (await rollback("back", 3)).json()).toMatchObject({ version: 3 });
+  });
+
+  test("names a version that there was, of an image that is deployed, and matches", async () => {
+    await register("astray");
+    expect((await rollback("astray", 2)).status).toBe(404);
+    expect((await rollback("no-such", 1)).status).toBe(404);
+    expect((await rollback("astray", 0)).status).toBe(422);
+    await put("astray", { image: "sandbox", name: "x" });
+    expect((await rollback("astray", 1, { "if-match": '"1"' })).status).toBe(412);
+    await env.DB.prepare(
+      "UPDATE workload_versions SET spec = json_set(spec, '$.image', 'gone') WHERE workload_id = 'astray' AND version = 1",
+    ).run();
+    const refused = await rollback("astray", 1);
+    expect([refused.status, await refused.json()]).toMatchObject([422, { errors: [{ pointer: "/version" }] }]);
+  });
+
+  test("is followed by the warm slots of its pools", async () => {
+    const id = await aPool("rolled-back", { minSize: 1, maxSize: 5 });
+    await put(id, { image: "sandbox", name: "second" });
+    await rollback(id, 1);
+    await eventually(async () => {
+      const { body } = await call("GET", `/api/v1/pools/${id}/containers`);
+      expect(body).toMatchObject({ items: [{ workloadVersion: 3, state: "warm" }] });
+    });
+  });
+});

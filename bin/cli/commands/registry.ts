@@ -68,6 +68,15 @@ const workloads: readonly RouteCommand[] = [
     body: (input) => input.json("file"),
   },
   {
+    words: "workloads rollback",
+    about: "an earlier version of a workload, as its next one",
+    method: "POST",
+    path: "/api/v1/workloads/{id}/rollback",
+    args: [WORKLOAD, { name: "version", kind: "word" }],
+    options: ["if-match"],
+    body: ({ args }) => ({ version: wholeNumberOf(args.version ?? "", "VERSION") }),
+  },
+  {
     words: "workloads delete",
     about: "a workload that no pool uses",
     method: "DELETE",
