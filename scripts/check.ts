@@ -14,6 +14,7 @@ const CHECKS: Readonly<Record<string, readonly string[]>> = {
   "client's types": ["scripts/client-types.ts", "--check"],
   "page of problems": ["scripts/errors-page.ts", "--check"],
   "page of variables": ["scripts/config-page.ts", "--check"],
+  "page of calls and states": ["scripts/states-page.ts", "--check"],
   "a role for every route": ["scripts/roles.ts", "--check"],
   "unused code": ["node_modules/knip/bin/knip.js"],
   "lock file": ["scripts/complete-lock.mjs", "--check"],

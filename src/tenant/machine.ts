@@ -208,14 +208,14 @@ export class Machine {
 }
 
 /** The operation that a plan began or ended at once; null when there was nothing to do. */
-function begun(planned: Extract<Plan, { kind: "go" }>, fresh: Fresh | null): string | null {
+export function begun(planned: Extract<Plan, { kind: "go" }>, fresh: Fresh | null): string | null {
   const { operation } = planned.record;
   if (operation && operation.id === fresh?.operationId) return operation.id;
   return planned.ended && planned.ended.id === fresh?.operationId ? planned.ended.id : null;
 }
 
 /** Whether an operation brings about what was asked for, so that to wait for it is an answer. */
-function isAnswer(asked: TenantEvent, kind: OperationKind): boolean {
+export function isAnswer(asked: TenantEvent, kind: OperationKind): boolean {
   if (asked.type === "wake") return true;
   if (asked.type === "act") return leadsTo(asked.action.kind, kind);
   if (kind === "restore" || kind === "import") return false;
