@@ -4,7 +4,7 @@ import { prepareAssets } from "./scripts/stack/assets.ts";
 
 /**
  * `unit`: pure code in Node. `workers`: the whole Worker with its Durable Objects in workerd, on simulated containers
- * (the plugin has no real ones). `e2e`: `wrangler dev` from outside, on real containers.
+ * (the plugin has no real ones). `simulation`: the objects on a simulated platform, from seeds. `e2e`: `wrangler dev` from outside, on real containers.
  */
 export default defineConfig({
   test: {
@@ -37,6 +37,18 @@ export default defineConfig({
           setupFiles: ["test/support/migrate.ts"],
           globalSetup: ["test/support/s3-setup.ts"],
           testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "simulation",
+          environment: "node",
+          include: ["test/simulation/**/*.test.ts"],
+          // Plain Node, with the hooks that let the code of `src` run in it.
+          experimental: { viteModuleRunner: false },
+          execArgv: ["--disable-warning=ExperimentalWarning", "--import", "./test/simulation/register.ts"],
+          pool: "forks",
+          fileParallelism: false,
         },
       },
       {
