@@ -31,3 +31,29 @@ export function failCalls(of: object, method: string, nth: number, times: number
     return Promise.reject(new Error(`planned: ${method} is unavailable`));
   });
 }
+
+/** The next call of a method, after its effect or before it, is never answered. `reached`: it came so far. */
+export const stopAt = (of: object, method: string, when: "before" | "after"): { readonly reached: boolean } =>
+  atCall(of, method, when, () => new Promise(() => {}));
+
+/** Something happens at the next call of a method, after its effect or before it; `self` is the object that was called. */
+export function atCall(
+  of: object,
+  method: string,
+  when: "before" | "after",
+  happens: (self: object) => Promise<void> | void,
+): { readonly reached: boolean } {
+  // biome-ignore lint/suspicious/noExplicitAny: any method of any object
+  const prototype = of as any;
+  const original = prototype[method];
+  const call = { reached: false };
+  const spy = vi.spyOn(prototype, method);
+  spy.mockImplementation(async function (this: object, ...args: unknown[]) {
+    spy.mockRestore();
+    const answer = when === "after" ? await original.apply(this, args) : null;
+    call.reached = true;
+    await happens(this);
+    return when === "after" ? answer : original.apply(this, args);
+  });
+  return call;
+}
