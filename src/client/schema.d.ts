@@ -223,11 +223,29 @@ export interface paths {
         };
         /** One pool */
         get: operations["getPool"];
-        /** Change a pool's sizes, idle timeout, tier or network; what is left out stays as it is */
+        /** Change a pool's sizes, idle timeout, tier, network or upgrade policy; what is left out stays as it is */
         put: operations["updatePool"];
         post?: never;
         /** Delete a pool: it gives out no more containers and ends those that it has */
         delete: operations["deletePool"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{id}/rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a pool's tenants come to the present version of its workload */
+        get: operations["getPoolRollout"];
+        put?: never;
+        /** Halt a pool's rollout, or go on with it; whoever failed is then asked again */
+        post: operations["steerPoolRollout"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1957,6 +1975,22 @@ export interface components {
                 lastError: string | null;
             };
             lastError: string | null;
+            upgrade: {
+                /** @enum {string} */
+                policy: "onRestart" | "rolling" | "pinned";
+                concurrency: number;
+                maxFailures: number;
+                healthyMs: number;
+            };
+            rollout: {
+                /**
+                 * @description idle: no tenant has to be brought to another version, or the policy is not rolling.
+                 * @enum {string}
+                 */
+                state: "idle" | "rolling" | "halted" | "done";
+                /** @description Tenants whose containers run an earlier version. */
+                outdated: number;
+            };
             /** @description While the pool is being deleted; `failed`: whose release failed. */
             deletion?: {
                 operationId: string;
@@ -1990,6 +2024,21 @@ export interface components {
                 /** @description Refused: Cloudflare resolves names itself. */
                 dns?: null;
             };
+            upgrade?: components["schemas"]["UpgradePolicy"];
+        };
+        /** @description Default: onRestart. */
+        UpgradePolicy: {
+            /**
+             * @description onRestart: with its next start. rolling: the pool restarts its tenants, a few at a time, each saved first. pinned: a tenant keeps its version until it is released or its image restarted.
+             * @enum {string}
+             */
+            policy: "onRestart" | "rolling" | "pinned";
+            /** @description Of rolling: tenants at a time, once the first did well. Default 1. */
+            concurrency?: number;
+            /** @description Of rolling: it halts after so many. Default 1. */
+            maxFailures?: number;
+            /** @description Of rolling: how long each is watched before the next. Default 30000. */
+            healthyMs?: number;
         };
         PoolReplacement: {
             id?: string;
@@ -2005,6 +2054,7 @@ export interface components {
                 /** @description Refused: Cloudflare resolves names itself. */
                 dns?: null;
             } | null;
+            upgrade?: components["schemas"]["UpgradePolicy"] & (Record<string, never> | null);
         };
         PoolDeletion: {
             id: string;
@@ -2018,6 +2068,49 @@ export interface components {
                 code: string;
                 detail: string;
             }[];
+        };
+        PoolRollout: {
+            poolId: string;
+            /** @enum {string} */
+            policy: "onRestart" | "rolling" | "pinned";
+            concurrency: number;
+            maxFailures: number;
+            healthyMs: number;
+            /**
+             * @description idle: no tenant has to be brought to another version, or the policy is not rolling.
+             * @enum {string}
+             */
+            state: "idle" | "rolling" | "halted" | "done";
+            /** @description The version that is started from now on. */
+            to: number;
+            /** @description Tenants whose containers run an earlier version. */
+            outdated: number;
+            moving: {
+                tenantId: string;
+                /** Format: date-time */
+                since: string;
+                /** @enum {string} */
+                step: "asked" | "restarting" | "watched";
+            }[];
+            upgraded: number;
+            failed: {
+                tenantId: string;
+                code: string;
+                detail: string;
+                /** Format: date-time */
+                at: string;
+            }[];
+            /** @description By whom, or by itself (`system`) after failures. */
+            halted: {
+                /** Format: date-time */
+                at: string;
+                actor: string;
+                reason: string;
+            } | null;
+            /** Format: date-time */
+            startedAt: string | null;
+            /** Format: date-time */
+            endedAt: string | null;
         };
         ScaleRequest: {
             /** @description From minSize to maxSize without what is claimed. */
@@ -4085,6 +4178,94 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getPoolRollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PoolRollout"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    steerPoolRollout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    action: "halt" | "resume";
+                };
+            };
+        };
+        responses: {
+            /** @description Done; a tenant that is on its way goes on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PoolRollout"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

@@ -4,12 +4,12 @@ import { Problem } from "../errors/problem.ts";
 import type { PoolId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
 import type { PoolApi, PoolDescription } from "../pool/types.ts";
-import { findPool } from "../registry/store.ts";
+import { findPool, type RegisteredPool } from "../registry/store.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
 import { slugParam } from "./params.ts";
-import { type PoolView, poolView, viewOf } from "./pool-views.ts";
+import { type PoolView, poolView, rolloutBody, rolloutOf, viewOf } from "./pool-views.ts";
 import { known, nothing } from "./registered.ts";
 
 const action = <Path extends string>(path: Path, summary: string) =>
@@ -54,7 +54,42 @@ const scale = guarded("registry:write", {
   responses: { 200: json(poolView, "Done; the slots follow"), ...refusals },
 });
 
+const getRollout = guarded("registry:read", {
+  method: "get",
+  path: "/api/v1/pools/{id}/rollout",
+  operationId: "getPoolRollout",
+  summary: "How a pool's tenants come to the present version of its workload",
+  tags: ["registry"],
+  request: { params: slugParam },
+  responses: { 200: json(rolloutBody, "As it is"), ...refusals },
+});
+
+const steerRollout = guarded("registry:write", {
+  method: "post",
+  path: "/api/v1/pools/{id}/rollout",
+  operationId: "steerPoolRollout",
+  summary: "Halt a pool's rollout, or go on with it; whoever failed is then asked again",
+  tags: ["registry"],
+  middleware: [known("pool", findPool), jsonBody("required")],
+  request: {
+    params: slugParam,
+    body: {
+      required: true,
+      content: { "application/json": { schema: z.strictObject({ action: z.enum(["halt", "resume"]) }) } },
+    },
+  },
+  responses: { 200: json(rolloutBody, "Done; a tenant that is on its way goes on"), ...refusals },
+});
+
 export const poolActions = resource()
+  .openapi(getRollout, async (c) =>
+    c.json(rolloutOf(await described(c.env, c.req.valid("param").id, (pool) => pool.describe()).then(last)), 200),
+  )
+  .openapi(steerRollout, async (c) => {
+    const { action } = c.req.valid("json");
+    const steer = (pool: PoolApi) => pool.rollout(action, by(c));
+    return c.json(rolloutOf(await described(c.env, c.req.valid("param").id, steer).then(last)), 200);
+  })
   .openapi(pause, async (c) =>
     c.json(await change(c.env, c.req.valid("param").id, (pool) => pool.pause("paused", by(c))), 200),
   )
@@ -74,9 +109,19 @@ async function change(
   id: string,
   perform: (pool: PoolApi) => Promise<Outcome<PoolDescription>>,
 ): Promise<PoolView> {
+  return viewOf(...(await described(env, id, perform)));
+}
+
+async function described(
+  env: Env,
+  id: string,
+  perform: (pool: PoolApi) => Promise<Outcome<PoolDescription>>,
+): Promise<[RegisteredPool, PoolDescription]> {
   const registered = await findPool(env.DB, id);
   if (!registered) throw nothing("pool", id);
   const description = await perform(poolOf(env, id as PoolId));
   if (!description.ok) throw Problem.of(description.failure);
-  return viewOf(registered, description.value);
+  return [registered, description.value];
 }
+
+const last = ([, description]: [RegisteredPool, PoolDescription]): PoolDescription => description;

@@ -1,12 +1,42 @@
 import { z } from "@hono/zod-openapi";
 import type { DeletionView, PoolDescription } from "../pool/types.ts";
 import type { RegisteredPool } from "../registry/store.ts";
+import { upgradeOf } from "../registry/upgrade.ts";
 import { TIERS } from "../runtime/port.ts";
 
 /** What pools look like from outside (contract: Pool). Times are ISO 8601. */
 
 const time = z.iso.datetime();
 const failures = z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() }));
+
+const upgradeView = z.object({
+  policy: z.enum(["onRestart", "rolling", "pinned"]),
+  concurrency: z.int(),
+  maxFailures: z.int(),
+  healthyMs: z.int(),
+});
+const rolloutState = z.enum(["idle", "rolling", "halted", "done"]).openapi({
+  description: "idle: no tenant has to be brought to another version, or the policy is not rolling.",
+});
+
+export const rolloutBody = z
+  .object({
+    poolId: z.string(),
+    ...upgradeView.shape,
+    state: rolloutState,
+    to: z.int().openapi({ description: "The version that is started from now on." }),
+    outdated: z.int().openapi({ description: "Tenants whose containers run an earlier version." }),
+    moving: z.array(z.object({ tenantId: z.string(), since: time, step: z.enum(["asked", "restarting", "watched"]) })),
+    upgraded: z.int(),
+    failed: z.array(failures.element.extend({ at: time })),
+    halted: z
+      .object({ at: time, actor: z.string(), reason: z.string() })
+      .nullable()
+      .openapi({ description: "By whom, or by itself (`system`) after failures." }),
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
+  })
+  .openapi("PoolRollout");
 
 export const poolView = z
   .object({
@@ -51,6 +81,11 @@ export const poolView = z
       lastError: z.string().nullable(),
     }),
     lastError: z.string().nullable(),
+    upgrade: upgradeView,
+    rollout: z.object({
+      state: rolloutState,
+      outdated: z.int().openapi({ description: "Tenants whose containers run an earlier version." }),
+    }),
     deletion: z
       .object({
         operationId: z.string(),
@@ -99,9 +134,12 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
 export function viewOf(registered: RegisteredPool, description: PoolDescription): PoolView {
-  const { breaker, deletion, ...rest } = description;
+  const { breaker, deletion, rollout, ...rest } = description;
+  const { state, outdated, policy, concurrency, maxFailures, healthyMs } = rollout;
   return {
     ...rest,
+    upgrade: { policy, concurrency, maxFailures, healthyMs },
+    rollout: { state, outdated },
     breaker: { ...breaker, openedAt: isoOrNull(breaker.openedAt), retryAt: isoOrNull(breaker.retryAt) },
     ...(deletion ? { deletion: { ...deletion, since: iso(deletion.since) } } : {}),
     version: registered.version,
@@ -121,9 +159,24 @@ export function unknownView(registered: RegisteredPool, why: string): PoolView {
     recommendedSize: { warm: 0, because: why },
     breaker: { state: "closed", failures: 0, openedAt: null, retryAt: null, lastError: null },
     lastError: why,
+    upgrade: upgradeOf(registered.spec),
+    rollout: { state: "idle", outdated: 0 },
     version: registered.version,
     createdAt: iso(registered.createdAt),
     updatedAt: iso(registered.updatedAt),
+  };
+}
+
+export function rolloutOf({ id, rollout }: PoolDescription): z.output<typeof rolloutBody> {
+  const { moving, failed, halted, startedAt, endedAt, ...rest } = rollout;
+  return {
+    poolId: id,
+    ...rest,
+    moving: moving.map((one) => ({ ...one, since: iso(one.since) })),
+    failed: failed.map((one) => ({ ...one, at: iso(one.at) })),
+    halted: halted && { ...halted, at: iso(halted.at) },
+    startedAt: isoOrNull(startedAt),
+    endedAt: isoOrNull(endedAt),
   };
 }
 

@@ -53,7 +53,7 @@ const get = guarded("registry:read", {
 const replace = guarded("registry:write", {
   method: "put",
   path: "/api/v1/pools/{id}",
-  summary: "Change a pool's sizes, idle timeout, tier or network; what is left out stays as it is",
+  summary: "Change a pool's sizes, idle timeout, tier, network or upgrade policy; what is left out stays as it is",
   tags: ["registry"],
   middleware: [known("pool", findPool), jsonBody("required")],
   request: {

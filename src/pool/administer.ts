@@ -22,6 +22,7 @@ const settings = (record: PoolRecord | null) =>
     paused: record.paused,
     target: record.target,
     drain: record.drain?.operationId ?? null,
+    rollout: record.rollout?.halted ? "halted" : null,
   };
 
 /** One entry about a change of the pool. */

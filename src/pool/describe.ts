@@ -4,6 +4,7 @@ import { occupied } from "./plan-lease.ts";
 import { monthlyCostUsd } from "./prices.ts";
 import { recommendedSize } from "./recommend.ts";
 import { type PoolRecord, type Slot, targetOf, tierOf } from "./record.ts";
+import { rolloutView } from "./rollout.ts";
 import type { PoolStatistics } from "./statistics.ts";
 import type { PoolDescription, SlotView } from "./types.ts";
 
@@ -53,6 +54,7 @@ export function describe(
       lastError: record.failures?.detail ?? null,
     },
     lastError: record.failures?.detail ?? null,
+    rollout: rolloutView(record, slots),
     ...(drain ? { deletion: { operationId: drain.operationId, since: drain.startedAt, failed: drain.failed } } : {}),
   };
 }

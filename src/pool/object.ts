@@ -14,10 +14,12 @@ import { Deletion, deletionView } from "./deletion.ts";
 import { describe, slotView } from "./describe.ts";
 import { Effects } from "./effects.ts";
 import { deletionId } from "./operation-id.ts";
+import { keptVersion, missingVersion } from "./pinned.ts";
 import { CONFIRM_MS, type LeasePlan, leaseSlot, planLease } from "./plan-lease.ts";
 import { nextAlarm } from "./plan-size.ts";
 import { Projection } from "./projection.ts";
-import { isDeleted, type PoolRecord, type Slot, workloadOf } from "./record.ts";
+import { isDeleted, knowsVersion, type PoolRecord, type Slot, withVersion, workloadOf } from "./record.ts";
+import { Rollouts, steered } from "./rollouts.ts";
 import { withClaim } from "./statistics.ts";
 import { PoolStore } from "./store.ts";
 import type { DeletionView, ExecNote, Lease, LeaseRequest, PoolApi, PoolDescription, SlotView } from "./types.ts";
@@ -34,15 +36,20 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #effects = new Effects(this.env);
   readonly #containers = new Containers(this.#store, this.#effects, {
     background: (work) => this.#background(work),
-    onRoom: (when) => this.#upkeep.refillSoon(when),
+    onRoom: (when) => {
+      this.#upkeep.refillSoon(when);
+      this.#rollouts.proceed(); // what started may be what it waits for
+    },
     onGone: () => this.#background(this.#deletion.proceed()),
   });
   readonly #deletion: Deletion = new Deletion(this.#store, this.#effects, this.#containers);
+  readonly #rollouts: Rollouts = new Rollouts(this.env, this.#store, (work) => this.#background(work));
   readonly #upkeep: Upkeep = new Upkeep(this.#store, this.#effects, this.#containers, {
     background: (work) => this.#background(work),
     onReconciled: () => {
       if (this.#store.hasUnsent) this.#outbox.soon();
       this.#background(this.#deletion.proceed());
+      this.#rollouts.proceed();
     },
   });
 
@@ -89,6 +96,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     return this.#change((record) => done(administer.breakerReset(record, by, Date.now())));
   }
 
+  async rollout(action: "halt" | "resume", by: By): Promise<Outcome<PoolDescription>> {
+    return this.#change((record) => steered(record, action, by, Date.now()));
+  }
+
   async drain(claimed: "refuse" | "release", waitMs: number, by: By): Promise<Outcome<DeletionView>> {
     const operationId = deletionId(crypto.randomUUID().replaceAll("-", ""), this.#store.record?.id ?? ("" as PoolId));
     const decided = await this.#change((record) =>
@@ -113,8 +124,15 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     this.#upkeep.lookAfterRestart();
     if ((request.minWorkloadVersion ?? 0) > (this.#store.record?.workloadVersion ?? 0)) await this.#upkeep.adopt();
     for (;;) {
+      const known = this.#store.record;
+      const missing = known ? await missingVersion(this.env.DB, known, request) : done(null);
+      if (!missing.ok) return missing;
       const record = this.#store.record;
       if (!record || isDeleted(record)) return noSuchPool();
+      if (missing.value) {
+        this.#store.save({ record: withVersion(record, missing.value) });
+        continue;
+      }
       const { plan, superseded } = planLease(record, this.#store.slots, request);
       for (const slot of superseded) this.#background(this.retire(slot.containerId, "superseded"));
       switch (plan.kind) {
@@ -216,6 +234,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (record !== this.#store.record || entries.length > 0) {
       this.#store.save({ record, entries, alarm: nextAlarm(record, this.#store.slots, Date.now(), Math.random()) });
       this.#upkeep.refillSoon("now");
+      this.#rollouts.proceed();
     }
     return this.describe();
   }
@@ -233,7 +252,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       const slot = this.#store.slot(plan.slot.containerId);
       return slot?.state === "draining" ? null : slot;
     }
-    if (!record || record.drain) return null;
+    if (!record || record.drain || !knowsVersion(record, keptVersion(record, request) ?? record.workloadVersion))
+      return null;
     if (plan.kind !== "start" && this.#store.slot(plan.slot.containerId) !== plan.slot) return null;
     const now = Date.now();
     const slot = leaseSlot(record, plan, request, newContainerId(), now);

@@ -1,4 +1,5 @@
 import type { ContainerId } from "../ids.ts";
+import { keptVersion } from "./pinned.ts";
 import { type PoolRecord, type Slot, type SlotLease, tierOf } from "./record.ts";
 import type { LeaseRequest } from "./types.ts";
 
@@ -35,15 +36,17 @@ export function planLease(
 
 function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest, leaving: number): LeasePlan {
   const tier = request.tier ?? tierOf(record);
+  const kept = keptVersion(record, request);
   const lowest = request.minWorkloadVersion ?? 0;
   const free = slots
     .filter((slot) => (slot.state === "warm" || slot.state === "starting") && slot.lease === null)
     .sort((a, b) => b.workloadVersion - a.workloadVersion || a.since - b.since);
-  const fitting = free.filter((slot) => slot.tier === tier && slot.workloadVersion >= lowest);
+  const fits = ({ workloadVersion }: Slot) => (kept === null ? workloadVersion >= lowest : workloadVersion === kept);
+  const fitting = free.filter((slot) => slot.tier === tier && fits(slot));
   const warm = fitting.find((slot) => slot.state === "warm");
   if (warm) return { kind: "warm", slot: warm };
   const [coming] = fitting;
-  const reason = whyNotWarm(free, tier, record);
+  const reason = kept === null ? whyNotWarm(free, tier, record) : "pinned_version";
   if (coming) return { kind: "reserve", slot: coming, reason };
   return occupied(slots) - leaving >= record.spec.maxSize ? { kind: "full" } : { kind: "start", reason };
 }
@@ -72,7 +75,10 @@ export function leaseSlot(
     ...(plan.kind === "warm" ? {} : { reason: plan.reason }),
     confirmBy: now + CONFIRM_MS,
   };
-  if (plan.kind === "start") return { ...newSlot(record, freshId, now), tier: request.tier ?? tierOf(record), lease };
+  if (plan.kind === "start") {
+    const workloadVersion = keptVersion(record, request) ?? record.workloadVersion;
+    return { ...newSlot(record, freshId, now), workloadVersion, tier: request.tier ?? tierOf(record), lease };
+  }
   return { ...plan.slot, state: plan.kind === "warm" ? "assigned" : "starting", since: now, lease };
 }
 

@@ -2,6 +2,7 @@ import type { ContainerId } from "../ids.ts";
 import { breakerState, refillFrom } from "./breaker.ts";
 import { occupied } from "./plan-lease.ts";
 import { isCurrent, isDeleted, type PoolRecord, type Slot, targetOf } from "./record.ts";
+import { sparesOf } from "./rollout.ts";
 
 /** How many containers a pool starts, and which it gives up. Pure; times in ms since 1970. */
 
@@ -11,7 +12,7 @@ export const FILL_CONCURRENCY = 2;
 /** How many containers to start now so that the target is warm or on the way, of the present version and tier. */
 export function planRefill(record: PoolRecord, slots: readonly Slot[], starting: number, now: number): number {
   if (record.paused || record.drain || now < refillFrom(record)) return 0;
-  const wanted = targetOf(record) - free(slots).filter((slot) => isCurrent(record, slot)).length;
+  const wanted = warmWanted(record, slots) - free(slots).filter((slot) => isCurrent(record, slot)).length;
   const room = record.spec.maxSize - occupied(slots);
   const atOnce = breakerState(record, now) === "half-open" ? 1 : FILL_CONCURRENCY;
   return Math.max(0, Math.min(wanted, room, atOnce - starting));
@@ -55,15 +56,19 @@ export function planReplace(record: PoolRecord, slots: readonly Slot[]): Contain
   const current = free(slots).filter((slot) => isCurrent(record, slot));
   const ready = current.filter((slot) => slot.state === "warm").length;
   const stuck = current.length === 0 && occupied(slots) >= record.spec.maxSize && targetOf(record) > 0;
-  const replaced = ready > 0 || targetOf(record) === 0 ? outdated.length + ready - targetOf(record) : stuck ? 1 : 0;
+  const wanted = warmWanted(record, slots);
+  const replaced = ready > 0 || wanted === 0 ? outdated.length + ready - wanted : stuck ? 1 : 0;
   return outdated.slice(0, Math.max(0, replaced)).map((slot) => slot.containerId);
 }
 
 function surplus(record: PoolRecord, slots: readonly Slot[]): Slot[] {
   if (record.paused || record.drain) return [];
   const warm = warmOf(slots);
-  return warm.slice(0, Math.max(0, warm.length - targetOf(record)));
+  return warm.slice(0, Math.max(0, warm.length - warmWanted(record, slots)));
 }
+
+/** With what a rollout moves tenants onto. */
+const warmWanted = (record: PoolRecord, slots: readonly Slot[]): number => targetOf(record) + sparesOf(record, slots);
 
 /** Warm or on the way, and nobody's. */
 const free = (slots: readonly Slot[]): Slot[] =>

@@ -3,6 +3,7 @@ import type { ErrorCode } from "../errors/codes.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { Rollout } from "./rollout.ts";
 import type { SlotState } from "./types.ts";
 
 /** What a pool stores about itself, beside its slots and statistics. Times are ms since 1970. */
@@ -23,6 +24,8 @@ export interface PoolRecord {
   breaker: OpenBreaker | null;
   /** Null while the pool lives. */
   drain: Drain | null;
+  /** Of the latest version that tenants were brought to; null where nobody ever was. */
+  rollout: Rollout | null;
 }
 
 /** Starts that failed lately; they slow the refill down, and open the breaker. */
@@ -94,6 +97,7 @@ export function newPool(spec: PoolSpec, workload: Workload, workloadVersion: num
     failures: null,
     breaker: null,
     drain: null,
+    rollout: null,
   };
 }
 
@@ -110,13 +114,21 @@ export function workloadOf(record: PoolRecord, version: number): Workload {
   return record.spec.network ? { ...workload, network: record.spec.network.name } : workload;
 }
 
+/** Whether what a version says is at hand. */
+export const knowsVersion = (record: PoolRecord, version: number): boolean =>
+  version === record.workloadVersion || record.earlier.some((one) => one.version === version);
+
+/** With an earlier version that slots are started with again. */
+export const withVersion = (record: PoolRecord, earlier: PoolRecord["earlier"][number]): PoolRecord =>
+  knowsVersion(record, earlier.version) ? record : { ...record, earlier: [...record.earlier, earlier] };
+
 /** Whether a slot is what the pool would start today. */
 export const isCurrent = (record: PoolRecord, slot: Slot): boolean =>
   slot.tier === tierOf(record) && slot.workloadVersion >= record.workloadVersion;
 
 /** A record as any version of this code stored it. */
 export function readRecord(stored: PoolRecord | LegacyRecord): PoolRecord {
-  if (stored.version === 2) return stored;
+  if (stored.version === 2) return { ...stored, rollout: stored.rollout ?? null };
   return { ...newPool(stored.spec, stored.workload, 1), paused: stored.paused };
 }
 

@@ -18,6 +18,8 @@ export interface LeaseRequest {
   tier?: Tier;
   /** Slots that were started with an earlier version of the workload are passed over. */
   minWorkloadVersion?: number;
+  /** What the tenant ran last, and keeps where the pool's policy says so. */
+  runs?: number;
 }
 
 export interface Lease {
@@ -71,8 +73,28 @@ export interface PoolDescription {
     lastError: string | null;
   };
   lastError: string | null;
+  rollout: RolloutView;
   /** Set while the pool is being deleted. */
   deletion?: { operationId: string; since: number; failed: ReleaseFailure[] };
+}
+
+/** How the pool's tenants come to the present version of its workload; times in ms since 1970. */
+export interface RolloutView {
+  policy: "onRestart" | "rolling" | "pinned";
+  concurrency: number;
+  maxFailures: number;
+  healthyMs: number;
+  state: "idle" | "rolling" | "halted" | "done";
+  /** The version that is started from now on. */
+  to: number;
+  /** Tenants' containers that run an earlier one. */
+  outdated: number;
+  moving: { tenantId: TenantId; since: number; step: "asked" | "restarting" | "watched" }[];
+  upgraded: number;
+  failed: (ReleaseFailure & { at: number })[];
+  halted: { at: number; actor: string; reason: string } | null;
+  startedAt: number | null;
+  endedAt: number | null;
 }
 
 export interface ReleaseFailure {
@@ -131,6 +153,8 @@ export interface PoolApi {
   scale(target: number, by: By): Promise<Outcome<PoolDescription>>;
   /** Closes the breaker and forgets the failures; the refill goes on at once. */
   resetBreaker(by: By): Promise<Outcome<PoolDescription>>;
+  /** Stops moving tenants to the present version, or goes on with it. `invalid_transition` where there is nothing to stop. */
+  rollout(action: "halt" | "resume", by: By): Promise<Outcome<PoolDescription>>;
   /**
    * Begins the deletion, or joins it, and waits at most `waitMs` for its end. With `claimed: "refuse"` nothing is done while
    * tenants hold containers (`in_use`); with `release` they are released, with a save.

@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { IMAGES } from "../runtime/images.ts";
 import { TIERS } from "../runtime/port.ts";
 import { durationMs, glob, slug, unsupported } from "./fields.ts";
+import { upgradeSchema } from "./upgrade.ts";
 import * as part from "./workload-parts.ts";
 
 /** Workloads and pools as operators register them (contract: Shapes). Unknown fields are refused, never ignored. */
@@ -133,6 +134,7 @@ export const poolSchema = z
     idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).default(900_000),
     tier: z.enum(TIERS).optional(),
     network: poolNetwork.optional(),
+    upgrade: upgradeSchema.optional().openapi({ description: "Default: onRestart." }),
   })
   .refine((pool) => pool.minSize <= pool.maxSize, { path: ["minSize"], message: "must not exceed maxSize" })
   .openapi("PoolSpec");
@@ -147,6 +149,7 @@ export const poolReplacement = z
     idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).optional(),
     tier: z.enum(TIERS).nullable().optional(),
     network: poolNetwork.nullable().optional(),
+    upgrade: upgradeSchema.nullable().optional(),
   })
   .openapi("PoolReplacement");
 

@@ -123,11 +123,13 @@ export class Effects {
   async #lease(step: Extract<Step, { do: "lease" }>, record: TenantRecord): Promise<StepResult> {
     const { startMs } = configOf(this.#env).deadlines;
     const restart = record.operation?.restart;
+    const runs = record.ran?.poolId === step.poolId ? record.ran.version : undefined;
     const request = {
       tenantId: record.tenantId,
       epoch: step.epoch,
       ...(record.tier === null ? {} : { tier: record.tier }),
       ...(restart?.scope === "image" ? { minWorkloadVersion: restart.minWorkloadVersion } : {}),
+      ...(runs === undefined ? {} : { runs }),
     };
     // Looked up while the pool looks for a slot; the assignment has them in its hands then.
     specsOfPool(this.#env.DB, step.poolId, Date.now()).catch(() => {}); // it asks again

@@ -45,7 +45,9 @@ import type {
   TenantApi,
   TenantStatus,
   TenantSyncState,
+  UpgradeAnswer,
 } from "./types.ts";
+import { standingOf } from "./upgrade.ts";
 
 /** How often a change that was made from a version of the secrets is made again from the next one. */
 const CHANGE_ATTEMPTS = 3;
@@ -96,6 +98,17 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (!planned.ok) return planned;
     const event = { type: "act" as const, action: planned.value, by };
     return this.#machine.ask(tenantId, event, by, waitMs, (after) => actionAnswer(after, null));
+  }
+
+  async upgrade(toVersion: number): Promise<UpgradeAnswer> {
+    const record = this.#store.load();
+    const standing = standingOf(record, toVersion);
+    if (standing !== null) return standing;
+    const action = { kind: "restart", scope: "image", minWorkloadVersion: toVersion } as const;
+    const { planned, fresh } = this.#machine.take({ type: "act", action, by: SYSTEM }, null, SYSTEM);
+    return planned.kind === "go" && fresh
+      ? { kind: "begun", operationId: fresh.operationId }
+      : { kind: "later", state: record?.state ?? null };
   }
 
   async beginImport(tenantId: TenantId, request: ImportRequest, by: By): Promise<Outcome<ImportGrant>> {

@@ -89,8 +89,11 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     ...(event.assigned.gateway ? { gateway: event.assigned.gateway } : {}),
     timings: event.timings,
   };
+  const ran =
+    lease.workloadVersion === undefined ? {} : { ran: { poolId: held.poolId, version: lease.workloadVersion } };
   const next: TenantRecord = {
     ...record,
+    ...ran,
     operation: null,
     held,
     delivered: event.fingerprint,

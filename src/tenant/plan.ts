@@ -18,6 +18,7 @@ import { tick } from "./plan-tick.ts";
 import { nothing, refuse } from "./planning.ts";
 import type { TenantRecord } from "./record.ts";
 import { wakeAtOf } from "./schedule.ts";
+import { withoutVersion } from "./upgrade.ts";
 
 /** What an event means for a tenant. Pure: the same arguments give the same plan. Times in ms since 1970. */
 export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: Limits, now: number): Plan {
@@ -30,8 +31,9 @@ export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, lim
     );
   }
   const settled = withoutLeft(planned, fresh, now);
-  const wakeAt = wakeAtOf(settled.record, now);
-  return wakeAt === settled.record.wakeAt ? settled : { ...settled, record: { ...settled.record, wakeAt } };
+  const after = withoutVersion(settled.record);
+  const wakeAt = wakeAtOf(after, now);
+  return { ...settled, record: wakeAt === after.wakeAt ? after : { ...after, wakeAt } };
 }
 
 /** A sync that the interval brought ends with the time that its container serves. */

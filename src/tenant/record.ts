@@ -33,6 +33,8 @@ export interface TenantRecord {
   operation: Operation | null;
   /** Containers that are to be destroyed and are not confirmed gone. */
   retiring: { containerId: ContainerId; poolId: PoolId }[];
+  /** The version of the workload that it ran last, until it is released: a pool may let it keep that. */
+  ran?: { poolId: PoolId; version: number };
   /** What the next start delivers, beside the secrets. */
   delivery: Delivery;
   secrets: SealedSecrets | null;

@@ -217,6 +217,15 @@ export interface Admission {
   sessionExpiresAt: number;
 }
 
+/** What a tenant answers that is to run at least a version of its workload. */
+export type UpgradeAnswer =
+  /** It does. */
+  | { kind: "current" }
+  /** It restarts onto it. */
+  | { kind: "begun"; operationId: string }
+  /** It is not active, or busy; nothing changed. */
+  | { kind: "later"; state: TenantState | null };
+
 /** A stored long action. `result` and `error` are set once it ended. */
 export interface OperationView {
   id: string;
@@ -304,6 +313,8 @@ export interface TenantApi {
   ): Promise<Outcome<Awaited<ReleaseAnswer>>>;
   /** Like claim and release: an operation that can be waited for; an identical request joins it. */
   act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>>;
+  /** Restarts an active tenant onto at least this version of its workload, with a save; nobody waits for the end. Asked again, it joins. */
+  upgrade(toVersion: number): Promise<UpgradeAnswer>;
   /**
    * Begins an import: nothing else is done with the tenant until `endImport`, or until its deadline. A tenant never seen
    * comes to be by it.

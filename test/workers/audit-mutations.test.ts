@@ -129,6 +129,7 @@ const STEPS: Step[] = [
 
 /** Routes that are not in this life: each has a test of its own below. */
 const ELSEWHERE = [
+  "POST /api/v1/pools/{id}/rollout",
   "POST /api/v1/pools/{id}/breaker/reset",
   "POST /api/v1/sync-specs/{id}/trigger",
   "POST /api/v1/sync-specs/{id}/cancel",
@@ -289,6 +290,24 @@ test("failures that an operator has a pool forget are recorded", async () => {
   await eventually(async () => expect(await lastError()).not.toBeNull());
   await take(step(`POST /api/v1/pools/${pool}/breaker/reset`, undefined, "", "", "done"), "breaker");
   expect(await recordOf("breaker")).toMatchObject({ action: "pool.breaker_reset", subject: `pool:${pool}` });
+});
+
+test("a halt and a resumption of a rollout are recorded once each, under their requests", async () => {
+  const pool = await aPool("steered", { minSize: 1 });
+  await call("PUT", `/api/v1/pools/${pool}`, { upgrade: { policy: "rolling", healthyMs: 600_000 } });
+  await call("POST", "/api/v1/tenants/steered/claim?wait=10s", { poolId: pool });
+  await call("PUT", `/api/v1/workloads/${pool}`, { image: "sandbox", name: "next" });
+  const state = async () => (await call("GET", `/api/v1/pools/${pool}/rollout`)).body.state;
+  await eventually(async () => expect(await state()).toBe("rolling"));
+  for (const [action, name] of [
+    ["halt", "pool.rollout_halted"],
+    ["resume", "pool.rollout_resumed"],
+  ]) {
+    await take(step(`POST /api/v1/pools/${pool}/rollout`, { action }, "", "", "changed"), `steered-${action}`);
+    const row = await recordOf(`steered-${action}`);
+    expect(row).toMatchObject({ action: name, subject: `pool:${pool}`, actor: "admin-key" });
+    expect(changeOf(row)).toBe("changed");
+  }
 });
 
 function changeOf({ before, after }: Row): Change {

@@ -116,7 +116,7 @@ const pools: readonly RouteCommand[] = [
   },
   {
     words: "pools update",
-    about: "sizes, idle time and tier of a pool",
+    about: "sizes, idle time, tier and upgrade policy of a pool",
     method: "PUT",
     path: "/api/v1/pools/{id}",
     args: [POOL],
@@ -162,6 +162,29 @@ const pools: readonly RouteCommand[] = [
     method: "POST",
     path: "/api/v1/pools/{id}/breaker/reset",
     args: [POOL],
+  },
+  {
+    words: "pools rollout",
+    about: "how a pool's tenants come to the present version of its workload",
+    method: "GET",
+    path: "/api/v1/pools/{id}/rollout",
+    args: [POOL],
+  },
+  {
+    words: "pools rollout-halt",
+    about: "move no more tenants to the present version",
+    method: "POST",
+    path: "/api/v1/pools/{id}/rollout",
+    args: [POOL],
+    body: () => ({ action: "halt" }),
+  },
+  {
+    words: "pools rollout-resume",
+    about: "go on, also with those that failed",
+    method: "POST",
+    path: "/api/v1/pools/{id}/rollout",
+    args: [POOL],
+    body: () => ({ action: "resume" }),
   },
   {
     words: "pools containers",
