@@ -15,6 +15,8 @@ export interface Platform {
   /** `ctx.exports` of one copy of an object. */
   exportsFor(copy: Incarnation): object;
   complain(text: string): void;
+  /** Whoever looks on. */
+  readonly watch: { onCommit: (object: ObjectView) => void; onRollback: (object: ObjectView) => void };
 }
 
 /** The platform tries an alarm's handler again so often, from two seconds on, doubling. */
@@ -40,6 +42,7 @@ export class Home implements ObjectView, Target {
     this.key = `${kind}/${name}`;
     this.#platform = platform;
     this.disk.onDirty = () => this.#confirmLater();
+    this.disk.onWritten = () => platform.watch.onCommit(this);
   }
 
   get label(): string {
@@ -217,7 +220,9 @@ export class Home implements ObjectView, Target {
   #takeBack(): void {
     if (this.#confirmation) this.#confirmation.cancelled = true;
     this.#confirmation = null;
+    const lost = this.disk.unconfirmed;
     this.disk.takeBack();
+    if (lost) this.#platform.watch.onRollback(this);
   }
 
   /** The platform rings what is durable. */

@@ -97,6 +97,9 @@ export class SimulatedR2 implements BucketView {
   size(key: string): number | null {
     return this.#objects.get(key)?.bytes.length ?? null;
   }
+  bytes(key: string): Uint8Array | null {
+    return this.#objects.get(key)?.bytes ?? null;
+  }
   remove(key: string): void {
     this.#objects.delete(key);
   }

@@ -89,7 +89,7 @@ export class Scheduler {
     const event = this.#top(); // a fault may have cancelled what was next
     if (!event) return false;
     pop(this.#heap);
-    this.now = event.at;
+    this.now = Math.max(this.now, event.at);
     this.fired += 1;
     this.trace.add(`${this.now - this.#start} ${event.label}`);
     event.run();
@@ -100,6 +100,12 @@ export class Scheduler {
   /** The clock goes on to a time at which, or before which, nothing is due. */
   skipTo(when: number): void {
     this.now = Math.max(this.now, Math.min(when, this.next ?? when));
+  }
+
+  /** The clock jumps over what is due in between; that fires late. */
+  jump(ms: number): void {
+    this.now += ms;
+    this.note(`  the clock jumps ${ms} ms`);
   }
 
   note(text: string): void {

@@ -16,15 +16,20 @@ export class Disk {
   stuck: number | null = null;
   /** Which copy of the object may write. */
   writer: object | null = null;
+  /** The first write since the last confirmation. */
   onDirty: () => void = () => {};
+  /** A transaction, or a write outside one, is over; it is not durable yet. */
+  onWritten: () => void = () => {};
   unconfirmed = false;
   #transactions = 0;
   #entering: object | null = null;
+  #wrote = false;
 
   constructor() {
     this.sql = new SimulatedSql((kind) => {
       if (this.#entering !== this.writer) throw noLongerActive();
       if (kind === "write") this.#dirty();
+      this.#wrote = kind === "write";
     });
   }
 
@@ -34,7 +39,10 @@ export class Disk {
     return {
       exec(query: string, ...bindings: unknown[]) {
         disk.#entering = copy;
-        return disk.sql.exec(query, ...bindings);
+        disk.#wrote = false;
+        const cursor = disk.sql.exec(query, ...bindings);
+        if (disk.#wrote) disk.#over();
+        return cursor;
       },
       get databaseSize() {
         disk.#entering = copy;
@@ -48,6 +56,7 @@ export class Disk {
     if (this.alarm === at) return;
     this.#dirty();
     this.alarm = at;
+    this.#over();
   }
 
   transaction<T>(copy: object, write: () => T): T {
@@ -61,6 +70,7 @@ export class Disk {
       const result = write();
       this.#transactions -= 1;
       this.sql.control(`RELEASE ${name}`);
+      this.#over();
       return result;
     } catch (error) {
       this.#transactions -= 1;
@@ -76,6 +86,7 @@ export class Disk {
     this.#dirty();
     this.sql.dropAll();
     this.alarm = null;
+    this.#over();
   }
 
   /** What was written is durable now. */
@@ -121,6 +132,10 @@ export class Disk {
   /** @throws for a copy that is not the object's any more */
   enter(copy: object): void {
     if (copy !== this.writer) throw noLongerActive();
+  }
+
+  #over(): void {
+    if (this.#transactions === 0) this.onWritten();
   }
 
   #dirty(): void {

@@ -35,6 +35,13 @@ export interface World {
   /** Called before each event, when nothing runs: the place for evictions, crashes and deploys between any two effects. */
   onStep: (event: { index: number; label: string }) => void;
 
+  /** Called when a transaction of an object, or a write outside one, is over: in the midst of running code, so look only. */
+  onCommit: (object: ObjectView) => void;
+  /** Called when a crash took unconfirmed writes back: they never were. */
+  onRollback: (object: ObjectView) => void;
+  /** The clock jumps; what was due in between is due now. */
+  skipClock(ms: number): void;
+
   readonly objects: Objects;
   readonly containers: Containers;
   readonly r2: BucketView;
@@ -123,6 +130,7 @@ export interface ContainerHistory {
 export interface BucketView {
   readonly keys: string[];
   size(key: string): number | null;
+  bytes(key: string): Uint8Array | null;
   /** Multipart uploads that are open. */
   readonly uploads: { key: string; uploadId: string }[];
   /** Damages or removes an object behind everybody's back. */

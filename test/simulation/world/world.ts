@@ -80,6 +80,7 @@ export async function newWorld({ seed, trace = false, variables = {}, log }: Wor
     env: null as unknown as Env,
     exportsFor: (copy) => loopback(copy, entrypoints, platform.env, network),
     complain,
+    watch: { onCommit: () => {}, onRollback: () => {} },
   };
   const homeOf = (kind: ObjectClass, name: string): Home => {
     const key = `${kind}/${name}`;
@@ -181,6 +182,19 @@ export async function newWorld({ seed, trace = false, variables = {}, log }: Wor
     set onStep(act) {
       scheduler.onFire = act;
     },
+    get onCommit() {
+      return platform.watch.onCommit;
+    },
+    set onCommit(look) {
+      platform.watch.onCommit = look;
+    },
+    get onRollback() {
+      return platform.watch.onRollback;
+    },
+    set onRollback(look) {
+      platform.watch.onRollback = look;
+    },
+    skipClock: (ms) => scheduler.jump(ms),
     objects,
     containers: connectEngine(modules, network, scheduler),
     r2,
