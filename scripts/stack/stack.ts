@@ -11,7 +11,7 @@ import { applyMigrations } from "./migrations.ts";
 import { freePort, portIsFree } from "./ports.ts";
 import { familyOf, kill, type ProcessId } from "./processes.ts";
 import { clearRemains, isTended, readRecord, removeContainers, writeRecord } from "./record.ts";
-import { sweepSidecars } from "./sidecars.ts";
+import { sweepRemains } from "./remains.ts";
 
 export interface StackOptions {
   /** Everything that the stack writes: state, log, record. The same directory again continues with the same state. */
@@ -202,7 +202,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   );
   child.on("error", () => {}); // `ended` and the log tell
   const stack = new Stack(child, { port, adminKey: readVars(varsFile).ADMIN_KEY ?? "", logFile, worker, recordPath });
-  if (!options.simulated) void stack.ended.then(sweepSidecars(worker));
+  if (!options.simulated) void stack.ended.then(sweepRemains(worker));
   try {
     await stack.record();
     await stack.waitFor("/health", options.startTimeoutMs ?? 120_000);

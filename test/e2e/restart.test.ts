@@ -1,38 +1,13 @@
 import { utimesSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ROOT } from "../../scripts/paths.ts";
-import { isAlive } from "../../scripts/stack/processes.ts";
-import { readRecord } from "../../scripts/stack/record.ts";
 import { eventually } from "../support/e2e-client.ts";
-import { containerOf, containersNamed } from "../support/e2e-docker.ts";
+import { killAndStart, noObjectHasTwo } from "../support/e2e-crash.ts";
+import { containerOf } from "../support/e2e-docker.ts";
 import { onContainers, useOwnStack } from "../support/e2e-stack.ts";
 
 onContainers("the whole system, ended and started again", () => {
   const own = useOwnStack("restart");
-
-  /** SIGKILL of wrangler, which leaves workerd and the containers, and a start over the same state. */
-  async function killAndStart(): Promise<void> {
-    const before = readRecord(`${own.stateDir}/stack.json`)?.processes ?? [];
-    await own.stack.crash();
-    const orphans = await Promise.all(before.map(isAlive));
-    expect(orphans.filter(Boolean).length, "workerd outlives wrangler, or this proves nothing").toBeGreaterThan(0);
-    const containers = await containersNamed(`-${own.stack.worker}-`);
-    expect(containers.length).toBeGreaterThan(0);
-
-    await own.start();
-    expect(await Promise.all(before.map(isAlive))).not.toContain(true);
-    const now = await containersNamed(`-${own.stack.worker}-`);
-    expect(
-      now.filter((name) => containers.includes(name)),
-      "containers of the killed one",
-    ).toEqual([]);
-  }
-
-  /** Every object has at most one container. */
-  async function noObjectHasTwo(): Promise<void> {
-    const objects = (await containersNamed(`-${own.stack.worker}-`)).map((name) => name.slice(name.lastIndexOf("-")));
-    expect(new Set(objects).size, objects.join("\n")).toBe(objects.length);
-  }
 
   it("with SIGKILL between a save and a release, loses nothing that was saved and leaves no orphans", async () => {
     await own.client.claimed("survivor", { poolId: "work" });
@@ -45,7 +20,7 @@ onContainers("the whole system, ended and started again", () => {
     await own.client.released("resting");
     const before = (await own.client.status("survivor")).body;
 
-    await killAndStart();
+    await killAndStart(own);
     const { client } = own;
     const answer = await client.get("survivor", "saved.txt");
     expect([answer.status, answer.text]).toEqual([200, "saved"]);
@@ -57,7 +32,7 @@ onContainers("the whole system, ended and started again", () => {
       lastLoss: { containerId: before.containerId, generation },
     });
     expect(body.epoch).toBeGreaterThan(before.epoch);
-    await noObjectHasTwo();
+    await noObjectHasTwo(own);
 
     // Idle tenants come back, the pool is warm again, and what was recovered saves again.
     expect((await client.claimed("resting")).restored).toMatchObject({ files: 1 });
@@ -68,7 +43,7 @@ onContainers("the whole system, ended and started again", () => {
     await eventually(async () =>
       expect((await client.api("GET", "/pools/work")).body).toMatchObject({ warm: 2, unhealthy: 0 }),
     );
-    await noObjectHasTwo();
+    await noObjectHasTwo(own);
     await client.discard("survivor", "resting");
   });
 
@@ -81,7 +56,7 @@ onContainers("the whole system, ended and started again", () => {
     const accepted = await own.client.release("leaving", {}, "0s");
     expect([200, 202], accepted.text).toContain(accepted.status);
 
-    await killAndStart();
+    await killAndStart(own);
     const { client } = own;
     const status = await eventually(async () => {
       const { body } = await client.status("leaving");
@@ -93,7 +68,7 @@ onContainers("the whole system, ended and started again", () => {
     // Either the save was committed before the end, or the status says what was lost.
     if (status.generation > generation) expect((await client.get("leaving", "new.txt")).text).toBe("new");
     else expect(status.lastLoss).toMatchObject({ generation });
-    await noObjectHasTwo();
+    await noObjectHasTwo(own);
     await client.discard("leaving");
   });
 
@@ -126,7 +101,7 @@ onContainers("the whole system, ended and started again", () => {
     const second = await client.claimed("reloaded");
     expect(second).toMatchObject({ launch: "warm", restored: { files: 2 } });
     expect((await client.get("reloaded", "after.txt")).text).toBe("after");
-    await noObjectHasTwo();
+    await noObjectHasTwo(own);
     await client.discard("reloaded");
   });
 });
