@@ -1,8 +1,8 @@
-import { simulation } from "../../src/runtime/simulated/simulation.ts";
+import type { VirtualFiles } from "../../src/runtime/simulated/files.ts";
+import { directoryText } from "./directory-text.ts";
 import type { Random } from "./random.ts";
-import { type Line, sha256Of, textOf } from "./vault-audit.ts";
 
-const ROOT = "/data";
+export const ROOT = "/data";
 const OWNER = { uid: 10001, gid: 10001 };
 /** What the Vault keeps in its own rows, and what it sends to R2 (INLINE_LIMIT is 64 KiB). */
 const SMALL = 400;
@@ -10,28 +10,22 @@ const LARGE = 70_000;
 
 /** The state directory of one simulated container, as its workload would change it. */
 export class StateDirectory {
-  readonly #containerId: string;
+  readonly #find: () => VirtualFiles;
   readonly #random: Random;
 
-  constructor(containerId: string, random: Random) {
-    this.#containerId = containerId;
+  /** `find`: the files of the container, whatever became of it. */
+  constructor(find: () => VirtualFiles, random: Random) {
+    this.#find = find;
     this.#random = random;
   }
 
   get #files() {
-    return simulation.for(this.#containerId).container.files;
+    return this.#find();
   }
 
   /** As `generationOf` tells a saved one. */
   get text(): string {
-    const lines: Line[] = [];
-    for (const { path, node } of this.#files.walk(ROOT)) {
-      const { kind, mode, uid, gid, mtimeNs } = node;
-      const target = node.kind === "symlink" ? node.target : "";
-      const sha256 = node.kind === "file" ? sha256Of(node.body) : "";
-      lines.push({ path, kind, mode, uid, gid, mtimeNs: String(mtimeNs), target, sha256 });
-    }
-    return textOf(lines);
+    return directoryText(this.#files, ROOT);
   }
 
   get paths(): string[] {
@@ -62,11 +56,11 @@ export class StateDirectory {
         append: () => this.grow(file.path),
         rewritten: () => this.write(file.path, this.#random.pick([SMALL, LARGE])),
         "rewritten unseen": () => this.rewriteUnseen(file.path),
+        mode: () => this.#files.change(`${ROOT}/${file.path}`, { mode: this.#random.pick([0o600, 0o640, 0o755]) }),
         touched: () => this.#files.change(`${ROOT}/${file.path}`, { mtimeNs: this.#mtime() }),
       }),
       ...(leaf && {
         removed: () => void this.#files.remove(`${ROOT}/${leaf.path}`),
-        mode: () => this.#files.change(`${ROOT}/${leaf.path}`, { mode: this.#random.pick([0o600, 0o640, 0o755]) }),
       }),
     };
     const name = this.#random.pick(Object.keys(choices));

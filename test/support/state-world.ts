@@ -95,7 +95,8 @@ export class StateWorld {
     if (body.state !== "active" || body.containerId === this.containerId) return;
     this.containerId = String(body.containerId);
     this.epoch = Number(body.epoch);
-    this.directory = new StateDirectory(this.containerId, this.random);
+    const id = this.containerId;
+    this.directory = new StateDirectory(() => simulation.for(id).container.files, this.random);
     const head = await this.head();
     if (head !== null) expect(this.directory.text, "what was restored").toBe(head);
     this.note();

@@ -1,33 +1,11 @@
 import { env } from "cloudflare:workers";
-import { createHash } from "node:crypto";
 import type { Generation } from "../../src/ids.ts";
 import type { Outcome } from "../../src/outcome.ts";
 import type { GenerationPage, PageCursor, PageEntry, VaultStorage } from "../../src/vault/storage.ts";
 import type { VaultApi, VaultDescription } from "../../src/vault/types.ts";
+import { type Line, sha256Of, textOf } from "./directory-text.ts";
 
 /** What is saved of a tenant, read from outside and believed only where its content has the hash that the index says. */
-
-/** One line per path with all that a restore brings back; equal texts mean equal directories. */
-export interface Line {
-  path: string;
-  kind: string;
-  mode: number;
-  uid: number;
-  gid: number;
-  mtimeNs: string;
-  target: string;
-  sha256: string;
-}
-
-export const textOf = (lines: readonly Line[]): string =>
-  lines
-    .map(({ path, kind, mode, uid, gid, mtimeNs, target, sha256 }) =>
-      JSON.stringify([path, kind, mode, uid, gid, mtimeNs, target, sha256]),
-    )
-    .sort()
-    .join("\n");
-
-export const sha256Of = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 const vaultOf = (tenant: string) => env.VAULT.getByName(tenant) as unknown as VaultApi & VaultStorage;
 const value = <T>(outcome: Outcome<T>): T => {
