@@ -16,9 +16,9 @@ const ROOT = fileURLToPath(import.meta.resolve("../../"));
 const bugs: Planted[] = process.env[PLANTED] ? JSON.parse(readFileSync(process.env[PLANTED] as string, "utf8")) : [];
 
 /** A file's source with the bugs that are planted in it. @throws where a text is not there exactly once */
-export function planted(path: string, source: string): string {
+export function planted(path: string, source: string, planting: readonly Planted[] = bugs): string {
   let changed = source;
-  for (const { file, text, replacement } of bugs) {
+  for (const { file, text, replacement } of planting) {
     if (`${ROOT}${file}` !== path) continue;
     const [before, after, ...more] = changed.split(text);
     if (before === undefined || after === undefined || more.length > 0) {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import type { Network } from "./network.ts";
 import { current } from "./owner.ts";
-import { inward, outwardRow } from "./sql.ts";
+import { inward, outward } from "./sql.ts";
 
 type Row = Record<string, unknown>;
 interface Answer {
@@ -21,6 +21,7 @@ const migrations = readdirSync(MIGRATIONS)
 /** The one D1 database of a world, with every migration applied. An operation happens whole at one moment. */
 export class SimulatedD1 {
   readonly #database = new DatabaseSync(":memory:");
+  readonly #statements = new Map<string, StatementSync>();
   readonly #network: Network;
 
   constructor(network: Network) {
@@ -56,10 +57,10 @@ export class SimulatedD1 {
 
   perform({ sql, bindings }: Statement): Answer {
     try {
-      const prepared = this.#database.prepare(sql);
+      const prepared = this.#prepared(sql);
       const before = this.#changes();
       const numbered = bindings.map(inward);
-      const results = prepared.all(...numbered).map((row) => outwardRow(row as Row));
+      const results = outward(prepared.all(...numbered) as Row[]);
       const changes = this.#changes() - before;
       const meta = { changes, duration: 0, last_row_id: 0, rows_read: results.length, rows_written: changes };
       return { success: true, results, meta };
@@ -70,17 +71,21 @@ export class SimulatedD1 {
 
   /** For whoever looks from outside. */
   rows<T>(sql: string, ...bindings: unknown[]): T[] {
-    return this.#database
-      .prepare(sql)
-      .all(...bindings.map(inward))
-      .map((row) => outwardRow(row as Row)) as T[];
+    return outward(this.#prepared(sql).all(...bindings.map(inward)) as Row[]) as T[];
   }
   close(): void {
     this.#database.close();
   }
 
+  #prepared(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known) return known;
+    const prepared = this.#database.prepare(sql);
+    this.#statements.set(sql, prepared);
+    return prepared;
+  }
   #changes(): number {
-    return (this.#database.prepare("SELECT total_changes() AS n").get() as { n: number }).n;
+    return (this.#prepared("SELECT total_changes() AS n").get() as { n: number }).n;
   }
 }
 

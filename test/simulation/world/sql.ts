@@ -6,6 +6,7 @@ type Row = Record<string, unknown>;
 export class SimulatedSql {
   readonly #database = new DatabaseSync(":memory:");
   readonly #statements = new Map<string, Statement>();
+  readonly #looks = new Map<string, StatementSync>();
   /** Throws where this copy of the object may not touch the database any more. */
   readonly #enter: (kind: "read" | "write") => void;
 
@@ -18,14 +19,14 @@ export class SimulatedSql {
     if (statement === null) {
       this.#enter("write");
       this.#database.exec(query);
-      return new Cursor([], [], 0);
+      return new Cursor([], null, 0);
     }
     this.#enter(statement.kind);
     const values = bindings.map(inward);
     if (statement.kind === "read") return Cursor.of(statement, values);
     if (statement.returns) return Cursor.of(statement, values);
     const { changes } = statement.prepared.run(...values);
-    return new Cursor([], [], Number(changes));
+    return new Cursor([], null, Number(changes));
   };
 
   get databaseSize(): number {
@@ -42,10 +43,12 @@ export class SimulatedSql {
   /** For whoever looks from outside; no rows where there is no such table. */
   look(query: string, ...bindings: unknown[]): Row[] {
     try {
-      return this.#database
-        .prepare(query)
-        .all(...bindings.map(inward))
-        .map((row) => outwardRow(row as Row));
+      let prepared = this.#looks.get(query);
+      if (!prepared) {
+        prepared = this.#database.prepare(query);
+        this.#looks.set(query, prepared);
+      }
+      return outward(prepared.all(...bindings.map(inward)) as Row[]);
     } catch (error) {
       if (error instanceof Error && /no such table/.test(error.message)) return [];
       throw error;
@@ -60,11 +63,9 @@ export class SimulatedSql {
     for (const name of this.tables()) this.#database.exec(`DROP TABLE "${name}"`);
     this.#statements.clear();
   }
-  forgetStatements(): void {
-    this.#statements.clear();
-  }
   close(): void {
     this.#statements.clear();
+    this.#looks.clear();
     this.#database.close();
   }
 
@@ -95,27 +96,24 @@ const severalIn = (text: string): boolean => text.replace(/'[^']*'/g, "").includ
 
 /** Read whole when it is made: the platform reads on, but nothing here could tell the two apart within one event. */
 class Cursor implements Iterable<Row> {
-  readonly columnNames: string[];
   readonly rowsWritten: number;
   readonly #rows: Row[];
+  readonly #statement: StatementSync | null;
   #at = 0;
 
-  constructor(rows: Row[], columnNames: string[], rowsWritten: number) {
+  constructor(rows: Row[], statement: StatementSync | null, rowsWritten: number) {
     this.#rows = rows;
-    this.columnNames = columnNames;
+    this.#statement = statement;
     this.rowsWritten = rowsWritten;
   }
 
   static of({ prepared }: Statement, values: SQLInputValue[]): Cursor {
-    const rows = prepared.all(...values) as Row[];
-    for (let at = 0; at < rows.length; at += 1) rows[at] = outwardRow(rows[at] as Row);
-    return new Cursor(
-      rows,
-      prepared.columns().map(({ name }) => name),
-      0,
-    );
+    return new Cursor(outward(prepared.all(...values) as Row[]), prepared, 0);
   }
 
+  get columnNames(): string[] {
+    return this.#statement?.columns().map(({ name }) => name) ?? [];
+  }
   get rowsRead(): number {
     return this.#rows.length;
   }
@@ -152,12 +150,13 @@ export function inward(value: unknown): SQLInputValue {
   return value as SQLInputValue;
 }
 
-/** Plain objects, and blobs as ArrayBuffers. */
-export function outwardRow(row: Row): Row {
-  const plain: Row = {};
-  for (const name in row) {
-    const value = row[name];
-    plain[name] = value instanceof Uint8Array ? value.slice().buffer : value;
+/** Blobs as ArrayBuffers. */
+export function outward(rows: Row[]): Row[] {
+  for (const row of rows) {
+    for (const name in row) {
+      const value = row[name];
+      if (value instanceof Uint8Array) row[name] = value.buffer;
+    }
   }
-  return plain;
+  return rows;
 }

@@ -11,7 +11,7 @@ import { Network } from "./network.ts";
 import { runAs } from "./owner.ts";
 import { SimulatedR2 } from "./r2.ts";
 import { Scheduler, Trace } from "./scheduler.ts";
-import type { Call, ObjectClass, Objects, ObjectView, World } from "./types.ts";
+import type { Call, DurableClass, ObjectClass, Objects, ObjectView, World } from "./types.ts";
 
 /** When every world begins: an hour that is nobody's midnight. */
 const START = Date.UTC(2026, 10, 3, 9, 26, 53, 589);
@@ -34,12 +34,20 @@ export interface WorldOptions {
   variables?: Record<string, string>;
   /** Gets what `src` logs. */
   log?: (line: string) => void;
+  /** In place of the real objects, for tests of the world itself. */
+  classes?: Partial<Record<ObjectClass, DurableClass>>;
 }
 
 let worlds = 0;
 
 /** A fresh world, in the global object until `dispose()`: one at a time. */
-export async function newWorld({ seed, trace = false, variables = {}, log }: WorldOptions): Promise<World> {
+export async function newWorld({
+  seed,
+  trace = false,
+  variables = {},
+  log,
+  classes = {},
+}: WorldOptions): Promise<World> {
   const streams = new Map<string, Random>();
   const random = (name: string): Random => {
     const known = streams.get(name) ?? seeded(hashOf(`${seed}/${name}`));
@@ -76,7 +84,7 @@ export async function newWorld({ seed, trace = false, variables = {}, log }: Wor
   const platform: Platform = {
     scheduler,
     network,
-    classes: { Tenant, Pool, Instance, Vault, Fleet, Limiter },
+    classes: { Tenant, Pool, Instance, Vault, Fleet, Limiter, ...classes },
     env: null as unknown as Env,
     exportsFor: (copy) => loopback(copy, entrypoints, platform.env, network),
     complain,
