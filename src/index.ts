@@ -3,6 +3,7 @@ import { configOf } from "./config.ts";
 import { settled } from "./proxy/domain.ts";
 import { proxy } from "./proxy/proxy.ts";
 import { type SettledTarget, targetOf } from "./proxy/target.ts";
+import { DAILY, sweepDaily } from "./sweep/daily.ts";
 import { probeAll } from "./sync/probes.ts";
 
 export { Fleet } from "./fleet/object.ts";
@@ -23,7 +24,8 @@ export default {
     return settled(target, env.DB, Date.now()).then((known) => serve(request, url, known, env, ctx));
   },
   scheduled(controller, env, ctx) {
-    ctx.waitUntil(probeAll(env, controller.scheduledTime));
+    const run = controller.cron === DAILY ? sweepDaily : probeAll;
+    ctx.waitUntil(run(env, controller.scheduledTime));
   },
 } satisfies ExportedHandler<Env>;
 

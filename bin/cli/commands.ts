@@ -17,7 +17,14 @@ export const ROUTES: readonly RouteCommand[] = [
 
 /** A command that is more than one route. */
 export interface OwnCommand {
-  readonly words: "doctor" | "fsck" | "audit verify" | "admin rotate-secrets" | "admin rebuild" | "completion";
+  readonly words:
+    | "doctor"
+    | "fsck"
+    | "sweep"
+    | "audit verify"
+    | "admin rotate-secrets"
+    | "admin rebuild"
+    | "completion";
   readonly about: string;
   readonly args?: RouteCommand["args"];
   readonly options: readonly OptionName[];
@@ -41,6 +48,11 @@ export const OWN: readonly OwnCommand[] = [
     about: "whether what a tenant saved is whole, in its vault and in R2",
     args: [{ name: "id", kind: "tenant" }],
     options: ["spec", "repair", "rebuild", "discard", "yes", ...COMMON],
+  },
+  {
+    words: "sweep",
+    about: "remove what is nobody's, and set going what has stopped; runs every day by itself",
+    options: ["dry-run", ...COMMON],
   },
   { words: "doctor", about: "whether the API, the key and the pools are well", options: COMMON },
   {

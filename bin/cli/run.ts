@@ -13,6 +13,7 @@ import { helpOf, overview, placeholder, signature } from "./help.ts";
 import type { Io } from "./io.ts";
 import { type Parsed, parse } from "./parse.ts";
 import { scriptOf } from "./shell.ts";
+import { sweep } from "./sweep.ts";
 import { recordOf, tableOf } from "./table.ts";
 
 /** Runs one command to its end, and answers with its exit code. Never throws. */
@@ -65,6 +66,10 @@ async function runParsed(parsed: Parsed, io: Io): Promise<number> {
         report,
         io,
       );
+    }
+    case "sweep": {
+      const body = parsed.flags.has("dry-run") ? { dryRun: true as const } : {};
+      return sweep(clientOf(await connection(), io, { timeoutMs: FILE_TIMEOUT_MS }), body, report, io);
     }
     case "audit verify":
       return verifyAudit(clientOf(await connection(), io), subjectOf(rest[0] ?? ""), report, io);

@@ -162,6 +162,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/sweep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look for what is nobody's and what has stopped, and remove it or set it going again
+         * @description Runs every day by itself. Call with each answer's `cursor`, and the same body, until `done`. Nothing is removed by what one list says: its owner, and whoever should have it, are asked, and nothing young is touched.
+         */
+        post: operations["sweep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workloads/{id}/versions": {
         parameters: {
             query?: never;
@@ -1906,6 +1926,56 @@ export interface components {
             lifecycle?: {
                 idleTimeoutMs?: number;
             };
+        };
+        Sweep: {
+            dryRun: boolean;
+            checked: number;
+            found: {
+                /** @enum {string} */
+                kind: "due" | "pools" | "leases" | "vaults" | "prefixes" | "domains" | "keys" | "rows";
+                /** @description A tenant, a container, a prefix, a host, a key. */
+                id: string;
+                detail: string;
+            }[];
+            /** @description Removed, or set going again. */
+            removed: {
+                /** @enum {string} */
+                kind: "due" | "pools" | "leases" | "vaults" | "prefixes" | "domains" | "keys" | "rows";
+                /** @description A tenant, a container, a prefix, a host, a key. */
+                id: string;
+                detail: string;
+            }[];
+            /** @description Left alone: something speaks against it. */
+            skipped: {
+                /** @enum {string} */
+                kind: "due" | "pools" | "leases" | "vaults" | "prefixes" | "domains" | "keys" | "rows";
+                /** @description A tenant, a container, a prefix, a host, a key. */
+                id: string;
+                detail: string;
+                reason: string;
+            }[];
+            /** @description What could not be looked at; it stays as it was. */
+            failed: {
+                id: string;
+                detail: string;
+            }[];
+            /** @description Where the next call goes on. */
+            cursor: string | null;
+            done: boolean;
+        };
+        /**
+         * @default {
+         *       "dryRun": false
+         *     }
+         */
+        SweepRequest: {
+            /**
+             * @description Only say what would be done.
+             * @default false
+             */
+            dryRun?: boolean;
+            /** @description Default: everything. */
+            what?: ("due" | "pools" | "leases" | "vaults" | "prefixes" | "domains" | "keys" | "rows")[];
         };
         WorkloadVersion: {
             version: number;
@@ -3855,6 +3925,54 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description A problem document (RFC 9457); `code` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                /** @description A name of this request, new for each: sent again with it, it happens once. Kept for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SweepRequest"];
+            };
+        };
+        responses: {
+            /** @description This page is done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];

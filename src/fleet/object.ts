@@ -4,7 +4,7 @@ import type { ContainerId, PoolId } from "../ids.ts";
 import type { Tier } from "../runtime/port.ts";
 import { admit, fullBucket, takeStart } from "./plan.ts";
 import { FleetStore } from "./store.ts";
-import type { Admission, FleetApi } from "./types.ts";
+import type { Admission, FleetApi, FleetLease } from "./types.ts";
 
 /** Counts what runs and starts, by tier, over all pools (P-CAP). A container counts from its admission until it is confirmed gone. */
 export class Fleet extends DurableObject<Env> implements FleetApi {
@@ -24,6 +24,10 @@ export class Fleet extends DurableObject<Env> implements FleetApi {
 
   async release(containerId: ContainerId): Promise<void> {
     if (this.#store.has(containerId)) this.#store.remove(containerId);
+  }
+
+  async leases(after: string, limit: number): Promise<FleetLease[]> {
+    return this.#store.leases(after, limit);
   }
 
   async counts(): Promise<Record<string, number>> {

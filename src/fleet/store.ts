@@ -2,6 +2,7 @@ import { commit } from "../durable/commit.ts";
 import { hasTable } from "../durable/document.ts";
 import type { ContainerId, PoolId } from "../ids.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { FleetLease } from "./types.ts";
 
 /** The Fleet's table (docs/storage.md): one row for every container that was admitted and is not confirmed gone. */
 export class FleetStore {
@@ -31,6 +32,17 @@ export class FleetStore {
       "SELECT tier, COUNT(*) AS n FROM admissions GROUP BY tier",
     );
     return Object.fromEntries(rows.toArray().map(({ tier, n }) => [tier, n]));
+  }
+
+  leases(after: string, limit: number): FleetLease[] {
+    if (!this.#created) return [];
+    return this.#storage.sql
+      .exec(
+        "SELECT container_id AS containerId, pool_id AS poolId, at FROM admissions WHERE container_id > ? ORDER BY container_id LIMIT ?",
+        after,
+        limit,
+      )
+      .toArray() as unknown as FleetLease[];
   }
 
   add(containerId: ContainerId, poolId: PoolId, tier: Tier, now: number): void {

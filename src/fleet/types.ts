@@ -6,6 +6,13 @@ export const FLEET = "fleet";
 
 export type Admission = { admitted: true } | { admitted: false; retryAfterMs: number; reason: "cap" | "rate" };
 
+/** One container that is counted, since it was admitted (ms since 1970). */
+export interface FleetLease {
+  containerId: ContainerId;
+  poolId: PoolId;
+  at: number;
+}
+
 /** What the RPC surface of the Fleet object looks like to pools and operators. */
 export interface FleetApi {
   /** Admits one start; the same container again is admitted again. */
@@ -14,4 +21,6 @@ export interface FleetApi {
   release(containerId: ContainerId): Promise<void>;
   /** Containers that run or start, by tier. */
   counts(): Promise<Record<string, number>>;
+  /** What is counted, by container, after `after`. Reads only. */
+  leases(after: string, limit: number): Promise<FleetLease[]>;
 }

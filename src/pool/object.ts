@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
 import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
+import { type AlarmStanding, alarmStanding } from "../durable/lost-alarm.ts";
 import { Outbox } from "../durable/outbox.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";
@@ -204,6 +205,17 @@ export class Pool extends DurableObject<Env> implements PoolApi {
 
   async forget(tenantId: TenantId): Promise<void> {
     this.#store.forget(tenantId);
+  }
+
+  async touch(mode: "look" | "mend"): Promise<AlarmStanding> {
+    const { record, slots, alarm } = this.#store;
+    const due = record && nextAlarm(record, slots, Date.now(), Math.random());
+    const standing = await alarmStanding(this.ctx.storage, due, Date.now());
+    if (standing === "lost" && mode === "mend") {
+      alarm.rang();
+      alarm.arm(due);
+    }
+    return standing;
   }
 
   async project(): Promise<Outcome<null>> {

@@ -1,5 +1,6 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
+import type { AlarmStanding } from "../durable/lost-alarm.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";
@@ -182,6 +183,8 @@ export interface PoolApi {
   forget(tenantId: TenantId): Promise<void>;
   /** The end of its audit chain, for whoever verifies D1's copy. Reads only. */
   chain(): Promise<OwnHead>;
+  /** For a sweep: whether its alarm is set; `mend` sets one again that was lost. */
+  touch(mode: "look" | "mend"): Promise<AlarmStanding>;
   /** Sends D1 what it lacks and the whole projection of the pool's containers again. */
   project(): Promise<Outcome<null>>;
 }

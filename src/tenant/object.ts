@@ -4,6 +4,7 @@ import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { within } from "../durable/deadline.ts";
+import { alarmStanding } from "../durable/lost-alarm.ts";
 import { Outbox } from "../durable/outbox.ts";
 import { instanceOf, vaultOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
@@ -12,6 +13,7 @@ import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import type { AdmissionKind } from "./admissions.ts";
 import { Admitting } from "./admitting.ts";
+import { nextAlarm } from "./alarms.ts";
 import { actionAnswer, claimAnswer, releaseAnswer } from "./answers.ts";
 import { DELIVER_AGAIN_MS, Machine } from "./machine.ts";
 import { importer } from "./operation-id.ts";
@@ -19,7 +21,7 @@ import { view } from "./planning.ts";
 import { givenBy, preparedAction, preparedChange, wrappedAnew } from "./preparation.ts";
 import { deliver, projected } from "./projection.ts";
 import { routeOf } from "./route.ts";
-import { savesOf, settingsOf, statusOf } from "./status.ts";
+import { savesOf, settingsOf, standsAs, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
 import { NO_SYNCS, type SyncRun, stateOf } from "./syncs.ts";
 import type {
@@ -43,6 +45,7 @@ import type {
   Settings,
   TenantAccess,
   TenantApi,
+  TenantStanding,
   TenantStatus,
   TenantSyncState,
   UpgradeAnswer,
@@ -298,6 +301,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (record?.held?.containerId !== containerId) return null;
     const { epoch, gateway } = record.held;
     return { epoch, admission: record.state === "active" ? "open" : "closed", ...(gateway ? { gateway } : {}) };
+  }
+
+  async touch(mode: "look" | "mend"): Promise<TenantStanding | null> {
+    const record = this.#store.load();
+    if (!record) return null;
+    const now = Date.now();
+    const alarm = await alarmStanding(this.ctx.storage, nextAlarm(record, now, 0), now);
+    if (alarm === "lost" && mode === "mend") {
+      this.#store.alarm.rang();
+      this.#store.alarm.arm(nextAlarm(this.#store.load() ?? record, Date.now(), Math.random()));
+    }
+    return { ...standsAs(record), alarm };
   }
 
   async project(): Promise<Outcome<null>> {

@@ -1,4 +1,5 @@
 import { recordDelivered } from "../audit/d1.ts";
+import { nextAlarm } from "./alarms.ts";
 import type { TenantRecord } from "./record.ts";
 import type { TenantStore } from "./store.ts";
 
@@ -23,14 +24,14 @@ export function projected(db: D1Database, record: TenantRecord, { journal }: Ten
   return db
     .prepare(
       `INSERT INTO tenants (tenant_id, seq, state, desired, pool_id, container_id, tier, epoch, generation,
-         unsaved_since, last_activity_at, last_error, created_at, updated_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         unsaved_since, last_activity_at, last_error, created_at, updated_at, due_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (tenant_id) DO UPDATE SET
          seq = excluded.seq, state = excluded.state, desired = excluded.desired, pool_id = excluded.pool_id,
          container_id = excluded.container_id, tier = excluded.tier, epoch = excluded.epoch,
          generation = excluded.generation, unsaved_since = excluded.unsaved_since,
          last_activity_at = excluded.last_activity_at, last_error = excluded.last_error,
-         created_at = excluded.created_at, updated_at = excluded.updated_at
+         created_at = excluded.created_at, updated_at = excluded.updated_at, due_at = excluded.due_at
        WHERE excluded.seq >= seq`,
     )
     .bind(
@@ -48,5 +49,6 @@ export function projected(db: D1Database, record: TenantRecord, { journal }: Ten
       record.errors[0]?.code ?? null,
       record.createdAt,
       latest?.at ?? record.createdAt,
+      nextAlarm(record, Date.now(), 0),
     );
 }

@@ -2,7 +2,7 @@ import { view } from "./planning.ts";
 import { isOutdated, type TenantRecord } from "./record.ts";
 import { viewsOf } from "./secrets.ts";
 import { type Syncs, summaryOf } from "./syncs.ts";
-import type { ConfigVersion, Settings, TenantStatus } from "./types.ts";
+import type { ConfigVersion, Settings, TenantStanding, TenantStatus } from "./types.ts";
 
 const PENDING = new Set(["claiming", "waking", "recovering"]);
 const SUSPENDED = new Set(["suspended", "release_failed"]);
@@ -44,6 +44,13 @@ export function statusOf(record: TenantRecord): TenantStatus {
     syncStatus: withSpecs(savesOf(record), record.syncs),
   };
 }
+
+/** How a tenant stands, for a sweep. Pure. */
+export const standsAs = ({ state, operation, destruction }: TenantRecord): Omit<TenantStanding, "alarm"> => ({
+  state,
+  operation: operation !== null,
+  keepsData: destruction?.data === "keep" && destruction.dataUntil !== null,
+});
 
 /** What the saves of the state volume came to. */
 export const savesOf = ({ lastSaveAt, unsavedSince, errors }: TenantRecord): TenantStatus["syncStatus"] => ({

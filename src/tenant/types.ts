@@ -1,5 +1,6 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
+import type { AlarmStanding } from "../durable/lost-alarm.ts";
 import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd, SavedView, SpecProgress } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";
@@ -217,6 +218,16 @@ export interface Admission {
   sessionExpiresAt: number;
 }
 
+/** What a sweep has to know of a tenant. */
+export interface TenantStanding {
+  state: TenantState;
+  /** Whether an operation is under way. */
+  operation: boolean;
+  /** Destroyed, with data that is kept for a while. */
+  keepsData: boolean;
+  alarm: AlarmStanding;
+}
+
 /** What a tenant answers that is to run at least a version of its workload. */
 export type UpgradeAnswer =
   /** It does. */
@@ -342,6 +353,8 @@ export interface TenantApi {
   ): Promise<Outcome<{ secret: string }>>;
   /** Uses one up; null for one that is unknown, used or too old. */
   redeem(kind: "code" | "ticket", secret: string): Promise<Admission | null>;
+  /** For a sweep: how it stands; `mend` sets an alarm again that was lost. Null for a tenant never seen. */
+  touch(mode: "look" | "mend"): Promise<TenantStanding | null>;
   /** Sends D1 what it lacks and the whole projection again. */
   project(): Promise<Outcome<null>>;
   /** The end of its audit chain, for whoever verifies D1's copy. Reads only. */

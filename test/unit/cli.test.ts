@@ -221,6 +221,45 @@ describe("fsck", () => {
   });
 });
 
+describe("sweep", () => {
+  const found = { kind: "domains", id: "a.example.com", detail: "its tenant does not exist" };
+  const page = (more: object) => ({
+    dryRun: false,
+    checked: 2,
+    found: [],
+    removed: [],
+    skipped: [],
+    failed: [],
+    cursor: null,
+    done: true,
+    ...more,
+  });
+
+  it("goes on page by page, and ends with 1 where something that was found is still there", async () => {
+    const answer = (request: Request) =>
+      Response.json(
+        request.url.includes("cursor=c")
+          ? page({ found: [found], skipped: [{ ...found, reason: "it may come back" }] })
+          : page({ found: [found], removed: [found], cursor: "c", done: false }),
+      );
+    const { code, stdout, sent } = await cli("sweep", { answer });
+    expect([code, sent.map(({ url }) => url.search)]).toEqual([1, ["", "?cursor=c"]]);
+    expect(stdout).toContain("✓ domains a.example.com: its tenant does not exist");
+    expect(stdout).toContain("left alone: it may come back");
+    const clean = await cli("sweep --json", {
+      answer: () => Response.json(page({ found: [found], removed: [found] })),
+    });
+    expect([clean.code, JSON.parse(clean.stdout).removed]).toEqual([0, [found]]);
+  });
+
+  it("changes nothing where it is only to look", async () => {
+    const answer = () => Response.json(page({ dryRun: true, found: [found] }));
+    const { code, stdout, sent } = await cli("sweep --dry-run", { answer });
+    expect([code, sent[0]?.body]).toEqual([1, '{"dryRun":true}']);
+    expect(stdout).toContain("? domains a.example.com");
+  });
+});
+
 describe("--wait", () => {
   const operation = { id: "op-1", status: "running", step: "save", kind: "release" };
 

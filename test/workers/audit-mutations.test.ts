@@ -122,6 +122,7 @@ const STEPS: Step[] = [
   step("DELETE /api/v1/containers/{container}?force=true", undefined, "container.removed", "pool:m", "done"),
   step("POST /api/v1/admin/rotate-secrets", undefined, "platform.secrets_rotated", "platform:secrets", "done"),
   step("POST /api/v1/admin/rebuild", undefined, "platform.rebuilt", "platform:projections", "done"),
+  step("POST /api/v1/admin/sweep", { dryRun: true }, "platform.swept", "platform:sweep", "done"),
   step("DELETE /api/v1/sync-specs/m", undefined, "sync-spec.deleted", "sync-spec:m", "deleted"),
   step("DELETE /api/v1/pools/m?wait=10s", undefined, "pool.draining", "pool:m", "changed"),
   step("DELETE /api/v1/workloads/m", undefined, "workload.deleted", "workload:m", "deleted"),
