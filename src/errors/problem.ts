@@ -73,12 +73,19 @@ const retryAfter = (failure: Failure): number | undefined =>
   failure.retryAfterMs ?? DEFAULT_RETRY_MS[entryOf(failure.code).status];
 
 /**
- * What an error that no one expected becomes. Errors of a Durable Object's stub say whether it was too busy; anything else is ours.
+ * What an error that no one expected becomes. Errors of a Durable Object's stub say whether it was too busy (`overloaded`) or broke
+ * off while it worked (`retryable`: its machine went, or new code came); anything else is ours.
  */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Problem) return error.failure;
-  if (error instanceof Error && "overloaded" in error && error.overloaded === true) {
+  if (says(error, "overloaded")) {
     return { code: "capacity_exhausted", detail: "This object is overloaded.", retryAfterMs: 2_000 };
+  }
+  if (says(error, "retryable")) {
+    return { code: "operation_interrupted", detail: "What worked on this moved meanwhile; it may have happened." };
   }
   return { code: "internal", detail: "Something went wrong that should not have." };
 }
+
+const says = (error: unknown, property: "overloaded" | "retryable"): boolean =>
+  error instanceof Error && (error as Partial<Record<typeof property, unknown>>)[property] === true;

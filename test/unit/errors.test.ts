@@ -43,6 +43,12 @@ describe("a problem document", () => {
     expect(failureOf(Object.assign(new Error(), { overloaded: true })).code).toBe("capacity_exhausted");
   });
 
+  test("of an object that broke off says that nobody knows", () => {
+    const lost = Object.assign(new Error("Network connection lost."), { retryable: true });
+    expect(failureOf(lost)).toMatchObject({ code: "operation_interrupted" });
+    expect(failureOf(Object.assign(lost, { overloaded: true }))).toMatchObject({ code: "capacity_exhausted" });
+  });
+
   test("of a thrown problem is what was thrown", () => {
     const problem = new Problem("capacity_exhausted", "Full.", { retryAfterMs: 2_500 });
     expect(problemResponse(problem.failure, "r").headers.get("retry-after")).toBe("3");
