@@ -5,6 +5,7 @@ import type { Result } from "./harness/result.ts";
 import { image } from "./image.ts";
 import type { Group } from "./promises.ts";
 import { proxy } from "./proxy.ts";
+import { reconcile } from "./reconcile.ts";
 import { state } from "./state.ts";
 
 export const benches: Readonly<Record<Group, (counts: Counts) => Promise<Result[]>>> = {
@@ -13,4 +14,5 @@ export const benches: Readonly<Record<Group, (counts: Counts) => Promise<Result[
   state,
   api,
   image,
+  reconcile,
 };

@@ -11,10 +11,22 @@ export interface Promised {
   readonly samples: number;
 }
 
-export type Group = "claim" | "proxy" | "state" | "api" | "image";
-export type Unit = "ms" | "×" | "per s" | "kB" | "MB" | "MB/s" | "MiB" | "requests";
+export type Group = "claim" | "proxy" | "state" | "api" | "image" | "reconcile";
+export type Unit =
+  | "ms"
+  | "×"
+  | "per s"
+  | "kB"
+  | "MB"
+  | "MB/s"
+  | "MiB"
+  | "requests"
+  | "containers"
+  | "claims"
+  | "an hour"
+  | "writes";
 
-export const GROUPS: readonly Group[] = ["claim", "proxy", "state", "api", "image"];
+export const GROUPS: readonly Group[] = ["claim", "proxy", "state", "api", "image", "reconcile"];
 
 const atMost = (group: Group, limit: number, unit: Unit, samples: number, text: string): Promised => ({
   text,
@@ -77,6 +89,39 @@ export const PROMISES = {
   "image.size": atMost("image", 200, "MB", 1, "base image"),
   "image.idle": atMost("image", 80, "MB", 5, "memory of a container's own parts, idle"),
   "image.peak": atMost("image", 100, "MiB", 5, "memory of a container's own parts, peak of saves"),
+  "burst.double": atMost(
+    "reconcile",
+    0,
+    "containers",
+    1_000,
+    "containers that two of 1,000 claims at once were given, of a pool of 300",
+  ),
+  "burst.unsettled": atMost(
+    "reconcile",
+    0,
+    "claims",
+    1_000,
+    "of those, claims and slots that are not at rest afterwards",
+  ),
+  "burst.starts": atMost("reconcile", 1, "×", 1_000, "containers started for them, of what they needed"),
+  "idle.wakes": atMost("reconcile", 2, "an hour", 24, "wakes of an idle or sleeping tenant's object (most)"),
+  "idle.writes": atMost("reconcile", 0, "writes", 24, "its writes meanwhile, but for the alarm itself"),
+  "pool.cpu": atMost("reconcile", 20, "ms", 20, "CPU of the reconcile of a pool with 1,000 slots, nothing changed"),
+  "pool.share": atMost("reconcile", 2, "×", 5, "CPU for each of 1,000 slots that changed, of each of 100"),
+  "recovery.exit": atMost(
+    "reconcile",
+    10_000,
+    "ms",
+    5,
+    "from a container's exit to its tenant's recovery, without traffic (most)",
+  ),
+  "recovery.hang": atMost(
+    "reconcile",
+    2,
+    "×",
+    3,
+    "from a container's hang to its tenant's recovery, of the health interval (most)",
+  ),
 } as const satisfies Record<string, Promised>;
 
 export type PromiseId = keyof typeof PROMISES;

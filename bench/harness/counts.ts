@@ -19,6 +19,15 @@ export interface Counts {
   /** Rounds of every caller of the API, and requests of every list. */
   readonly rounds: number;
   readonly lists: number;
+  /** Claims at once, and warm slots that they find. */
+  readonly burst: { readonly claims: number; readonly warm: number };
+  /** Hours of an idle tenant. */
+  readonly hours: number;
+  /** Rounds of a pool with 1,000 slots of which none, some or all changed. */
+  readonly pools: { readonly quiet: number; readonly changed: number };
+  /** Containers that exit, and that hang. */
+  readonly exits: number;
+  readonly hangs: number;
 }
 
 export const FULL: Counts = {
@@ -35,6 +44,11 @@ export const FULL: Counts = {
   comparedLarge: 3,
   rounds: 50,
   lists: 100,
+  burst: { claims: 1_000, warm: 300 },
+  hours: 24,
+  pools: { quiet: 20, changed: 5 },
+  exits: 5,
+  hangs: 3,
 };
 
 export const QUICK: Counts = {
@@ -51,4 +65,9 @@ export const QUICK: Counts = {
   comparedLarge: 1,
   rounds: 5,
   lists: 10,
+  burst: { claims: 200, warm: 60 },
+  hours: 6,
+  pools: { quiet: 5, changed: 1 },
+  exits: 1,
+  hangs: 1,
 };

@@ -22,6 +22,10 @@ export const instrumented = (): Promise<Stack> => start("instrumented", { entry:
 export const simulated = (storage: "memory" | "disk"): Promise<Stack> =>
   start("simulated", { entry: INSIDE, simulated: true, vars: { TIER_CAPS } }, storage === "memory" ? MEMORY : DISK);
 
+/** On simulated containers too, with the product's own limit of starts. */
+export const limited = (): Promise<Stack> =>
+  start("limited", { entry: `${ROOT}/bench/reconcile/worker.ts`, simulated: true, vars: { TIER_CAPS } }, MEMORY);
+
 /** Worker → object → container, and an S3 server, whose objects are files: in memory it is as fast as it can be. */
 export const bare = (): Promise<Stack> => start("bare", { config: `${ROOT}/bench/bare/wrangler.jsonc` }, MEMORY);
 

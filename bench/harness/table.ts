@@ -10,6 +10,10 @@ const DIGITS: Record<Unit, (value: number) => string> = {
   "MB/s": (value) => value.toFixed(0),
   MiB: (value) => value.toFixed(0),
   requests: (value) => value.toFixed(0),
+  containers: (value) => value.toFixed(0),
+  claims: (value) => value.toFixed(0),
+  "an hour": (value) => value.toFixed(1),
+  writes: (value) => value.toFixed(0),
 };
 
 const HEAD = ["", "measured", "promised", "of it", "n", "compared with", "is ×", "where it goes"];
@@ -39,7 +43,7 @@ function row(result: Result): string[] {
     `${mark} ${result.text}`,
     show(result.value),
     promise ? `${promise.sense === "at most" ? "≤" : "≥"} ${promise.limit} ${promise.unit}` : "",
-    promise ? (result.value / promise.limit).toFixed(2) : "",
+    promise && promise.limit > 0 ? (result.value / promise.limit).toFixed(2) : "",
     String(result.samples),
     compared ? `${compared.with} ${show(compared.value)}` : "",
     compared ? (result.value / compared.value).toFixed(2) : "",
