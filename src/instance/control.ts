@@ -23,7 +23,8 @@ const ORIGIN = "http://container";
 const MARGIN_MS = 15_000;
 
 const statusAnswer = z.object({
-  workload: z.enum(["waiting", "running", "backoff", "stopped"]),
+  /** `failed`: it ended by itself too often, and init does not start it again. */
+  workload: z.enum(["waiting", "running", "backoff", "stopped", "failed"]),
   restarts: z.number(),
   lastExitCode: z.number().nullable(),
 });
@@ -210,7 +211,9 @@ export class ControlClient {
 const nameOf = ({ op }: Call): string => op.split("&", 1)[0] ?? op;
 
 const anotherBoot = () =>
-  failed("container_unavailable", "Another boot of the container answers: the one that was meant has ended.");
+  failed("container_unavailable", "Another boot of the container answers: the one that was meant has ended.", {
+    extra: { boot: "another" },
+  });
 
 /** Null for what is not JSON: busybox answers a script that failed with a page of its own. */
 async function readJson(response: Response): Promise<unknown> {

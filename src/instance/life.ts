@@ -4,7 +4,7 @@ import type { ContainerRuntime } from "../runtime/port.ts";
 import type { Holder } from "./holder.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
 import type { BootRecord } from "./record.ts";
-import type { InstanceState } from "./types.ts";
+import type { ContainerEnd, InstanceState } from "./types.ts";
 
 /** One container as its Instance has it in memory: where it is in its life, and whom it serves. */
 export class Life {
@@ -17,6 +17,11 @@ export class Life {
   /** The epoch for which this life of the object opened the tenant's storage. */
   fenced: Epoch | null = null;
   lastActivityAt = Date.now();
+  /** What is known of its end; also of one that hangs. */
+  end: ContainerEnd | null = null;
+  /** Somebody told the container to end: what comes of that is no accident. */
+  told = false;
+  retired = false;
 
   constructor(runtime: ContainerRuntime, boot: BootRecord | null) {
     this.runtime = runtime;

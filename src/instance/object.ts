@@ -1,27 +1,28 @@
 import { DurableObject } from "cloudflare:workers";
-import { commit } from "../durable/commit.ts";
-import { messageOf, sleep } from "../durable/deadline.ts";
+import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import type { FileAnswers, FileRequest } from "../files/types.ts";
 import type { Epoch } from "../ids.ts";
+import { fullBucket, take } from "../limits/bucket.ts";
+import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
-import { KEEP_MS } from "./environment.ts";
+import { Assigning } from "./assigning.ts";
+import type { WorkloadExit } from "./ending.ts";
 import { Commands, type ExecAnswer, type ExecRequest } from "./exec.ts";
 import { Files } from "./files.ts";
-import { holderOf } from "./holder.ts";
 import { Inside } from "./inside.ts";
 import { Life } from "./life.ts";
 import { NamedWrites } from "./named-writes.ts";
-import { provision } from "./provision.ts";
 import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
-import { type BootRecord, newBoot } from "./record.ts";
+import type { BootRecord } from "./record.ts";
 import { Saves } from "./saves.ts";
 import { Settling } from "./settling.ts";
 import { SpecSyncs } from "./spec-syncs.ts";
-import { restartWorkload, type Started, startContainer, startWorkload } from "./start.ts";
+import { type Ended, restartWorkload, type Started, startWorkload } from "./start.ts";
+import { Starting } from "./starting.ts";
 import { TenantStorage } from "./tenant-storage.ts";
 import type {
   Assigned,
@@ -36,76 +37,67 @@ import type {
   SpecRan,
   SpecRun,
 } from "./types.ts";
+import { Upkeep } from "./upkeep.ts";
+import { Watch } from "./watch.ts";
 
 /** How long a resumption waits for the end of a save under way. */
 const SAVE_PATIENCE_MS = 10_000;
 /** The least that a container which is about to end waits for an answer. */
 const DRAIN_PAUSE_MS = 500;
+/** Init has one to make when its workload ended, which it starts again with growing pauses. */
+const REPORTS_A_MINUTE = 30;
+/** For the end of a container; asked for again after that. */
+const DESTROY_MS = 15_000;
 
 /** One container. What it stores is how it was started; whom it serves, and all that is open, lives in memory. */
 export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #record = new Document<BootRecord>(this.ctx.storage.sql, "instance");
   readonly #runtime = runtimeFor(this.ctx, this.env);
   readonly #life = new Life(this.#runtime, this.#record.read());
+  readonly #upkeep = new Upkeep(this.ctx.storage, this.env, this.#life);
+  readonly #watch = new Watch(this.#life, (end) => this.ctx.waitUntil(this.#upkeep.tell(end)));
   readonly #storage = new TenantStorage(this.ctx, this.env, this.#life);
   readonly #saves = new Saves(this.env, this.#life, this.#storage);
   readonly #syncs = new SpecSyncs(this.ctx.storage, this.env, this.#life, this.#storage);
   readonly #settling = new Settling(this.env, this.#life, this.#storage);
+  readonly #starting = new Starting(this.ctx.storage, this.#record, this.#life, {
+    watch: this.#watch,
+    upkeep: this.#upkeep,
+    reach: this.#storage,
+  });
+  readonly #assigning = new Assigning(this.env, this.#life, {
+    storage: this.#storage,
+    syncs: this.#syncs,
+    watch: this.#watch,
+  });
   readonly #open = new OpenRequests();
   readonly #commands = new Commands(this.#runtime);
   readonly #files = new Files(this.#life, new NamedWrites(this.ctx.storage.sql), () => this.#open.begin());
+  #reports = fullBucket(REPORTS_A_MINUTE, Date.now());
   readonly #hooks: ProxyHooks = {
     isCurrent: (tenantId, epoch) => this.#life.isServing(tenantId, epoch),
     onActivity: () => this.#life.touch(),
+    onFailure: () => this.ctx.waitUntil(this.#watch.lookSoon()),
     begin: this.#open.begin,
     gatewayToken: () => this.#life.holder?.gatewayToken ?? null,
   };
-  #booting: Promise<Outcome<Started>> | null = null;
-  #assigning: Promise<Outcome<Assigned>> | null = null;
   #draining: Promise<{ done: boolean }> | null = null;
-  #retired = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    if (!this.#life.boot) return;
-    // What fails here is asked again by the first call, which fails with it: no answer is not death.
-    if (this.#runtime.running) ctx.blockConcurrencyWhile(() => this.#settling.begin().catch(() => {}));
-    else this.#life.state = "gone";
+    if (this.#life.boot) ctx.blockConcurrencyWhile(() => this.#comeBack());
+    // Its record was never confirmed, so that nobody has its keys.
+    else if (this.#runtime.running) ctx.waitUntil(this.#destroy("unknown"));
   }
 
-  boot(plan: BootPlan): Promise<Outcome<Started>> {
-    if (this.#booting) return this.#booting;
-    if (this.#retired) return Promise.resolve(failed("start_failed", "The container was retired before it started."));
-    if (this.#life.boot && (this.#life.state === "warm" || this.#life.state === "assigned"))
-      return Promise.resolve(done({ startMs: 0, readyMs: 0 }));
-    if (this.#life.boot)
-      return Promise.resolve(failed("start_failed", "The container of this id ended; ids are not used again."));
-    this.#booting = this.#start(plan).finally(() => {
-      this.#booting = null;
-    });
-    return this.#booting;
+  async boot(plan: BootPlan): Promise<Outcome<Started>> {
+    await this.#settling.settle();
+    return this.#starting.boot(plan);
   }
 
   async assign(assignment: Assignment): Promise<Outcome<Assigned>> {
     await this.#settling.settle();
-    const { tenantId, epoch } = assignment;
-    const known = this.#life.holder ?? this.#life.leasedTo;
-    if (known && (known.tenantId !== tenantId || epoch < known.epoch)) {
-      return failed("stale_epoch", "The container serves another assignment.");
-    }
-    if (this.#life.holder?.epoch === epoch) {
-      if (this.#assigning) return this.#assigning;
-      if (this.#life.holder.assigned) return done(this.#life.holder.assigned);
-    }
-    const boot = this.#life.boot;
-    if (!boot || !this.#runtime.running || !this.#life.move("assign")) {
-      return failed("container_unavailable", `The container is ${this.#life.state}.`);
-    }
-    this.#life.holder = holderOf(this.env, tenantId, epoch, assignment.gateway);
-    this.#assigning = this.#provision(boot, assignment).finally(() => {
-      this.#assigning = null;
-    });
-    return this.#assigning;
+    return this.#assigning.run(assignment);
   }
 
   async quiesce(epoch: Epoch, idleSince?: number): Promise<Outcome<{ busy: boolean }>> {
@@ -153,7 +145,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (!(await this.#saves.ended(SAVE_PATIENCE_MS))) {
       return failed("operation_interrupted", "A save of this container has not ended yet.");
     }
-    const started = await startWorkload(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs);
+    const started = await this.#afresh(boot, startWorkload);
     if (!started.ok) return started;
     this.#life.move("reopen");
     return done(null);
@@ -166,20 +158,21 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const boot = serving.value;
     if (this.#life.state !== "assigned") return failed("invalid_transition", `The container is ${this.#life.state}.`);
     this.#open.closeSockets();
-    return restartWorkload(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs);
+    return this.#afresh(boot, restartWorkload);
   }
 
   async observe(): Promise<Observation> {
     await this.#settling.settle();
-    const alive = await this.#look();
+    const { end, lastOomAt, ...seen } = await this.#seen();
     return {
       state: this.#life.state,
-      ...alive,
+      ...seen,
+      ...(end ? { end } : {}),
+      ...(lastOomAt === null ? {} : { lastOomAt }),
       tenantId: this.#life.holder?.tenantId ?? null,
       epoch: this.#life.holder?.epoch ?? null,
       lastActivityAt: this.#life.lastActivityAt,
       openRequests: this.#open.count,
-      health: { status: "unknown", failures: 0, since: null },
     };
   }
 
@@ -237,20 +230,34 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return this.#draining;
   }
 
+  async workloadExited(exit: WorkloadExit): Promise<boolean> {
+    const { bucket, waitMs } = take(this.#reports, REPORTS_A_MINUTE, Date.now());
+    this.#reports = bucket;
+    if (waitMs > 0) return false;
+    if (this.#life.boot) this.#watch.workloadExited(exit);
+    return true;
+  }
+
   async retire(reason: string): Promise<Outcome<null>> {
     this.#life.move("retire");
-    this.#retired = true;
+    this.#watch.stop();
     this.#open.closeSockets();
-    try {
-      await this.#runtime.destroy(reason);
-    } catch (error) {
-      return failed("operation_interrupted", messageOf(error));
-    }
+    const gone = await this.#destroy(reason);
+    if (!gone.ok) return gone;
     this.#life.move("ended");
     this.#life.boot = null;
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     return done(null);
+  }
+
+  override async alarm(): Promise<void> {
+    try {
+      await this.#ring();
+    } catch (error) {
+      log.warn("an Instance could not look after its container", { error: messageOf(error) });
+    }
+    if (this.#life.boot) this.#upkeep.arm(Date.now(), this.#watch.dueAt);
   }
 
   /** The proxied hot path: one look at memory, then the container. */
@@ -260,42 +267,51 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return serveProxied(request, { runtime: this.#runtime, hooks: this.#hooks, env: this.env });
   }
 
-  async #start(plan: BootPlan): Promise<Outcome<Started>> {
-    const boot = newBoot(plan, Date.now());
-    commit(this.ctx.storage, () => {
-      this.#record.write(boot);
-    });
-    this.#life.boot = boot;
-    this.#life.state = "starting";
-    const outcome = await startContainer(new Inside(this.#runtime, boot));
-    if (outcome.ok && this.#life.move("booted")) return outcome;
-    this.#life.move("failed");
-    return outcome.ok ? failed("start_failed", "The container was retired while it started.") : outcome;
+  /** The object came to memory and has a container, or had one. */
+  async #comeBack(): Promise<void> {
+    // What fails here is asked again by the first call, which fails with it: no answer is not death.
+    if (this.#runtime.running) await this.#settling.begin().catch(() => {});
+    else this.#life.state = "gone";
+    await this.#upkeep.rearm();
+    this.#watch.begin();
   }
 
-  async #provision(boot: BootRecord, assignment: Assignment): Promise<Outcome<Assigned>> {
-    const inside = new Inside(this.#runtime, boot);
-    const open = () => this.#storage.open(boot, assignment.epoch, "assign");
-    const token = this.#life.holder?.gatewayToken;
-    const fetch = (runs: SpecRun[]) => this.#syncs.restore(boot, runs);
-    const outcome = await provision(inside, assignment, token, { open, fetch }).catch((error) =>
-      failed("operation_interrupted", messageOf(error)),
-    );
-    if (!outcome.ok) {
-      this.#life.move("failed");
-      return outcome;
+  /** The alarm: what everybody else may have missed. */
+  async #ring(): Promise<void> {
+    const { boot } = this.#life;
+    if (!boot) return;
+    await this.#settling.settle();
+    await this.#watch.ring();
+    if (this.#life.end) await this.#upkeep.tell(this.#life.end);
+    if (!(await this.#upkeep.isOrphan())) return;
+    if ((await this.retire("nobody has it")).ok) await this.#upkeep.free(boot);
+  }
+
+  async #seen(): Promise<Pick<Observation, "alive" | "detail" | "health" | "end"> & { lastOomAt: number | null }> {
+    const look = await this.#watch.look();
+    const { health, lastOomAt } = this.#watch;
+    const { end } = this.#life;
+    return { ...look, health, lastOomAt, ...(end ? { end } : {}) };
+  }
+
+  /** The workload is started again in its container. */
+  async #afresh(
+    boot: BootRecord,
+    start: (inside: Inside, timeoutMs: number, ended: Ended) => Promise<Outcome<null>>,
+  ): Promise<Outcome<null>> {
+    this.#watch.workloadStarts();
+    const started = await start(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs, this.#watch.ended);
+    if (started.ok) this.#watch.workloadAnswered();
+    return started;
+  }
+
+  async #destroy(reason: string): Promise<Outcome<null>> {
+    try {
+      await within(DESTROY_MS, "the end of the container", this.#runtime.destroy(reason));
+      return done(null);
+    } catch (error) {
+      return failed("operation_interrupted", messageOf(error));
     }
-    if (!this.#life.move("assigned"))
-      return failed("container_unavailable", "The container was retired while it was assigned.");
-    const { tenantId, epoch } = assignment;
-    this.#life.holder = {
-      tenantId,
-      epoch,
-      ...(token === undefined ? {} : { gatewayToken: token }),
-      assigned: outcome.value,
-    };
-    this.#hooks.onActivity();
-    return outcome;
   }
 
   async #drain(waitMs: number): Promise<{ done: boolean }> {
@@ -303,26 +319,11 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { boot, holder, leasedTo } = this.#life;
     const tenantId = (holder ?? leasedTo)?.tenantId;
     if (!boot || tenantId === undefined) return { done: true };
+    this.#life.told = true;
     const [done] = await Promise.all([
       tenantOf(this.env, tenantId).drain(boot.plan.containerId, waitMs),
       sleep(DRAIN_PAUSE_MS), // so that asking again and again costs little
     ]);
     return { done };
-  }
-
-  /** Whether the container that we started is still the one that answers. */
-  async #look(): Promise<{ alive: boolean; detail?: string }> {
-    const boot = this.#life.boot;
-    if (!boot || this.#life.state === "failed") return { alive: false, detail: "The container is gone." };
-    if (!this.#runtime.running) return { alive: false, detail: "The container is not running." };
-    if (this.#life.state === "starting") return { alive: true };
-    const status = await new Inside(this.#runtime, boot).control.status(2_000);
-    if (!status.ok)
-      return {
-        alive: this.#runtime.running && status.failure.code !== "container_unavailable",
-        detail: status.failure.detail,
-      };
-    await this.#runtime.keepFor(KEEP_MS);
-    return { alive: true };
   }
 }

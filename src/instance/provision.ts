@@ -3,7 +3,7 @@ import { done, type Outcome } from "../outcome.ts";
 import type { GenerationSummary } from "../vault/types.ts";
 import { claimTar } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
-import { workloadReady } from "./start.ts";
+import { type Ended, workloadReady } from "./start.ts";
 import type { Assigned, Assignment, Fetched, SpecRun } from "./types.ts";
 
 /**
@@ -17,6 +17,7 @@ export async function provision(
   storage: {
     open: () => Promise<Outcome<{ head: GenerationSummary | null }>>;
     fetch: (runs: SpecRun[]) => Promise<Outcome<Fetched[]>>;
+    ended: Ended;
   },
 ): Promise<Outcome<Assigned>> {
   const { workload } = inside.boot.plan;
@@ -67,7 +68,7 @@ export async function provision(
     if (!started.ok) return started;
   }
   if (starts || hasEnvironment) {
-    const ready = await workloadReady(inside, assignment.startTimeoutMs);
+    const ready = await workloadReady(inside, assignment.startTimeoutMs, storage.ended);
     if (!ready.ok) return ready;
     timings.ready = lap();
   }

@@ -29,6 +29,8 @@ export interface ProxyHooks {
   onActivity(): void;
   /** Opens an entry (OpenRequests.begin); a socket brings the way to close it and the token version of its session. The end may be reported twice. */
   begin(close?: CloseSocket, tokenVersion?: number | null): () => void;
+  /** The container was not there for a request, or its answer did not come. */
+  onFailure(): void;
   /** What the workload knows the proxy by; null when its container was given none. */
   gatewayToken(): string | null;
 }
@@ -54,6 +56,7 @@ export async function serveProxied(request: Request, context: ProxyContext): Pro
   if (!current || !runtime.running) {
     const replayable = request.body === null && !isUpgrade(request.headers);
     if (!replayable && routed.forwarded === "no") return forward(request, routed, context.env);
+    if (current) hooks.onFailure();
     return verdictResponse(current ? "absent" : "stale");
   }
   hooks.onActivity();
@@ -80,6 +83,7 @@ async function exchange(request: Request, routed: Routed, { runtime, hooks }: Pr
     return passOn(response, request, routed, end);
   } catch (error) {
     end();
+    if (isOfContainer(error)) hooks.onFailure();
     return verdictResponse(verdictFor(error, request));
   }
 }
@@ -106,6 +110,7 @@ async function upgrade(request: Request, routed: Routed, { runtime, hooks }: Pro
     return new Response(null, { status: 101, webSocket: outside, headers });
   } catch (error) {
     end();
+    if (isOfContainer(error)) hooks.onFailure();
     return verdictResponse(verdictFor(error, request));
   }
 }
@@ -139,6 +144,9 @@ function inward(request: Request, hooks: ProxyHooks): Request {
   if (token !== null) headers.set(GATEWAY_TOKEN_HEADER, token);
   return new Request(request, { headers, redirect: "manual" }); // where to go is for the client to decide
 }
+
+/** Not so a client that went away. */
+const isOfContainer = (error: unknown): boolean => error instanceof RuntimeError && error.code !== "timeout";
 
 /** What a failed fetch means for a second try. Anything unknown counts as sent. */
 function verdictFor(error: unknown, request: Request): Refusal {

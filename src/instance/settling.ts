@@ -51,6 +51,7 @@ export class Settling {
   async #rehydrate(boot: BootRecord): Promise<void> {
     const life = this.#life;
     await life.runtime.keepFor(KEEP_MS);
+    await this.#storage.control(boot);
     const whom = await whomItServes(this.#env, boot.plan);
     if (!this.#isUnclear) return; // somebody else was told meanwhile
     const { volumes } = boot.plan.workload;

@@ -6,7 +6,7 @@ import type { GenerationSummary } from "../vault/types.ts";
 import type { Life } from "./life.ts";
 import type { BootRecord } from "./record.ts";
 
-/** What a container reaches of its tenant's storage: through intercepts only, each for one tenant and one epoch. */
+/** What a container reaches: through intercepts only, of its tenant's storage for one tenant and one epoch. */
 export class TenantStorage {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
@@ -33,15 +33,15 @@ export class TenantStorage {
     return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
   }
 
-  /** Storage, and the host that a container asks when it is to end. */
   async intercept(boot: BootRecord, tenantId: TenantId, epoch: Epoch): Promise<void> {
     const { containerId, poolId } = boot.plan;
     const props = { tenantId, epoch, incarnation: containerId, accessKeyId: boot.accessKeyId, poolId };
-    const { StorageGateway, ControlGateway } = this.#ctx.exports;
-    const control = { containerId, bootKeyHash: sha256(boot.bootKey) };
-    await Promise.all([
-      this.#life.runtime.intercept("sink.internal", StorageGateway({ props })),
-      this.#life.runtime.intercept("control.internal", ControlGateway({ props: control })),
-    ]);
+    await this.#life.runtime.intercept("sink.internal", this.#ctx.exports.StorageGateway({ props }));
+  }
+
+  /** What any container reaches from its start on: the host where its root reports. */
+  async control(boot: BootRecord): Promise<void> {
+    const props = { containerId: boot.plan.containerId, bootKeyHash: sha256(boot.bootKey) };
+    await this.#life.runtime.intercept("control.internal", this.#ctx.exports.ControlGateway({ props }));
   }
 }

@@ -7,6 +7,7 @@ import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Way, Why } from "../sync/run.ts";
 import type { SyncSpec } from "../sync/spec.ts";
 import type { Committed, GenerationSummary, Size } from "../vault/types.ts";
+import type { WorkloadExit } from "./ending.ts";
 import type { ExecAnswer, ExecRequest } from "./exec.ts";
 
 /** What a Pool tells an Instance once, when it starts the container; static for the container's life. */
@@ -151,9 +152,11 @@ export interface Observation {
   /** Milliseconds since 1970 of the last proxied request, WebSocket frame or exec. */
   lastActivityAt: number;
   openRequests: number;
-  /** What its Instance knows of the end; also of one that is alive but hangs. */
+  /** Why it is to be replaced, whether something of it is alive yet or not. */
   end?: ContainerEnd;
   health: Health;
+  /** When init last said that the workload was killed for its memory; it may have started it again. ms since 1970. */
+  lastOomAt?: number;
   detail?: string;
 }
 
@@ -191,6 +194,8 @@ export interface InstanceApi {
    * until it is `done`, which it is at once where there is nothing to save; waits at most `waitMs`.
    */
   drain(waitMs: number): Promise<{ done: boolean }>;
+  /** What init says of a workload that ended by itself. False when it says so too often. */
+  workloadExited(exit: WorkloadExit): Promise<boolean>;
   /** Destroys the container; legal in every state, idempotent. */
   retire(reason: string): Promise<Outcome<null>>;
 }

@@ -41,10 +41,11 @@ export class Effects {
     }
   }
 
-  /** No answer counts as no: a slot that does not answer is not worth keeping. */
+  /** No answer counts as no: a slot that does not answer, or is known to have ended or to hang, is not worth keeping. */
   async isAlive(id: ContainerId): Promise<boolean> {
     try {
-      return (await within(OBSERVE_MS, "observe", instanceOf(this.#env, id).observe())).alive;
+      const { alive, end } = await within(OBSERVE_MS, "observe", instanceOf(this.#env, id).observe());
+      return alive && end === undefined;
     } catch {
       return false;
     }

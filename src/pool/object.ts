@@ -170,6 +170,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     return { tenantId: slot.lease.tenantId, epoch: slot.lease.epoch };
   }
 
+  async has(containerId: ContainerId): Promise<boolean> {
+    return this.#store.slot(containerId) !== null;
+  }
+
   async ended(containerId: ContainerId, _end: ContainerEnd): Promise<void> {
     const slot = this.#store.slot(containerId);
     if (slot?.state === "warm") await this.#containers.checkWarm(slot);

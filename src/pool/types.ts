@@ -171,6 +171,8 @@ export interface PoolApi {
    * container, and any number of times.
    */
   ended(containerId: ContainerId, end: ContainerEnd): Promise<void>;
+  /** Whether this container has a slot here, in whatever state. Reads only. */
+  has(containerId: ContainerId): Promise<boolean>;
   /** Destroys the container and removes the slot; legal for unknown containers. Resolves when it is gone or will be swept. */
   retire(containerId: ContainerId, reason: string): Promise<Outcome<null>>;
   /** The same at somebody's wish, recorded. With `claimed: "refuse"` a container that serves a tenant stays (`in_use`). */

@@ -26,8 +26,16 @@ export class MemorySink {
   readonly drains: (string | null)[] = [];
   readonly drainAnswers: number[] = [];
 
+  /** What was told of the workload's ends there, and what the next ones are answered; then 200. */
+  readonly exits: { by: string | null; report: unknown }[] = [];
+  readonly exitAnswers: number[] = [];
+
   async handle(request: Request): Promise<Response> {
     const url = new URL(request.url);
+    if (url.hostname === "control.internal" && url.pathname === "/exit") {
+      this.exits.push({ by: request.headers.get("authorization"), report: await request.json() });
+      return Response.json({}, { status: this.exitAnswers.shift() ?? 200 });
+    }
     if (url.hostname === "control.internal") {
       this.drains.push(request.headers.get("authorization"));
       return Response.json({}, { status: this.drainAnswers.shift() ?? 200 });

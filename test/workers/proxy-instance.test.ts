@@ -12,13 +12,16 @@ const CONTAINER = "c-aaaaaaaaaaaaaaaaaaaa" as ContainerId;
 
 function anInstance(container: (request: Request) => Response | Promise<Response>, running = true) {
   const open = new OpenRequests();
-  const state = { open, activity: 0, current: epoch(1) as Epoch, gatewayToken: null as string | null };
+  const state = { open, activity: 0, failures: 0, current: epoch(1) as Epoch, gatewayToken: null as string | null };
   const context: ProxyContext = {
     runtime: { running, fetch: async (_port, request) => container(request) },
     hooks: {
       isCurrent: (tenantId, at) => tenantId === ALICE && at === state.current,
       onActivity: () => {
         state.activity += 1;
+      },
+      onFailure: () => {
+        state.failures += 1;
       },
       begin: open.begin,
       gatewayToken: () => state.gatewayToken,

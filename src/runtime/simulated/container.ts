@@ -1,3 +1,4 @@
+import type { WorkloadExit } from "../../instance/ending.ts";
 import { type Exit, RuntimeError, type StartSpec } from "../port.ts";
 import { SimulatedAgent } from "./agent.ts";
 import type { Fault, FaultPoint } from "./faults.ts";
@@ -20,7 +21,7 @@ export interface Egress {
 export class SimulatedContainer {
   readonly spec: StartSpec;
   readonly files: VirtualFiles;
-  readonly init: SimulatedInit;
+  init: SimulatedInit;
   /** Null where it was left out, until it is asked for. */
   agent: SimulatedAgent | null;
   /** Replaced when another incarnation of the object takes the container over; I/O that began under an older one is dead. */
@@ -44,14 +45,23 @@ export class SimulatedContainer {
     this.init = new SimulatedInit(this, spec.env);
     this.agent = spec.env.BOILERHOUSE_AGENT === "off" ? null : new SimulatedAgent(this);
     const late = this.take("ready");
+    this.#frozen = late?.how === "lose";
     this.#readyAt = this.now() + (late?.how === "slow" ? late.ms : late ? Number.POSITIVE_INFINITY : 0);
   }
 
   get running(): boolean {
     return this.#ended === null;
   }
+  /** Of a start that failed after it returned. */
+  get failure(): RuntimeError | null {
+    return this.#failure;
+  }
   get exit(): Exit | null {
     return this.#ended;
+  }
+
+  report(exit: WorkloadExit): void {
+    if (!this.#frozen) void this.init.report(exit);
   }
 
   startAgent(): void {
@@ -94,13 +104,21 @@ export class SimulatedContainer {
    * code settles does not wake the object that waits for it (workerd).
    */
   async ending(): Promise<never> {
-    while (this.running || this.#silent) await this.sleep(LOOK_MS);
+    const { looks } = this.#simulation;
+    if (looks) while (this.running || this.#silent) await this.sleep(LOOK_MS);
+    else await this.whenEnded();
     throw new RuntimeError("lost", "Network connection lost.");
   }
 
-  whenEnded(listener: () => void): void {
-    if (this.#ended && !this.#silent) listener();
-    else this.#waiting.add(listener);
+  /** Resolves when the container ended, and anybody may know. No timer is held: that would keep an object in memory. */
+  async whenEnded(): Promise<void> {
+    if (this.running || this.#silent) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** An engine starts it again in place: another boot, of which nobody has the keys. */
+  reboot(): void {
+    this.init = new SimulatedInit(this, this.spec.env);
+    if (this.agent) this.agent = new SimulatedAgent(this);
   }
 
   /** A start that fails after it returned. */
@@ -110,14 +128,17 @@ export class SimulatedContainer {
   }
 
   end(exit: Exit): void {
-    if (this.#ended) return;
-    this.#ended = exit;
+    this.#silent = false;
+    this.#ended ??= exit;
     for (const listener of this.#waiting) listener();
     this.#waiting.clear();
   }
 
   freeze(): void {
     this.#frozen = true;
+  }
+  thaw(): void {
+    this.#frozen = false;
   }
   vanish(): void {
     this.#ended ??= { exitCode: null, reason: "vanished" };

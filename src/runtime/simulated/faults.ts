@@ -22,7 +22,7 @@ export type Fault =
   | { how: "slow"; ms: number }
   /** No answer, until the caller's deadline or the container's end. */
   | { how: "hang" }
-  /** It happens, but the answer never arrives (`lost`). */
+  /** It happens, but the answer never arrives (`lost`). Of `ready`: the container counts as running, and nothing in it ever answers. */
   | { how: "lose" }
   /** Of a restore: the stream breaks off. */
   | { how: "truncate" };

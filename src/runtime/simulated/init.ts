@@ -1,4 +1,5 @@
 import type { BootKeys } from "../../instance/control.ts";
+import type { WorkloadExit } from "../../instance/ending.ts";
 import { listingResponse } from "../../instance/manifest.ts";
 import { decodeName } from "../../vault/names.ts";
 import { messageOf } from "../classify.ts";
@@ -13,6 +14,8 @@ import { bundleOf, manifestOf } from "./state.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const INCOMING = "/run/boilerhouse/private/incoming";
+const REPORTS = 60;
+const REPORT_AGAIN_MS = 2_000;
 const NO_KEYS: BootKeys = { bootId: "", bootKey: "", accessKeyId: "" };
 
 /** PID 1's children: the supervisor and the control script, op by op as docs/container.md has them. */
@@ -164,6 +167,19 @@ export class SimulatedInit {
       const answer = await this.#container.egress.outbound(request).catch(() => null);
       if (answer === null || [200, 401, 404].includes(answer.status)) return;
       await this.#container.sleep(1_000);
+    }
+  }
+
+  /** Of a workload that ended by itself: once where it is started again, else until somebody heard it. */
+  async report(exit: WorkloadExit): Promise<void> {
+    const headers = { authorization: `Bearer ${this.#keys.bootKey}`, "content-type": "application/json" };
+    const body = JSON.stringify(exit);
+    for (let attempts = exit.restarting ? 1 : REPORTS; attempts > 0 && this.#container.running; attempts -= 1) {
+      const init = { method: "POST", headers: { ...headers, "content-length": String(body.length) }, body };
+      const request = new Request("http://control.internal/exit", init);
+      const answer = await this.#container.egress.outbound(request).catch(() => null);
+      if (answer !== null && [200, 401, 404, 422].includes(answer.status)) return;
+      await this.#container.sleep(REPORT_AGAIN_MS);
     }
   }
 

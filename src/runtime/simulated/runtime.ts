@@ -81,14 +81,15 @@ export class SimulatedRuntime implements ContainerRuntime, Egress {
 
   async monitor(): Promise<Exit> {
     const container = this.#require();
-    await new Promise<void>((resolve) => container.whenEnded(resolve));
+    await container.whenEnded();
+    if (container.failure) throw container.failure;
     return container.exit ?? { exitCode: null, reason: "unknown" };
   }
 
   signal(signal: number): void {
     const container = this.#require();
     if (signal === SIGKILL) container.end({ exitCode: 128 + signal, reason: "killed" });
-    else if (signal === SIGTERM)
+    else if (signal === SIGTERM && !container.frozen)
       void container.init.drained().then(() => container.end({ exitCode: 0, reason: "exited" }));
   }
 

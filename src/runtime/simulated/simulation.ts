@@ -18,6 +18,8 @@ export class Simulation {
   /** The images that can be started; all of them run the sandbox. */
   readonly images = new Set(["sandbox"]);
   clock: Clock = REAL_CLOCK;
+  /** A call that hangs looks now and then whether its container ended; false where a settled promise wakes everybody. */
+  looks = true;
   random: () => number = Math.random;
   /** Faults of any container. */
   readonly every = new FaultControls(this.#newPlan());
@@ -62,6 +64,7 @@ export class Simulation {
     this.#controls.clear();
     this.every.faults.clear();
     this.clock = REAL_CLOCK;
+    this.looks = true;
     this.random = Math.random;
   }
 
@@ -115,9 +118,20 @@ class ContainerControls extends FaultControls {
   crash(exitCode = 137): void {
     this.container.end({ exitCode, reason: `exited with ${exitCode}` });
   }
+  /** The workload takes more memory than there is; init goes on. */
+  outOfMemory(): void {
+    this.container.init.supervisor.outOfMemory();
+  }
   /** Nothing in the container answers any more; it still counts as running. */
   freeze(): void {
     this.container.freeze();
+  }
+  thaw(): void {
+    this.container.thaw();
+  }
+  /** Started again in place, as an engine does when PID 1 failed: it runs, and is not ours any more. */
+  reboot(): void {
+    this.container.reboot();
   }
   /** The container is gone and nobody is told: no monitor resolves. */
   vanish(): void {

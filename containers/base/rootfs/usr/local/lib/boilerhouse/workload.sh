@@ -1,6 +1,7 @@
 # The workload's state, and what each event does to it. Sourced by the supervisor, which alone calls these.
-# state: waiting (for its claim), running, backoff, stopped. wanted: running, restart, stopped.
+# state: waiting (for its claim), running, backoff, stopped, failed (it ended too often). wanted: running, restart, stopped.
 state=waiting restarts=0 last_exit=null wanted=running
+recent='' # when it ended by itself, within ten minutes; milliseconds since 1970
 run_number=0 pid='' alive='' started_at=0 backoff_ms=0 # of the current run
 due='' grace_until=0                                   # milliseconds since 1970
 waiters='' terminating=''
@@ -42,6 +43,8 @@ launch() { # COMMAND…
   run_number=$((run_number + 1)) pid='' alive=yes wanted=running due='' state=running
   now_ms
   started_at=$now
+  read_oom_kills
+  oom_kills_before=$oom_kills
   ( # waits and reports; the one that it starts becomes the workload
     run_workload "$@" &
     echo "started $run_number $!" >&5
@@ -83,6 +86,10 @@ on_start() { # REPLY_FIFO COMMAND…
   shift
   case $state:$wanted in
     waiting:* | stopped:*) launch "$@" ;;
+    failed:*)
+      recent=''
+      launch "$@"
+      ;;
     running:stopped) wanted=restart ;;
   esac
   answer "$reply"
@@ -161,16 +168,59 @@ finish_stop() {
   waiters=''
 }
 
-# It ended by itself: again after 0.2 s, doubling to 10 s; a run of ten seconds starts the count anew.
+# It ended by itself: again after 0.2 s, doubling to 10 s; a run of ten seconds starts the pauses anew. The fifth end within
+# ten minutes is the last: then it is for whoever carries the container to go on (docs/container.md).
 back_off() {
   signal_group KILL # what it left behind might still hold its port
   now_ms
+  remember_end
+  pid=''
+  if [ "$ends" -ge 5 ]; then
+    state=failed due=''
+    write_state
+    report false
+    return
+  fi
   if [ "$backoff_ms" = 0 ] || [ $((now - started_at)) -ge 10000 ]; then
     backoff_ms=200
   else
     backoff_ms=$((backoff_ms * 2))
     [ "$backoff_ms" -le 10000 ] || backoff_ms=10000
   fi
-  state=backoff due=$((now + backoff_ms)) pid=''
+  state=backoff due=$((now + backoff_ms))
   write_state
+  report true
+}
+
+remember_end() { # at now; sets ends
+  local at kept=''
+  ends=1
+  for at in $recent; do
+    [ $((now - at)) -lt 600000 ] || continue
+    kept="$kept $at" ends=$((ends + 1))
+  done
+  recent="$kept $now"
+}
+
+report() { # WHETHER_IT_IS_STARTED_AGAIN
+  local oom=null
+  read_oom_kills
+  if [ -n "$oom_kills" ] && [ -n "$oom_kills_before" ]; then
+    oom=false
+    [ "$oom_kills" -le "$oom_kills_before" ] || oom=true
+  fi
+  "$lib/report" "$last_exit" "$restarts" "$1" "$oom" < /dev/null 5>&- &
+}
+
+# How often the kernel killed something in here for its memory. Empty where that cannot be read: another kernel's files.
+read_oom_kills() { # sets oom_kills
+  local file key value rest
+  oom_kills=''
+  for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    [ -r "$file" ] || continue
+    while read -r key value rest; do
+      [ "$key" != oom_kill ] || oom_kills=$value
+    done < "$file"
+    return 0
+  done
 }
