@@ -104,15 +104,14 @@ export class SimulatedContainer {
    * code settles does not wake the object that waits for it (workerd).
    */
   async ending(): Promise<never> {
-    const { looks } = this.#simulation;
-    if (looks) while (this.running || this.#silent) await this.sleep(LOOK_MS);
-    else await this.whenEnded();
+    while (this.running || this.#silent) await this.sleep(LOOK_MS);
     throw new RuntimeError("lost", "Network connection lost.");
   }
 
-  /** Resolves when the container ended, and anybody may know. No timer is held: that would keep an object in memory. */
-  async whenEnded(): Promise<void> {
-    if (this.running || this.#silent) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  /** Calls when the container ended, and anybody may know. No timer is held: that would keep an object in memory. */
+  whenEnded(listener: () => void): void {
+    if (this.#ended && !this.#silent) listener();
+    else this.#waiting.add(listener);
   }
 
   /** An engine starts it again in place: another boot, of which nobody has the keys. */

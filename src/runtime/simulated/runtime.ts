@@ -81,7 +81,7 @@ export class SimulatedRuntime implements ContainerRuntime, Egress {
 
   async monitor(): Promise<Exit> {
     const container = this.#require();
-    await container.whenEnded();
+    await new Promise<void>((resolve) => container.whenEnded(resolve));
     if (container.failure) throw container.failure;
     return container.exit ?? { exitCode: null, reason: "unknown" };
   }

@@ -18,8 +18,6 @@ export class Simulation {
   /** The images that can be started; all of them run the sandbox. */
   readonly images = new Set(["sandbox"]);
   clock: Clock = REAL_CLOCK;
-  /** A call that hangs looks now and then whether its container ended; false where a settled promise wakes everybody. */
-  looks = true;
   random: () => number = Math.random;
   /** Faults of any container. */
   readonly every = new FaultControls(this.#newPlan());
@@ -64,7 +62,6 @@ export class Simulation {
     this.#controls.clear();
     this.every.faults.clear();
     this.clock = REAL_CLOCK;
-    this.looks = true;
     this.random = Math.random;
   }
 
