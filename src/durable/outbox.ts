@@ -12,7 +12,11 @@ const AT_ONCE = 4;
 const BUSY_MS = 4_000;
 const DELIVERY_MS = 15_000;
 
-let underWay = 0;
+/**
+ * When each delivery that is under way began its present batch. One that is cut off with its object never says that it
+ * ended, so it counts no longer than a batch may take.
+ */
+const underWay = new Map<object, number>();
 const lately = { second: 0, changes: 0, before: 0 };
 
 /** Counts one change; whether there are many of them, now or a second ago. */
@@ -25,6 +29,13 @@ function isBurst(now: number): boolean {
   }
   lately.changes += 1;
   return Math.max(lately.changes, lately.before) > BURST_PER_SECOND;
+}
+
+function isBusy(now: number): boolean {
+  for (const [delivery, since] of underWay) {
+    if (now - since > DELIVERY_MS) underWay.delete(delivery);
+  }
+  return underWay.size >= AT_ONCE;
 }
 
 /** Sends an object's journal and projection to D1 soon after each change; what fails is sent by the object's next change or alarm. */
@@ -48,15 +59,16 @@ export class Outbox {
 
   async #run(delayMs: number): Promise<void> {
     await sleep(delayMs);
-    while (underWay >= AT_ONCE) await sleep(BUSY_MS * (0.5 + Math.random()));
+    while (isBusy(Date.now())) await sleep(BUSY_MS * (0.5 + Math.random()));
     this.#scheduled = false; // what changes from now on is a delivery of its own
-    underWay += 1;
+    const delivery = {};
     try {
+      do underWay.set(delivery, Date.now());
       while ((await within(DELIVERY_MS, "delivery", this.#deliver())) === "more");
     } catch (error) {
       log.warn("delivery to D1 failed; it is tried again", { error: messageOf(error) });
     } finally {
-      underWay -= 1;
+      underWay.delete(delivery);
     }
   }
 }
