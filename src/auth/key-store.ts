@@ -64,6 +64,15 @@ export async function listKeys(
   return { items, next: results.length > limit ? (items.at(-1)?.id ?? null) : null };
 }
 
+/** Of one tenant, and not revoked. */
+export async function keysOfTenant(db: D1Database, tenantId: TenantId, limit: number): Promise<ApiKey[]> {
+  const { results } = await db
+    .prepare("SELECT * FROM api_keys WHERE tenant_id = ? AND revoked_at IS NULL ORDER BY id LIMIT ?")
+    .bind(tenantId, limit)
+    .all<Row>();
+  return results.map(of);
+}
+
 export async function insertKey(db: D1Database, key: ApiKey, by: By): Promise<void> {
   const insert = db
     .prepare(

@@ -2535,6 +2535,14 @@ export interface components {
                 bytes: number;
                 deleted: number;
             }[];
+            /** @description Why nothing was saved, of what goes on all the same: a destruction, or what was forced. */
+            notSaved?: {
+                code: string;
+                detail: string;
+                retryAfterMs?: number;
+            } & {
+                [key: string]: unknown;
+            };
             /** @description Milliseconds by step. */
             timings: {
                 [key: string]: number;
@@ -2604,6 +2612,8 @@ export interface components {
             } | null;
             /** @enum {boolean} */
             pendingRestart?: true;
+            /** @description In what the next container would differ from the one that runs. */
+            drift?: ("image" | "config" | "secrets" | "tier")[];
             timings: {
                 [key: string]: number;
             };
@@ -2636,6 +2646,27 @@ export interface components {
             /** Format: date-time */
             deadlineAt: string;
             attempts: number;
+            /**
+             * Format: date-time
+             * @description Nothing is started before.
+             */
+            retryAt?: string;
+            /** @description What a destruction deletes, and whether each is confirmed gone. */
+            parts?: {
+                /** @enum {string} */
+                part: "container" | "specs" | "state" | "domains" | "keys" | "pool";
+                done: boolean;
+                attempts: number;
+                lastError?: {
+                    code: string;
+                    detail: string;
+                    retryAfterMs?: number;
+                    /** Format: date-time */
+                    at: string;
+                } & {
+                    [key: string]: unknown;
+                };
+            }[];
             /** Format: date-time */
             endedAt?: string;
             result?: components["schemas"]["Claim"] | components["schemas"]["Action"] | components["schemas"]["Release"];
@@ -2720,11 +2751,42 @@ export interface components {
             version?: number;
             /** @enum {boolean} */
             pendingRestart?: true;
+            /** @description In what the next container would differ from the one that runs. */
+            drift?: ("image" | "config" | "secrets" | "tier")[];
+            /** @description Of the latest container that ended by itself. */
+            lastExit?: {
+                containerId: string;
+                /** Format: date-time */
+                at: string;
+                /** @enum {string} */
+                cause: "exited" | "oom" | "hung" | "unhealthy" | "lost" | "start_dead" | "rebooted";
+                exitCode: number | null;
+                detail: string;
+            };
+            /** @description Containers that took the place of one that ended by itself. */
+            restarts: number;
+            /** @description How often its containers ran out of memory in a day. */
+            oom?: {
+                last24h: number;
+                hint?: string;
+            };
+            /** @description What was saved and is not there any more; a claim with `allowFresh` goes on without it. */
+            missing?: {
+                /** Format: date-time */
+                at: string;
+                generation: number;
+            };
+            /** @description Its object was lost and made anew; `needs` is to be given again before it starts. */
+            rebuilt?: {
+                /** Format: date-time */
+                at: string;
+                needs: ("config" | "secrets")[];
+            };
             /**
              * @description Why it has no container.
              * @enum {string}
              */
-            stoppedReason?: "idle" | "user" | "policy" | "capacity" | "failure" | "deploy";
+            stoppedReason?: "idle" | "user" | "policy" | "breaker" | "capacity" | "failure" | "deploy";
             suspended?: {
                 /** Format: date-time */
                 at: string;

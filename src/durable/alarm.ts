@@ -11,11 +11,25 @@ export class Alarm {
     this.#storage = storage;
   }
 
-  /** Sets it, unless it rings earlier anyway. Inside a commit it is part of that. */
+  /** Sets it, unless it rings earlier anyway. Inside a commit it is part of that. `at` lies in the future. */
   arm(at: number | null): void {
-    if (at === null || (this.#at !== null && this.#at <= at)) return;
+    if (at === null || (this.#at !== null && this.#at <= at && !isLate(this.#at))) return;
     this.#storage.setAlarm(at);
     this.#at = at;
+  }
+
+  /**
+   * Whatever is asked of an object also finds out whether its alarm got lost: one that is due and not set, or that should
+   * have rung long ago, is set again. Costs nothing while one is known to be set.
+   */
+  async rearm(due: () => number | null): Promise<void> {
+    if (this.#at !== null && !isLate(this.#at)) return;
+    const armed = await this.#storage.getAlarm();
+    if (armed !== null && !isLate(armed)) {
+      this.#at ??= armed;
+      return;
+    }
+    this.arm(due());
   }
 
   /** It rang, so none is set now. */
@@ -23,3 +37,7 @@ export class Alarm {
     this.#at = null;
   }
 }
+
+/** An alarm that is later than this does not come any more (workerd's retries end before; platform trap). */
+const LATE_MS = 120_000;
+const isLate = (at: number): boolean => at < Date.now() - LATE_MS;

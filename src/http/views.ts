@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Failure } from "../outcome.ts";
 import { TIERS } from "../runtime/port.ts";
+import type { PartView } from "../tenant/destruction.ts";
 import type {
   ActionAnswer,
   ClaimAnswer,
@@ -18,6 +19,12 @@ const time = z.iso.datetime();
 const generationView = z.object({ generation: z.int(), files: z.int(), bytes: z.int() });
 const stateView = z.string().openapi({ description: "contract: States", example: "active" });
 
+const driftView = z
+  .array(z.enum(["image", "config", "secrets", "tier"]))
+  .openapi({ description: "In what the next container would differ from the one that runs." });
+
+const failureView = z.looseObject({ code: z.string(), detail: z.string(), retryAfterMs: z.int().optional() });
+
 export const claimView = z
   .object({
     tenantId: z.string(),
@@ -30,6 +37,7 @@ export const claimView = z
     endpoints: z.object({ http: z.url(), ws: z.url() }),
     restored: generationView.nullable(),
     pendingRestart: z.literal(true).optional(),
+    drift: driftView.optional(),
     timings: z.record(z.string(), z.number()),
   })
   .openapi("Claim");
@@ -65,6 +73,11 @@ export const actionView = z
       .array(z.object({ specId: z.string(), files: z.int(), bytes: z.int(), deleted: z.int() }))
       .optional()
       .openapi({ description: "What sync specs transferred, and deleted on the other side." }),
+    notSaved: failureView
+      .optional()
+      .openapi({
+        description: "Why nothing was saved, of what goes on all the same: a destruction, or what was forced.",
+      }),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Action");
@@ -77,8 +90,6 @@ export const releaseView = z
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Release");
-
-const failureView = z.looseObject({ code: z.string(), detail: z.string(), retryAfterMs: z.int().optional() });
 
 export const operationView = z
   .object({
@@ -102,6 +113,18 @@ export const operationView = z
     startedAt: time,
     deadlineAt: time,
     attempts: z.int(),
+    retryAt: time.optional().openapi({ description: "Nothing is started before." }),
+    parts: z
+      .array(
+        z.object({
+          part: z.enum(["container", "specs", "state", "domains", "keys", "pool"]),
+          done: z.boolean(),
+          attempts: z.int(),
+          lastError: failureView.extend({ at: time }).optional(),
+        }),
+      )
+      .optional()
+      .openapi({ description: "What a destruction deletes, and whether each is confirmed gone." }),
     endedAt: time.optional(),
     result: z.union([claimView, actionView, releaseView]).optional(),
     error: failureView.optional(),
@@ -133,8 +156,34 @@ export const statusView = z
     health: z.enum(["healthy", "unhealthy", "starting", "stopped"]),
     version: z.int().optional().openapi({ description: "Of the workload that the container runs." }),
     pendingRestart: z.literal(true).optional(),
+    drift: driftView.optional(),
+    lastExit: z
+      .object({
+        containerId: z.string(),
+        at: time,
+        cause: z.enum(["exited", "oom", "hung", "unhealthy", "lost", "start_dead", "rebooted"]),
+        exitCode: z.int().nullable(),
+        detail: z.string(),
+      })
+      .optional()
+      .openapi({ description: "Of the latest container that ended by itself." }),
+    restarts: z.int().openapi({ description: "Containers that took the place of one that ended by itself." }),
+    oom: z
+      .object({ last24h: z.int(), hint: z.string().optional() })
+      .optional()
+      .openapi({ description: "How often its containers ran out of memory in a day." }),
+    missing: z
+      .object({ at: time, generation: z.int() })
+      .optional()
+      .openapi({
+        description: "What was saved and is not there any more; a claim with `allowFresh` goes on without it.",
+      }),
+    rebuilt: z
+      .object({ at: time, needs: z.array(z.enum(["config", "secrets"])) })
+      .optional()
+      .openapi({ description: "Its object was lost and made anew; `needs` is to be given again before it starts." }),
     stoppedReason: z
-      .enum(["idle", "user", "policy", "capacity", "failure", "deploy"])
+      .enum(["idle", "user", "policy", "breaker", "capacity", "failure", "deploy"])
       .optional()
       .openapi({ description: "Why it has no container." }),
     suspended: z.object({ at: time, actor: z.string(), reason: z.string().optional() }).optional(),
@@ -163,16 +212,19 @@ export const claimed = (answer: ClaimAnswer, endpoints: Endpoints): z.output<typ
 });
 
 export function acted(answer: ActionAnswer | ClaimAnswer | ReleaseAnswer): z.output<typeof actionView> {
-  const { reason: _, pendingRestart: __, erased, ...shown } = answer as ClaimAnswer & ActionAnswer;
+  const { reason: _, pendingRestart: __, drift: ___, erased, notSaved, ...rest } = answer as ClaimAnswer & ActionAnswer;
+  const shown = notSaved ? { ...rest, notSaved: failure(notSaved) } : rest;
   return erased ? { ...shown, erased: { ...erased, at: iso(erased.at) } } : shown;
 }
 
 export const released = (answer: ReleaseAnswer): z.output<typeof releaseView> => ({ ...answer });
 
 export function operation(view: OperationView, endpoints: Endpoints): z.output<typeof operationView> {
-  const { startedAt, deadlineAt, endedAt, result, error, ...rest } = view;
+  const { startedAt, deadlineAt, endedAt, retryAt, parts, result, error, ...rest } = view;
   return {
     ...rest,
+    ...(retryAt === undefined ? {} : { retryAt: iso(retryAt) }),
+    ...(parts === undefined ? {} : { parts: parts.map(partOf) }),
     startedAt: iso(startedAt),
     deadlineAt: iso(deadlineAt),
     ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }),
@@ -185,6 +237,11 @@ export function operation(view: OperationView, endpoints: Endpoints): z.output<t
     ...(error === undefined ? {} : { error: failure(error) }),
   };
 }
+
+const partOf = ({ lastError, ...rest }: PartView) => ({
+  ...rest,
+  ...(lastError ? { lastError: { ...failure(lastError), at: iso(lastError.at) } } : {}),
+});
 
 const STATE_DURING: Record<OperationKind, TenantState | null> = {
   claim: "claiming",
@@ -217,11 +274,17 @@ export function status(view: TenantStatus, host: string, endpoints: Endpoints): 
     lastActivityAt,
     syncStatus,
     suspended,
+    lastExit,
+    missing,
+    rebuilt,
     ...rest
   } = view;
   return {
     ...rest,
     host,
+    ...(lastExit === undefined ? {} : { lastExit: { ...lastExit, at: iso(lastExit.at) } }),
+    ...(missing === undefined ? {} : { missing: { ...missing, at: iso(missing.at) } }),
+    ...(rebuilt === undefined ? {} : { rebuilt: { ...rebuilt, at: iso(rebuilt.at) } }),
     ...(suspended === undefined ? {} : { suspended: suspension(suspended) }),
     ...(running === undefined ? {} : { operation: operation(running, endpoints) }),
     ...(lastError === undefined ? {} : { lastError: { ...failure(lastError), at: iso(lastError.at) } }),

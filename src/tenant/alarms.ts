@@ -1,40 +1,55 @@
-import { idleTimeoutOf, type TenantRecord } from "./record.ts";
+import { CADENCE, COOLDOWN, spread } from "../durable/cadence.ts";
+import { erasureDue } from "./plan-destroy.ts";
+import { staleAt } from "./plan-stale.ts";
+import { idleTimeoutOf, isWaiting, type Retiring, type TenantRecord } from "./record.ts";
 import { nextDue, type Syncs } from "./syncs.ts";
 
-/** How often an active tenant's container is looked at, and an operation's performer checked; before jitter. */
-const ACTIVE_MS = 60_000;
-export const TRANSITIONAL_MS = 10_000;
-const SWEEP_MS = 5_000;
-
 /**
- * When this tenant wants to be looked at next, strictly in the future; null when nothing is due.
+ * When this tenant wants to be looked at next, strictly in the future; null when nothing is due. A tenant that is idle or
+ * asleep, of which nothing is left to be done, is not looked at: there is nothing that could have changed without it.
  * `jitter` in [0, 1) spreads the cadence by up to a fifth.
  */
 export function nextAlarm(record: TenantRecord, now: number, jitter: number): number | null {
-  const due: number[] = [];
-  if (record.operation) due.push(Math.min(record.operation.deadlineAt, now + TRANSITIONAL_MS));
-  else if (record.state === "active" && record.syncs) due.push(syncAt(record.syncs, now));
-  if (record.retiring.length > 0) due.push(now + SWEEP_MS);
+  const due: number[] = [...operationDue(record, now, jitter), ...heldDue(record, now, jitter)];
+  if (record.retiring.length > 0) due.push(now + Math.min(...record.retiring.map((slot) => retireDelay(slot, now))));
   if (record.hold) due.push(record.hold.kind === "retry" ? record.hold.at : record.hold.until);
   if (record.wakeAt !== null) due.push(record.wakeAt);
   if (record.state === "destroyed" && record.destruction?.dataUntil) due.push(record.destruction.dataUntil);
-  if (record.state === "destroyed" && record.destruction?.data === "delete") due.push(now + ACTIVE_MS);
-  const { held } = record;
-  // Looking at a container that is kept is also what keeps it (its dead-man switch is shorter than a guard's hold).
-  if (record.state === "release_failed" && held) due.push(now + ACTIVE_MS * (1 + jitter / 5));
-  if (record.state === "active" && held) {
-    due.push(now + ACTIVE_MS * (1 + jitter / 5));
-    const idleTimeoutMs = idleTimeoutOf(record, held);
-    if (idleTimeoutMs !== null) {
-      const idleAt = (record.lastActivityAt ?? held.since) + idleTimeoutMs;
-      // Idle but with something open (a long WebSocket): look again, the less often the longer it may be idle.
-      due.push(idleAt > now ? idleAt : now + Math.max(1_000, idleTimeoutMs / 4));
-    }
-  }
-  const next = Math.ceil(Math.min(...due, Infinity));
+  due.push(erasureDue(record) ?? Infinity, staleAt(record) ?? Infinity);
+  const next = Math.ceil(Math.min(...due));
   return next === Infinity ? null : Math.max(next, now + 1);
 }
 
+function operationDue(record: TenantRecord, now: number, jitter: number): number[] {
+  const { operation } = record;
+  if (!operation) return record.state === "active" && record.syncs ? [syncAt(record.syncs, now)] : [];
+  if (isWaiting(operation, now)) return [operation.notBefore ?? now];
+  // What is deleted already is gone; what failed is tried again at its deadline.
+  if (record.state === "destroying" && operation.saveId === undefined) return [operation.deadlineAt];
+  return [Math.min(operation.deadlineAt, now + spread(CADENCE.transitional, jitter))];
+}
+
+function heldDue(record: TenantRecord, now: number, jitter: number): number[] {
+  const { held, state } = record;
+  if (!held || (state !== "active" && state !== "release_failed")) return [];
+  const look = now + spread(CADENCE.active, jitter);
+  // Looking at a container that is kept is also what keeps it (its dead-man switch is shorter than a guard's hold).
+  if (state === "release_failed") return [look];
+  const idleTimeoutMs = idleTimeoutOf(record, held);
+  if (idleTimeoutMs === null) return [look];
+  const idleAt = (record.lastActivityAt ?? held.since) + idleTimeoutMs;
+  // Idle but with something open (a long WebSocket): look again, the less often the longer it may be idle.
+  return [look, idleAt > now ? idleAt : now + Math.max(1_000, idleTimeoutMs / 4)];
+}
+
+/** The longer a container does not go, the less often it is told to. */
+const retireDelay = ({ since }: Retiring, now: number): number =>
+  Math.min(COOLDOWN.retireLast, Math.max(COOLDOWN.retire, (now - (since ?? now)) / 2));
+
+/** How long after the `attempts`-th attempt at a destruction the next one is made: 60 s, growing to 10 min. */
+export const destroyDelay = (attempts: number): number =>
+  Math.min(CADENCE.destroyingLast, CADENCE.destroying * 2 ** Math.min(attempts - 1, 10));
+
 /** When a sync is due, or the one under way is to be looked after. */
 const syncAt = (syncs: Syncs, now: number): number =>
-  syncs.running ? Math.min(syncs.running.deadlineAt, now + TRANSITIONAL_MS) : nextDue(syncs);
+  syncs.running ? Math.min(syncs.running.deadlineAt, now + CADENCE.transitional) : nextDue(syncs);

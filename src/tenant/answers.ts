@@ -1,12 +1,12 @@
 import type { SavedView } from "../instance/types.ts";
 import { savedView } from "./planning.ts";
-import { type Held, isOutdated, type Made, type TenantRecord } from "./record.ts";
+import { driftOf, type Held, type Made, type TenantRecord } from "./record.ts";
 import type { ActionAnswer, ClaimAnswer, Launch, ReleaseAnswer } from "./types.ts";
 
 /** What whoever waited is told at the end. Pure. */
 
 export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): ClaimAnswer {
-  const pending = isOutdated(record);
+  const drift = driftOf(record);
   return {
     tenantId: record.tenantId,
     containerId: held.containerId,
@@ -16,7 +16,7 @@ export function claimAnswer(record: TenantRecord, held: Held, launch: Launch): C
     ...(launch !== "existing" && held.reason ? { reason: held.reason } : {}),
     epoch: held.epoch,
     restored: held.restored,
-    ...(pending ? { pendingRestart: true as const } : {}),
+    ...(drift.length > 0 ? { pendingRestart: true as const, drift } : {}),
     timings: launch === "existing" ? {} : held.timings,
   };
 }

@@ -1,23 +1,29 @@
 import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
-import { instanceOf, poolOf, specVaultOf, vaultOf } from "../durable/stubs.ts";
-import type { Epoch, PoolId } from "../ids.ts";
+import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
+import type { PoolId } from "../ids.ts";
 import type { Assignment } from "../instance/types.ts";
+import { log } from "../log.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import { poolAndWorkload } from "../registry/cache.ts";
 import { specsOfPool } from "../registry/sync-cache.ts";
 import { gatewayGrant } from "../sessions/gateway-token.ts";
-import type { Committed, ErasureProof } from "../vault/types.ts";
+import type { Committed } from "../vault/types.ts";
 import { claimEnvironment } from "./environment.ts";
 import type { Step, StepResult, TenantEvent } from "./events.ts";
+import { retireStep } from "./planning.ts";
 import { type Made, type TenantRecord, versionsOf } from "./record.ts";
 import { openAll } from "./secrets.ts";
 import { briefsIfKnown, claimRuns, performSync } from "./sync-effects.ts";
+import { withdraw } from "./withdraw.ts";
 
 /** How long a start waits for the tenant's previous container to be gone; after that the vault's fence protects it. */
 const RETIRE_PATIENCE_MS = 2_000;
 const OBSERVE_MS = 5_000;
 /** For as much as fits; what is left is erased when it is asked for again. */
 const ERASE_MS = 60_000;
+/** After which it is asked for again. */
+const RETIRE_MS = 30_000;
 const QUIESCE_MS = 10_000;
 const VAULT_MS = 30_000;
 /** What an RPC may take beyond the deadline that the callee keeps itself. */
@@ -41,10 +47,17 @@ export class Effects {
       case "assign":
         return { operationId: step.operationId, ...(await this.#assign(step, record)) };
       case "erase": {
-        const outcome = await this.#call(ERASE_MS, "erase", () => this.#erase(record, step.epoch));
+        const outcome = await this.#call(ERASE_MS, "erase", () =>
+          vaultOf(this.#env, record.tenantId).erase(step.epoch),
+        );
         return outcome.ok
           ? { type: "erased", proof: outcome.value }
           : { type: "erase_failed", failure: outcome.failure };
+      }
+      case "withdraw": {
+        const { part } = step;
+        const outcome = await this.#call(ERASE_MS, part, () => withdraw(this.#env, record, step, Date.now()));
+        return { type: "withdrawn", part, failure: outcome.ok ? null : outcome.failure };
       }
       case "restore":
         return { operationId: step.operationId, type: "restored", outcome: await this.#restore(step, record) };
@@ -122,18 +135,22 @@ export class Effects {
 
   async #lease(step: Extract<Step, { do: "lease" }>, record: TenantRecord): Promise<StepResult> {
     const { startMs } = configOf(this.#env).deadlines;
+    const waitMs = Math.max(0, (record.operation?.capacityUntil ?? 0) - Date.now());
     const restart = record.operation?.restart;
     const runs = record.ran?.poolId === step.poolId ? record.ran.version : undefined;
     const request = {
       tenantId: record.tenantId,
       epoch: step.epoch,
       ...(record.tier === null ? {} : { tier: record.tier }),
+      ...(waitMs > 0 ? { waitMs } : {}),
       ...(restart?.scope === "image" ? { minWorkloadVersion: restart.minWorkloadVersion } : {}),
       ...(runs === undefined ? {} : { runs }),
     };
     // Looked up while the pool looks for a slot; the assignment has them in its hands then.
     specsOfPool(this.#env.DB, step.poolId, Date.now()).catch(() => {}); // it asks again
-    const outcome = await this.#call(startMs + GRACE_MS, "lease", () => poolOf(this.#env, step.poolId).lease(request));
+    const outcome = await this.#call(startMs + waitMs + GRACE_MS, "lease", () =>
+      poolOf(this.#env, step.poolId).lease(request),
+    );
     return outcome.ok
       ? { type: "leased", lease: outcome.value }
       : { type: "start_failed", failure: outcome.failure, lease: null };
@@ -147,7 +164,7 @@ export class Effects {
     const previous = record.retiring.filter((slot) => slot.containerId !== lease.containerId);
     if (previous.length > 0) {
       await Promise.race([
-        Promise.all(previous.map((slot) => this.#retire({ do: "retire", ...slot, reason: "superseded" }))),
+        Promise.all(previous.map((slot) => this.#retire(retireStep(slot, "superseded")))),
         sleep(RETIRE_PATIENCE_MS),
       ]);
     }
@@ -220,26 +237,14 @@ export class Effects {
     return done({ generation, files, bytes, changed });
   }
 
-  /** Everything that the tenant saved: its state, and what its sync specs keep in vaults of their own. */
-  async #erase({ tenantId, syncs }: TenantRecord, epoch: Epoch): Promise<Outcome<ErasureProof>> {
-    let deleted = 0;
-    for (const specId of syncs?.used ?? []) {
-      const erased = await specVaultOf(this.#env, tenantId, specId).erase(epoch);
-      if (!erased.ok) return erased;
-      deleted += erased.value.deleted;
-    }
-    // Its listing is of everything under the tenant's prefix.
-    const erased = await vaultOf(this.#env, tenantId).erase(epoch);
-    return erased.ok ? done({ ...erased.value, deleted: deleted + erased.value.deleted }) : erased;
-  }
-
   async #observe(step: Extract<Step, { do: "observe" }>, record: TenantRecord): Promise<TenantEvent | null> {
     try {
-      const [known, observation] = await Promise.all([
+      const [known, started, observation] = await Promise.all([
         briefsIfKnown(this.#env, record.poolId),
+        versionIfKnown(this.#env, record.poolId),
         within(OBSERVE_MS, "observe", instanceOf(this.#env, step.containerId).observe()),
       ]);
-      return { type: "observed", containerId: step.containerId, observation, ...known };
+      return { type: "observed", containerId: step.containerId, observation, ...known, ...started };
     } catch {
       return null; // no answer is not death: it is asked again at the next alarm
     }
@@ -247,8 +252,11 @@ export class Effects {
 
   async #retire(step: Extract<Step, { do: "retire" }>): Promise<TenantEvent | null> {
     const pool = poolOf(this.#env, step.poolId);
-    const outcome = await this.#call(30_000, "retire", () => pool.retire(step.containerId, step.reason));
-    return outcome.ok ? { type: "retired", containerId: step.containerId } : null;
+    const { containerId } = step;
+    const outcome = await this.#call(RETIRE_MS, "retire", () => pool.retire(containerId, step.reason));
+    return outcome.ok
+      ? { type: "retired", containerId }
+      : { type: "not_retired", containerId, failure: outcome.failure };
   }
 
   /** An RPC with a deadline. A call that broke off may have happened: everything called here may be called again. */
@@ -259,5 +267,18 @@ export class Effects {
       const failure: Failure = { code: "operation_interrupted", detail: `${what}: ${messageOf(error)}` };
       return { ok: false, failure };
     }
+  }
+}
+
+/** Which version of its workload the next container of a pool would run; nothing when the registry does not answer. */
+async function versionIfKnown(env: Env, poolId: PoolId | null): Promise<{ workloadVersion?: number }> {
+  if (poolId === null) return {};
+  try {
+    // What is looked up in the background may end with this object: it is looked up again then.
+    const found = await poolAndWorkload(env.DB, poolId, Date.now(), (work) => work.catch(() => {}));
+    return found ? { workloadVersion: found.workload.version } : {};
+  } catch (error) {
+    log.warn("a pool could not be looked up", { poolId, error: messageOf(error) });
+    return {};
   }
 }

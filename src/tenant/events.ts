@@ -1,12 +1,13 @@
 import type { By } from "../auth/principal.ts";
 import type { ContainerId, Epoch, Generation, PoolId } from "../ids.ts";
-import type { Assigned, Observation, SaveOutcome, SpecRan } from "../instance/types.ts";
+import type { Assigned, ContainerEnd, Observation, SaveOutcome, SpecRan } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { Way, Why } from "../sync/run.ts";
 import type { Committed, ErasureProof } from "../vault/types.ts";
 import type { Given } from "./delivery.ts";
+import type { Part } from "./destruction.ts";
 import type { Made, TenantRecord } from "./record.ts";
 import type { SealedSecrets } from "./secrets.ts";
 import type { SpecBrief, SyncRun } from "./syncs.ts";
@@ -28,7 +29,7 @@ export interface Limits {
 }
 
 export type TenantEvent =
-  | { type: "claim"; poolId: PoolId | null; delivery: Given | null; allowFresh: boolean }
+  | { type: "claim"; poolId: PoolId | null; delivery: Given | null; allowFresh: boolean; capacityWaitMs?: number }
   | { type: "release"; request: ReleaseRequest }
   | { type: "act"; action: PlannedAction; by: By }
   | { type: "change"; change: PlannedChange; ifMatch: number | null }
@@ -40,16 +41,25 @@ export type TenantEvent =
   /** The platform is about to end this container. */
   | { type: "drain"; containerId: ContainerId }
   /** The container of this assignment is certainly gone. */
-  | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string }
+  | { type: "lost"; containerId: ContainerId; epoch: Epoch; detail: string; end?: ContainerEnd }
   /** The alarm. `running`: this object is performing the operation in flight. */
   /** `syncing`: and the sync that the interval brought. */
   | { type: "tick"; running: boolean; syncing?: boolean }
-  /** `specs`: of the pool, as the registry has them now. */
-  | { type: "observed"; containerId: ContainerId; observation: Observation; specs?: SpecBrief[] }
+  /** `specs`: of the pool, as the registry has them now; `workloadVersion`: what its next container would run. */
+  | {
+      type: "observed";
+      containerId: ContainerId;
+      observation: Observation;
+      specs?: SpecBrief[];
+      workloadVersion?: number;
+    }
   /** A run of a spec ended; `isState`: it was a save. */
   | { type: "synced"; runId: string; specId: string; isState: boolean; outcome: Outcome<SpecRan> }
   | { type: "cancel_sync"; specId: string }
   | { type: "retired"; containerId: ContainerId }
+  | { type: "not_retired"; containerId: ContainerId; failure: Failure }
+  /** What became of a part of a destruction. */
+  | { type: "withdrawn"; part: Part; failure: Failure | null }
   | { type: "settled" }
   /** The Vault holds nothing of the tenant any more. */
   | { type: "erased"; proof: ErasureProof }
@@ -132,6 +142,8 @@ export type Step =
   | { do: "retire"; containerId: ContainerId; poolId: PoolId; reason: string }
   | { do: "observe"; containerId: ContainerId }
   | { do: "erase"; epoch: Epoch }
+  /** Deletes a part of the tenant that somebody else keeps. Not found is done. */
+  | { do: "withdraw"; part: Exclude<Part, "container" | "state">; epoch: Epoch }
   /** Nothing but a look at whether everything has ended. */
   | { do: "settle" }
   /** Sockets of sessions of lower token versions are closed. */
@@ -153,6 +165,8 @@ export type Plan =
       record: TenantRecord;
       steps: Step[];
       ended?: OperationView;
+      /** Operations that ended with it, beside the one that was asked for. */
+      also?: OperationView[];
       journal: JournalEntry[];
       newConfig?: { version: number; config: unknown };
       /** Lines for the history of syncs. */

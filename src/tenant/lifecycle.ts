@@ -21,7 +21,9 @@ export type TenantTransition =
   | "suspended" // by an operator: nothing starts it
   | "resumed_idle"
   | "resumed_asleep"
-  | "lost" // the container is certainly gone
+  | "lost" // the container is certainly gone, or hangs
+  | "recover" // the same, of one that was kept and is to run on
+  | "broken" // … again and again
   | "destroy"
   | "destroyed";
 
@@ -35,6 +37,7 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     restart: "saving",
     restore: "saving",
     lost: "recovering",
+    broken: "error",
     destroy: "destroying",
   },
   saving: { saved: "waking", save_failed: "release_failed", destroy: "destroying" },
@@ -48,7 +51,16 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
   },
   asleep: { claim: "waking", wake: "waking", release: "releasing", suspended: "suspended", destroy: "destroying" },
   waking: { assigned: "active", refused: "asleep", failed: "error", destroy: "destroying" },
-  recovering: { assigned: "active", refused: "error", failed: "error", destroy: "destroying" },
+  recovering: {
+    assigned: "active",
+    refused: "asleep", // no capacity for long: its next request, or its lifecycle, wakes it
+    failed: "error",
+    broken: "error",
+    slept: "asleep", // called off between two attempts
+    released: "idle",
+    suspended: "suspended",
+    destroy: "destroying",
+  },
   releasing: { released: "idle", save_failed: "release_failed", lost: "idle", destroy: "destroying" },
   release_failed: {
     resume: "active",
@@ -57,11 +69,20 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     restart: "saving",
     restore: "saving",
     lost: "idle",
+    recover: "recovering",
+    slept: "asleep",
     released: "idle",
     suspended: "suspended", // its save failed, and there is nothing left to save
     destroy: "destroying",
   },
-  error: { claim: "claiming", restored: "asleep", release: "releasing", suspended: "suspended", destroy: "destroying" },
+  error: {
+    claim: "claiming",
+    slept: "asleep",
+    restored: "asleep",
+    release: "releasing",
+    suspended: "suspended",
+    destroy: "destroying",
+  },
   suspended: { resumed_idle: "idle", resumed_asleep: "asleep", destroy: "destroying" },
   destroying: { destroy: "destroying", destroyed: "destroyed" },
   /** Claimed again: with what was kept, or from nothing. */

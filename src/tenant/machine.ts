@@ -1,5 +1,6 @@
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
+import { COOLDOWN } from "../durable/cadence.ts";
 import { DeadlineError, sleep, within } from "../durable/deadline.ts";
 import type { TenantId } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
@@ -13,9 +14,6 @@ import { view } from "./planning.ts";
 import { newTenant, type TenantRecord } from "./record.ts";
 import type { TenantStore } from "./store.ts";
 import type { Awaited, OperationKind, OperationView } from "./types.ts";
-
-/** D1 is told soon after a change; should that be lost with this object's memory, this much later. */
-export const DELIVER_AGAIN_MS = 60_000;
 
 /** How soon whoever waits for an operation that nobody performs looks whether it ended. */
 const LOOK_AGAIN_MS = 250;
@@ -101,14 +99,18 @@ export class Machine {
     const fresh = drawn(before.tenantId);
     const planned = plan(before, event, fresh, this.#limits(), now);
     if (planned.kind !== "go") return { planned, fresh, finished: null };
-    const { record, steps, ended, journal, newConfig, synced } = planned;
-    const alarm = nextAlarm(record, now, Math.random());
+    const { record, steps, ended, also, journal, newConfig, synced } = planned;
     if (record !== before || journal.length > 0 || synced) {
-      const due = journal.length > 0 ? Math.min(alarm ?? Infinity, now + DELIVER_AGAIN_MS) : alarm;
-      const more = { ...(ended ? { ended } : {}), ...(newConfig ? { newConfig } : {}), ...(synced ? { synced } : {}) };
-      this.#store.save({ record, now, by, journal, alarm: due, ...more });
+      const alarm = this.#due(record, now, journal.length > 0);
+      const more = {
+        ...(ended ? { ended } : {}),
+        ...(also ? { also } : {}),
+        ...(newConfig ? { newConfig } : {}),
+        ...(synced ? { synced } : {}),
+      };
+      this.#store.save({ record, now, by, journal, alarm, ...more });
       if (journal.length > 0) this.#onChange();
-    } else if (event.type === "tick") this.#store.alarm.arm(alarm);
+    }
     if (steps.length === 0) return { planned, fresh, finished: null };
     const finished = this.#perform(steps);
     const id = record.operation?.id;
@@ -129,23 +131,28 @@ export class Machine {
     const syncing = syncs?.running != null && this.#syncing.has(syncs.running.runId);
     // Not waited for: the deadline of what this sets going is kept by the next alarm.
     this.take({ type: "tick", running, syncing }, null, SYSTEM);
+    const record = this.#store.load();
+    if (record) this.#store.alarm.arm(this.#due(record, Date.now(), false));
   }
 
-  /** Looks at the container of an active tenant; a recovery that this starts is not waited for. */
+  /** What is due next: of the record, and of what D1 was not told. */
+  #due(record: TenantRecord, now: number, tells: boolean): number | null {
+    const alarm = nextAlarm(record, now, Math.random());
+    const { seq, delivered } = this.#store.journal.head();
+    return tells || seq !== delivered ? Math.min(alarm ?? Infinity, now + COOLDOWN.delivery) : alarm;
+  }
+
+  /** Looks at the container that the tenant holds; a recovery that this starts is not waited for. */
   async look(): Promise<void> {
     const record = this.#store.load();
-    if (record?.state !== "active" || !record.held) return;
+    if (!record?.held) return;
     const seen = await this.#effects.perform({ do: "observe", containerId: record.held.containerId }, record);
     if (seen) this.take(seen, null, SYSTEM);
   }
 
   /** A lost alarm is armed again by any request. */
   rearm(record: TenantRecord): void {
-    const due = nextAlarm(record, Date.now(), Math.random());
-    if (due === null) return;
-    this.#ctx.waitUntil(
-      this.#ctx.storage.getAlarm().then((armed) => (armed === null ? this.#store.alarm.arm(due) : undefined)),
-    );
+    this.#ctx.waitUntil(this.#store.alarm.rearm(() => this.#due(record, Date.now(), false)));
   }
 
   async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {

@@ -3,6 +3,7 @@ import { ownHead } from "../audit/owner.ts";
 import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
+import { COOLDOWN } from "../durable/cadence.ts";
 import { within } from "../durable/deadline.ts";
 import { alarmStanding } from "../durable/lost-alarm.ts";
 import { Outbox } from "../durable/outbox.ts";
@@ -15,11 +16,12 @@ import type { AdmissionKind } from "./admissions.ts";
 import { Admitting } from "./admitting.ts";
 import { nextAlarm } from "./alarms.ts";
 import { actionAnswer, claimAnswer, releaseAnswer } from "./answers.ts";
-import { DELIVER_AGAIN_MS, Machine } from "./machine.ts";
+import { Machine } from "./machine.ts";
 import { importer } from "./operation-id.ts";
 import { view } from "./planning.ts";
 import { givenBy, preparedAction, preparedChange, wrappedAnew } from "./preparation.ts";
 import { deliver, projected } from "./projection.ts";
+import type { TenantRecord } from "./record.ts";
 import { routeOf } from "./route.ts";
 import { savesOf, settingsOf, standsAs, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
@@ -76,6 +78,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       poolId: request.poolId ?? null,
       delivery,
       allowFresh: request.allowFresh === true,
+      ...(request.capacityWaitMs === undefined ? {} : { capacityWaitMs: request.capacityWaitMs }),
     };
     return this.#machine.ask(request.tenantId, event, by, waitMs, (record) =>
       record.held ? claimAnswer(record, record.held, "existing") : null,
@@ -88,14 +91,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     waitMs: number,
     by: By,
   ): Promise<Outcome<Awaited<ReleaseAnswer>>> {
-    if (!this.#store.load()) return neverSeen(tenantId);
+    if (!this.#record()) return neverSeen(tenantId);
     return this.#machine.ask(tenantId, { type: "release", request }, by, waitMs, (record) =>
       releaseAnswer(record, null),
     );
   }
 
   async act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return neverSeen(tenantId);
     const planned = await preparedAction(this.env, record, action);
     if (!planned.ok) return planned;
@@ -134,7 +137,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async pin(tenantId: TenantId, generation: Generation, pinned: boolean, by: By): Promise<Outcome<null>> {
-    if (!this.#store.load()) return neverSeen(tenantId);
+    if (!this.#record()) return neverSeen(tenantId);
     const outcome = await vaultOf(this.env, tenantId).pin(generation, { pinned });
     return outcome.ok
       ? this.note(tenantId, pinned ? "tenant.generation_pinned" : "tenant.generation_unpinned", { generation }, by)
@@ -142,14 +145,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async note(tenantId: TenantId, action: string, detail: Record<string, unknown>, by: By): Promise<Outcome<null>> {
-    if (!this.#store.load()) return neverSeen(tenantId);
+    if (!this.#record()) return neverSeen(tenantId);
     this.#machine.take({ type: "noted", entry: { type: action, detail } }, null, by);
     return done(null);
   }
 
   async change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>> {
     for (let attempt = 1; ; attempt += 1) {
-      const record = this.#store.load();
+      const record = this.#record();
       if (!record) return neverSeen(tenantId);
       const prepared = await preparedChange(this.env, this.#store, record, change);
       if (!prepared.ok) return prepared;
@@ -162,18 +165,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async settings(tenantId: TenantId): Promise<Outcome<Settings>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return neverSeen(tenantId);
     const [latest] = record.delivery.configVersion === 0 ? [] : this.#store.configs();
     return done(settingsOf(record, latest ?? null));
   }
 
   async configs(tenantId: TenantId): Promise<Outcome<ConfigVersion[]>> {
-    return this.#store.load() ? done(this.#store.configs()) : neverSeen(tenantId);
+    return this.#record() ? done(this.#store.configs()) : neverSeen(tenantId);
   }
 
   async access(): Promise<TenantAccess | null> {
-    const record = this.#store.load();
+    const record = this.#record();
     return record && { tokenVersion: record.tokenVersion, suspended: record.state === "suspended" };
   }
 
@@ -183,22 +186,22 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     ttlMs: number,
     requestId: string | null = null,
   ): Promise<Outcome<{ secret: string }>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return failed("not_found", "There is no such tenant.");
     const now = Date.now();
-    const when = { ttlMs, requestId, now, deliverAt: now + DELIVER_AGAIN_MS };
+    const when = { ttlMs, requestId, now, deliverAt: now + COOLDOWN.delivery };
     const issued = this.#admitting.issue(record, kind, admission, when);
     if (issued.ok) this.#outbox.soon();
     return issued;
   }
 
   async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
-    if (!this.#store.load()) return null;
+    if (!this.#record()) return null;
     return this.#admitting.redeem(kind, secret, Date.now());
   }
 
   async noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>> {
-    if (!this.#store.load()) return neverSeen(tenantId);
+    if (!this.#record()) return neverSeen(tenantId);
     const { planned } = this.#machine.take({ type: "files", note }, null, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
     const held = planned.kind === "go" ? planned.record.held : null;
@@ -207,14 +210,13 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async status(tenantId: TenantId): Promise<Outcome<TenantStatus>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return neverSeen(tenantId);
-    this.#machine.rearm(record);
-    return done(statusOf(record));
+    return done(statusOf(record, Date.now()));
   }
 
   async syncState(tenantId: TenantId, specId: string): Promise<Outcome<TenantSyncState>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return neverSeen(tenantId);
     const { syncs, operation, held } = record;
     const ofOperation = operation?.syncs?.todo[0] === specId ? operation.syncs : null;
@@ -239,7 +241,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async cancelSync(tenantId: TenantId, specId: string, by: By): Promise<Outcome<null>> {
-    if (!this.#store.load()) return neverSeen(tenantId);
+    if (!this.#record()) return neverSeen(tenantId);
     const { planned, finished } = this.#machine.take({ type: "cancel_sync", specId }, null, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
     await finished;
@@ -247,7 +249,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async operation(id: string): Promise<Outcome<OperationView>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (record?.operation?.id === id) return done(view(record, record.operation));
     const ended = this.#store.operation(id);
     return ended
@@ -260,14 +262,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     stale: { containerId: ContainerId; epoch: Epoch } | null,
     waitMs: number,
   ): Promise<Route> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
     if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) {
       await this.#machine.look();
     }
     const deadline = Date.now() + waitMs;
     for (;;) {
-      const route = routeOf(this.#store.load() ?? record);
+      const route = routeOf(this.#record() ?? record);
       if (route !== "pending") return route;
       const left = deadline - Date.now();
       const answer = left > 0 ? await this.#machine.ask(tenantId, { type: "wake" }, SYSTEM, left, () => ({})) : null;
@@ -277,27 +279,27 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record) return false;
     if (record.held) return record.held.containerId === containerId;
     return record.operation !== null && record.epoch === epoch ? null : false;
   }
 
   async drain(containerId: ContainerId, waitMs: number): Promise<boolean> {
-    const { tenantId } = this.#store.load() ?? {};
+    const { tenantId } = this.#record() ?? {};
     if (tenantId === undefined) return true;
     await this.#machine.ask(tenantId, { type: "drain", containerId }, SYSTEM, waitMs, () => ({}));
-    const record = this.#store.load();
+    const record = this.#record();
     // What a guard refused is in the vault already, aside.
     return record?.held?.containerId !== containerId || record.hold?.kind === "guard";
   }
 
   async ended(containerId: ContainerId, _epoch: Epoch, _end: ContainerEnd): Promise<void> {
-    if (this.#store.load()?.held?.containerId === containerId) await this.#machine.look();
+    if (this.#record()?.held?.containerId === containerId) await this.#machine.look();
   }
 
   async servedBy(containerId: ContainerId): Promise<Served | null> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (record?.held?.containerId !== containerId) return null;
     const { epoch, gateway } = record.held;
     return { epoch, admission: record.state === "active" ? "open" : "closed", ...(gateway ? { gateway } : {}) };
@@ -317,7 +319,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   async project(): Promise<Outcome<null>> {
     while ((await deliver(this.env.DB, this.#store)) === "more");
-    const record = this.#store.load(); // read with the number that it is sent under
+    const record = this.#record(); // read with the number that it is sent under
     if (!record) return failed("not_found", "There is no such tenant.");
     await projected(this.env.DB, record, this.#store).run();
     return done(null);
@@ -328,7 +330,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async rewrap(): Promise<Outcome<{ rewrapped: boolean }>> {
-    const record = this.#store.load();
+    const record = this.#record();
     if (!record?.secrets) return done({ rewrapped: false });
     const { secrets, tenantId } = record;
     const wrapped = await wrappedAnew(configOf(this.env), tenantId, secrets.key);
@@ -346,8 +348,15 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (this.#store.journal.pending(1).length > 0) this.#outbox.soon();
   }
 
-  #starting(): Route {
+  /** Null for a tenant that never was. Whoever asks also finds out whether the alarm got lost. */
+  #record(): TenantRecord | null {
     const record = this.#store.load();
+    if (record) this.#machine.rearm(record);
+    return record;
+  }
+
+  #starting(): Route {
+    const record = this.#record();
     if (record?.operation) return { kind: "starting", operation: view(record, record.operation) };
     return {
       kind: "failed",

@@ -7,7 +7,7 @@ import { restore } from "./plan-restore.ts";
 import { beginSave } from "./plan-save.ts";
 
 import { beginManual, specsOf } from "./plan-sync.ts";
-import { inProgress, joining, move, nothing, refuse } from "./planning.ts";
+import { callingOff, inProgress, joining, move, nothing, refuse } from "./planning.ts";
 import { isLossy, type Operation, type TenantRecord } from "./record.ts";
 import { takenUp } from "./syncs.ts";
 import type { OperationKind, ReleaseRequest, TenantState } from "./types.ts";
@@ -21,7 +21,11 @@ export function act(
   limits: Limits,
   now: number,
 ): Plan {
-  if (action.kind === "destroy") return destroy(record, action, fresh, limits, now);
+  if (action.kind === "destroy") return destroy(record, action, by, fresh, limits, now);
+  if (action.kind === "stop" || action.kind === "suspend") {
+    const off = callingOff(record, now, (bare) => act(bare, action, by, fresh, limits, now));
+    if (off) return off;
+  }
   if (record.operation) {
     const joins = isSame(action, record.operation) && !isLossy(record.operation);
     return joins ? joining(record, false) : inProgress(record);
@@ -78,6 +82,10 @@ function stop(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limit
     case "active":
     case "release_failed":
       return beginSave(record, "sleep", request, fresh, limits, now);
+    case "error":
+    case "recovering":
+      // Nothing runs, and nothing is to: the next request wakes it, and is told what comes of it.
+      return move(record, "slept", { desired: "asleep", stoppedReason: "user" });
     case "asleep":
     case "idle":
     case "suspended":
@@ -136,7 +144,8 @@ function suspend(
   now: number,
 ): Plan {
   if (record.state === "suspended") return nothing(record);
-  const from = record.state === "idle" || record.state === "error" ? ("idle" as const) : ("asleep" as const);
+  const isIdle = record.state === "idle" || (record.state === "error" && record.desired !== "active");
+  const from = isIdle ? ("idle" as const) : ("asleep" as const);
   const suspension = { at: now, actor: by.actor, ...(reason === undefined ? {} : { reason }), from };
   const noted = { ...record, suspension };
   switch (record.state) {
@@ -146,6 +155,7 @@ function suspend(
     case "idle":
     case "asleep":
     case "error":
+    case "recovering":
       return move(noted, "suspended", { stoppedReason: "policy" }, { detail: { reason: reason ?? null } });
     default:
       return withoutContainer(record, "suspended");

@@ -65,6 +65,7 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
         fresh,
         limits,
         now,
+        event.capacityWaitMs === undefined ? {} : { capacityWaitMs: event.capacityWaitMs },
       );
       return keeping(planned, kept);
     }

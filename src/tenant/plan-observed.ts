@@ -1,11 +1,12 @@
-import type { Fresh, Limits, Plan, TenantEvent } from "./events.ts";
-import { lost } from "./plan-recover.ts";
+import type { ContainerEnd, Observation } from "../instance/types.ts";
+import type { Fresh, Going, Limits, Plan, TenantEvent } from "./events.ts";
+import { lost, noteEnd } from "./plan-recover.ts";
 import { beginSleep } from "./plan-save.ts";
 import { nothing } from "./planning.ts";
-import { idleTimeoutOf, type TenantRecord } from "./record.ts";
+import { type Held, idleTimeoutOf, type TenantRecord } from "./record.ts";
 import { takenUp } from "./syncs.ts";
 
-/** What a look at the container shows. */
+/** What a look at the container shows. What is stored is what is there: a look that shows nothing new changes nothing. */
 export function observed(
   before: TenantRecord,
   event: Extract<TenantEvent, { type: "observed" }>,
@@ -14,25 +15,50 @@ export function observed(
   now: number,
 ): Plan {
   const { held } = before;
-  if (!held || held.containerId !== event.containerId || before.operation) return nothing(before);
-  const syncs = event.specs && takenUp(before.syncs, event.specs, now);
-  const record = syncs === before.syncs || !syncs ? before : { ...before, syncs };
   const { observation } = event;
-  if (!observation.alive) {
-    return lost(
-      record,
-      { type: "lost", containerId: held.containerId, epoch: held.epoch, detail: observation.detail ?? "not running" },
-      fresh,
-      limits,
-      now,
-    );
+  if (!held || held.containerId !== event.containerId) return nothing(before);
+  const end = endOf(observation, now);
+  if (end && (!before.operation || (before.state === "active" && !observation.alive))) {
+    const { containerId, epoch } = held;
+    return lost(before, { type: "lost", containerId, epoch, detail: end.detail, end }, fresh, limits, now);
   }
-  if (record.state !== "active") return nothing(record);
+  // The operation in flight meets it; how it ended is known only here.
+  if (before.operation) return end && !observation.alive ? noted(before, held, end) : nothing(before);
+  const record = knowing(before, held, event, now);
+  if (record.state !== "active" || !record.held) return { kind: "go", record, steps: [], journal: [] };
   const lastActivityAt = Math.max(record.lastActivityAt ?? held.since, observation.lastActivityAt);
   const seen = lastActivityAt === record.lastActivityAt ? record : { ...record, lastActivityAt };
-  const idleTimeoutMs = idleTimeoutOf(record, held);
+  const idleTimeoutMs = idleTimeoutOf(record, record.held);
   if (idleTimeoutMs !== null && observation.openRequests === 0 && now - lastActivityAt >= idleTimeoutMs) {
     return beginSleep(seen, lastActivityAt, fresh, limits, now);
   }
   return { kind: "go", record: seen, steps: [], journal: [] };
+}
+
+/** How it ended, or why it is as good as ended; null for one that goes on. An answer that is missing is neither. */
+function endOf({ alive, end, detail }: Observation, now: number): ContainerEnd | null {
+  if (!alive) return end ?? { at: now, cause: "lost", exitCode: null, detail: detail ?? "not running" };
+  return end && (end.cause === "hung" || end.cause === "unhealthy") ? end : null;
+}
+
+function noted(record: TenantRecord, held: Held, end: ContainerEnd): Going {
+  return { kind: "go", ...noteEnd(record, held.containerId, end), steps: [] };
+}
+
+/** What the look says beside that: health, the pool's sync specs, and what its next container would run. The same object where nothing is new. */
+function knowing(
+  before: TenantRecord,
+  held: Held,
+  { observation, specs, workloadVersion }: Extract<TenantEvent, { type: "observed" }>,
+  now: number,
+): TenantRecord {
+  const { health: known, latestVersion: version, ...rest } = held;
+  const isUnhealthy = observation.health.status === "unhealthy";
+  const latest = workloadVersion ?? version;
+  const isSame = (known === "unhealthy") === isUnhealthy && latest === version;
+  const syncs = specs && takenUp(before.syncs, specs, now);
+  const record = syncs === before.syncs || !syncs ? before : { ...before, syncs };
+  if (isSame) return record;
+  const health = isUnhealthy ? { health: "unhealthy" as const } : {};
+  return { ...record, held: { ...rest, ...health, ...(latest === undefined ? {} : { latestVersion: latest }) } };
 }

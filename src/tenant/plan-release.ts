@@ -2,7 +2,7 @@ import { releaseAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
 import { afterSave, beginSave, quiesceStep } from "./plan-save.ts";
 
-import { end, inProgress, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
+import { callingOff, end, inProgress, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import type { ReleaseRequest } from "./types.ts";
 
@@ -41,9 +41,11 @@ export function release(
       return record.operation ? { kind: "wait", operationId: record.operation.id, again: false } : nothing(record);
     case "sleeping":
       return record.operation ? { kind: "wait", operationId: record.operation.id, again: true } : nothing(record);
+    case "recovering":
+      // Between two attempts of a recovery nothing is under way.
+      return callingOff(record, now, (bare) => endAssignment(bare, request, fresh, now)) ?? inProgress(record);
     case "claiming":
     case "waking":
-    case "recovering":
     case "saving":
       return inProgress(record);
     case "suspended":

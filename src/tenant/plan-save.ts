@@ -171,7 +171,9 @@ export function saved(
   if (operation.kind === "sync") return synced(after, operation, committed, now);
   if (operation.kind === "restart" || operation.kind === "restore")
     return restartedFrom(left(after, committed, now), operation, committed, limits, now);
-  if (operation.kind === "destroy") return removed(left(after, committed, now), operation);
+  if (operation.kind === "destroy") {
+    return removed(left(after, committed, now), { ...operation, saved: savedView(committed) }, now);
+  }
   const timings = { ...committed?.timings, total: now - operation.startedAt };
   const { retiring, steps } = letGo(record, operation.kind);
   const { transition, state } =
@@ -220,7 +222,10 @@ export function saveFailed(
   if (operation.kind === "sync") return synced(noted, operation, failure, now);
   // What may be lost, and what is to be gone anyway, does not wait for a save.
   if (operation.kind === "destroy" || isLossy(operation)) {
-    return saved(noted, operation, operation.saved ?? null, limits, now);
+    const planned = saved(noted, { ...operation, notSaved: failure }, operation.saved ?? null, limits, now);
+    if (planned.kind !== "go") return planned;
+    const entry = { type: "tenant.unsaved", detail: { operation: operation.id, code: failure.code } };
+    return { ...planned, journal: [entry, ...planned.journal] };
   }
   if (failure.code === "container_unavailable" && record.held)
     return lostUnsaved(noted, operation, failure, limits, now);

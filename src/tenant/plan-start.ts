@@ -2,7 +2,8 @@ import { type Epoch, epoch, type PoolId } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import { actionAnswer, claimAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
-import { end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
+import { recoveryFailed } from "./plan-recover.ts";
+import { droppedBy, end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Held, Operation, TenantRecord } from "./record.ts";
 import { claimRun, recorded, scheduledAnew, takenUp } from "./syncs.ts";
 import type { OperationKind } from "./types.ts";
@@ -22,6 +23,17 @@ export const contentDetail = ({ delivery, secrets }: Pick<TenantRecord, "deliver
   secretsVersion: secrets?.version ?? 0,
 });
 
+/** What a start may have beside its kind. */
+interface Beginning {
+  /** Before anything is started. */
+  steps?: Step[];
+  detail?: Record<string, unknown>;
+  /** ms since 1970; nothing is started earlier. */
+  notBefore?: number;
+  /** How long it may wait for capacity, in ms. */
+  capacityWaitMs?: number;
+}
+
 /** Epoch + 1 and the first step of a start; everything durable that a start needs is in this one record. */
 export function begin(
   record: TenantRecord,
@@ -30,22 +42,32 @@ export function begin(
   fresh: Fresh,
   limits: Limits,
   now: number,
-  before: Step[] = [],
+  { steps = [], detail = {}, notBefore = now, capacityWaitMs = 0 }: Beginning = {},
 ): Plan {
   if (record.poolId === null) return refuse("invalid", "This tenant has no pool.");
   const next = epoch(record.epoch + 1);
   const operation: Operation = {
-    ...operationOf(record, kind, fresh, limits.startMs, now),
+    ...operationOf(record, kind, fresh, notBefore - now + limits.startMs + capacityWaitMs, now),
     fresh: startsFresh,
+    ...(notBefore > now ? { notBefore } : {}),
+    ...(capacityWaitMs > 0 ? { capacityUntil: now + capacityWaitMs } : {}),
   };
-  const transition = kind === "recover" ? "lost" : kind;
+  const transition = kind !== "recover" ? kind : record.state === "active" ? "lost" : "recover";
+  // Whoever starts what crashed again and again says that it is to be tried again.
+  const forgiven = kind !== "recover" && record.state === "error" ? { crashes: [] } : {};
   return move(
     record,
     transition,
-    { epoch: next, operation },
+    { epoch: next, operation, ...forgiven },
     {
-      steps: [...before, leaseStep(operation, record.poolId, next)],
-      detail: { operation: operation.id, poolId: record.poolId, ...contentDetail(record) },
+      steps: notBefore > now ? steps : [...steps, leaseStep(operation, record.poolId, next)],
+      detail: {
+        operation: operation.id,
+        poolId: record.poolId,
+        ...(notBefore > now ? { retryAt: notBefore } : {}),
+        ...contentDetail(record),
+        ...detail,
+      },
     },
   );
 }
@@ -102,6 +124,7 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
     unsavedSince: hasState ? (operation.kind === "recover" ? (record.unsavedSince ?? now) : now) : null,
     lastActivityAt: now,
     desired: "active",
+    ...(operation.kind === "recover" ? { restarts: (record.restarts ?? 0) + 1 } : {}),
   };
   const came = (event.assigned.fetched ?? []).map(claimRun);
   const known = scheduledAnew(takenUp(record.syncs, event.specs ?? [], now), now);
@@ -136,37 +159,37 @@ export function startFailed(
   record: TenantRecord,
   operation: Operation,
   event: Result<"start_failed">,
+  limits: Limits,
   now: number,
 ): Plan {
   const { failure, lease } = event;
-  const dropped = lease && record.poolId ? [{ containerId: lease.containerId, poolId: record.poolId }] : [];
-  const retire: Step[] = dropped.map((slot) => ({ do: "retire", ...slot, reason: failure.code }));
-  const retiring = [...record.retiring, ...dropped];
+  if (operation.kind === "recover") return recoveryFailed(record, operation, event, limits, now);
+  const { retiring, steps } = droppedBy(record, lease, failure.code);
+  const errors = withError(record, failure, now);
   const again = retryOf(operation, failure);
   if (again && now < operation.deadlineAt && record.poolId) {
     const next = epoch(record.epoch + 1);
     return {
       kind: "go",
-      record: { ...record, retiring, epoch: next, operation: again, errors: withError(record, failure, now) },
-      steps: [...retire, leaseStep(again, record.poolId, next)],
+      record: { ...record, retiring, epoch: next, operation: again, errors },
+      steps: [...steps, leaseStep(again, record.poolId, next)],
       journal: [{ type: "tenant.start_retried", detail: { epoch: next, code: failure.code } }],
     };
   }
-  const nothingStarted =
-    failure.code === "capacity_exhausted" ||
-    failure.code === "start_failed" ||
-    failure.code === "container_unavailable";
-  const transition = nothingStarted && operation.from !== "error" ? "refused" : "failed";
-  const desired = transition === "refused" && operation.kind === "claim" ? ("idle" as const) : record.desired;
+  const transition = isNothingStarted(failure) && operation.from !== "error" ? "refused" : "failed";
+  // Where nothing came of it, nothing is wanted any more either: the next claim or request says so again.
+  const back = operation.kind === "claim" ? ("idle" as const) : ("asleep" as const);
+  const desired = transition === "refused" ? back : record.desired;
   const stoppedReason = failure.code === "capacity_exhausted" ? ("capacity" as const) : ("failure" as const);
   return move(
     record,
     transition,
-    { operation: null, retiring, desired, stoppedReason, errors: withError(record, failure, now) },
-    {
-      steps: retire,
-      ended: end(record, operation, now, { error: failure }),
-      detail: { code: failure.code },
-    },
+    { operation: null, retiring, desired, stoppedReason, errors },
+    { steps, ended: end(record, operation, now, { error: failure }), detail: { code: failure.code } },
   );
 }
+
+/** Codes of starts after which nothing runs that did not run before; and a pool that is not there, or is being deleted. */
+const NOTHING_STARTED: readonly Failure["code"][] = ["capacity_exhausted", "start_failed", "container_unavailable"];
+const isNothingStarted = ({ code, extra }: Failure): boolean =>
+  NOTHING_STARTED.includes(code) || extra?.refused !== undefined;

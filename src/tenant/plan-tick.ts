@@ -1,17 +1,19 @@
-import { TRANSITIONAL_MS } from "./alarms.ts";
+import { CADENCE } from "../durable/cadence.ts";
 import type { Fresh, Going, Limits, Plan, Step } from "./events.ts";
+import { TRANSITIONAL } from "./lifecycle.ts";
 import { wake } from "./plan-claim.ts";
-import { eraseKept, removalSteps, removed } from "./plan-destroy.ts";
+import { tickDestroyed, tickDestroying } from "./plan-destroy.ts";
 import { conclude, concludeSteps } from "./plan-import.ts";
 import { lossOf } from "./plan-recover.ts";
 import { promoteStep } from "./plan-release.ts";
 import { restartStep, startStep } from "./plan-restart.ts";
 import { restoreStep } from "./plan-restore.ts";
 import { quiesceStep, retrySave, saveFailed, saveStep } from "./plan-save.ts";
+import { expire, staleAt } from "./plan-stale.ts";
 import { leaseStep, startFailed } from "./plan-start.ts";
 import { beginInterval, dropped, intervalStep, nextStep } from "./plan-sync.ts";
-import { end, letGo, move } from "./planning.ts";
-import { type Held, idleTimeoutOf, type Operation, type TenantRecord } from "./record.ts";
+import { end, letGo, move, retireStep, withError } from "./planning.ts";
+import { type Held, type Hold, idleTimeoutOf, isWaiting, type Operation, type TenantRecord } from "./record.ts";
 
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
 export function tick(
@@ -21,37 +23,61 @@ export function tick(
   limits: Limits,
   now: number,
 ): Plan {
-  const again: Step[] = record.retiring.map((slot) => ({ do: "retire", ...slot, reason: "swept" }));
-  if (record.state === "destroyed" && !record.operation) {
-    const { destruction } = record;
-    if (destruction?.data === "delete") return { kind: "go", record, steps: removalSteps(record), journal: [] };
-    if (destruction?.dataUntil && now >= destruction.dataUntil) return eraseKept(record);
-  }
-  if (record.state === "asleep" && !record.operation && record.wakeAt !== null && now >= record.wakeAt) {
-    return wake({ ...record, wakeAt: null }, fresh, limits, now);
-  }
-  const operation = record.operation;
+  // Destroying only deletes, whatever else the record may say.
+  if (record.state === "destroying") return tickDestroying(record, running, fresh, limits, now);
+  const { operation, state, hold } = record;
+  const again: Step[] = record.retiring.map((slot) => retireStep(slot, "swept"));
   if (operation) {
+    if (isWaiting(operation, now)) return { kind: "go", record, steps: again, journal: [] };
     if (now >= operation.deadlineAt) return overdue(record, operation, limits, now);
     return { kind: "go", record, steps: running ? [] : [...again, ...firstSteps(record, operation)], journal: [] };
   }
-  if (record.state === "release_failed" && record.hold) {
-    if (record.hold.kind === "retry" && now >= record.hold.at)
-      return retrySave(record, record.hold, fresh, limits, now);
-    if (record.hold.kind === "guard" && now >= record.hold.until) {
-      // What was sent is mostly in the vault, aside; where it is not, what the container held is lost, and said so.
-      const { retiring, steps } = letGo(record, "guard hold is over");
-      const lost = record.hold.generation === undefined ? record.held : null;
-      const lastLoss = lost ? lossOf(record, lost.containerId, "its save was refused", now) : record.lastLoss;
-      const [way, desired] = record.suspension ? (["suspended", "asleep"] as const) : (["released", "idle"] as const);
-      return move(record, way, { held: null, retiring, hold: null, desired, lastLoss, unsavedSince: null }, { steps });
-    }
+  const due = stranded(record, limits, now) ?? dueNow(record, fresh, limits, now);
+  if (due) return due;
+  if (state === "release_failed" && hold?.kind === "retry" && now >= hold.at) {
+    return retrySave(record, hold, fresh, limits, now);
   }
+  if (state === "release_failed" && hold?.kind === "guard" && now >= hold.until) return letGoGuarded(record, hold, now);
   const look: Step[] =
     record.held && isLookDue(record, record.held, now) ? [{ do: "observe", containerId: record.held.containerId }] : [];
   const planned: Going = { kind: "go", record, steps: [...again, ...look], journal: [] };
   const sync = tickSync(record, syncing, fresh, limits, now);
   return sync ? { ...sync, steps: [...planned.steps, ...sync.steps] } : planned;
+}
+
+/** What time alone brings, where nothing runs; null when nothing is due. */
+function dueNow(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan | null {
+  if (record.state === "destroyed") return tickDestroyed(record, now);
+  if (record.state === "asleep" && record.wakeAt !== null && now >= record.wakeAt) {
+    return wake({ ...record, wakeAt: null }, fresh, limits, now);
+  }
+  return now >= (staleAt(record) ?? Infinity) ? expire(record, fresh, limits, now) : null;
+}
+
+/**
+ * A state that waits for an operation, and none is there; or one that serves, and no container. No event leads to either,
+ * and if one ever did it would not stay: every state has an exit.
+ */
+function stranded(record: TenantRecord, limits: Limits, now: number): Plan | null {
+  const { state, held, epoch: at } = record;
+  const isActive = state === "active";
+  if (isActive ? held !== null : !TRANSITIONAL.includes(state)) return null;
+  const detail = isActive ? "It was active without a container." : `It was ${state} without an operation.`;
+  const errors = withError(record, { code: "operation_interrupted", detail }, now);
+  const leads = held
+    ? ({ state: "release_failed", hold: { kind: "guard", until: now + limits.guardHoldMs } } as const)
+    : ({ state: "error", stoppedReason: "failure", hold: null } as const);
+  const journal = [{ type: "tenant.stranded", detail: { from: state, to: leads.state, epoch: at } }];
+  return { kind: "go", record: { ...record, ...leads, errors }, steps: [], journal };
+}
+
+/** What was sent is mostly in the vault, aside; where it is not, what the container held is lost, and said so. */
+function letGoGuarded(record: TenantRecord, hold: Extract<Hold, { kind: "guard" }>, now: number): Plan {
+  const { retiring, steps } = letGo(record, "guard hold is over");
+  const lost = hold.generation === undefined ? record.held : null;
+  const lastLoss = lost ? lossOf(record, lost.containerId, "its save was refused", now) : record.lastLoss;
+  const [way, desired] = record.suspension ? (["suspended", "asleep"] as const) : (["released", "idle"] as const);
+  return move(record, way, { held: null, retiring, hold: null, desired, lastLoss, unsavedSince: null }, { steps });
 }
 
 /** The sync of an interval: begun when it is due, gone on with when its performer is gone, ended when its time is over. */
@@ -72,7 +98,7 @@ function tickSync(record: TenantRecord, syncing: boolean, fresh: Fresh, limits: 
 /** The alarm of a claim rings soon after it (store.ts); its container was just seen, and is looked at only if it is idle already. */
 function isLookDue(record: TenantRecord, held: Held, now: number): boolean {
   const idleFor = now - (record.lastActivityAt ?? held.since);
-  return now - held.since >= 2 * TRANSITIONAL_MS || idleFor >= (idleTimeoutOf(record, held) ?? Infinity);
+  return now - held.since >= 2 * CADENCE.transitional || idleFor >= (idleTimeoutOf(record, held) ?? Infinity);
 }
 
 /** An operation whose performer is gone (the object left memory) starts over: every step is idempotent. */
@@ -109,7 +135,7 @@ function firstSteps(record: TenantRecord, operation: Operation): Step[] {
     case "import":
       return concludeSteps(record, operation);
     case "destroy":
-      return operation.saveId !== undefined && record.held ? [quiesceStep(record, operation)] : removalSteps(record);
+      return []; // tickDestroying
   }
 }
 
@@ -120,15 +146,8 @@ function overdue(record: TenantRecord, operation: Operation, limits: Limits, now
   if (record.state === "releasing" || record.state === "sleeping" || record.state === "saving") {
     return saveFailed(record, operation, failure, limits, now);
   }
-  if (record.state === "destroying") {
-    // What could not be saved by now is not waited for any longer; what could not be deleted is tried again.
-    const later = { ...operation, deadlineAt: now + limits.saveMs, attempts: operation.attempts + 1 };
-    return operation.saveId === undefined
-      ? { kind: "go", record: { ...record, operation: later }, steps: removalSteps(record), journal: [] }
-      : removed(record, later);
-  }
   if (record.state === "claiming" || record.state === "waking" || record.state === "recovering") {
-    return startFailed(record, operation, { type: "start_failed", failure, lease: null }, now);
+    return startFailed(record, operation, { type: "start_failed", failure, lease: null }, limits, now);
   }
   return {
     kind: "go",

@@ -1,7 +1,8 @@
+import { alertEntries } from "./alerts.ts";
 import type { Fresh, Going, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
 import { act } from "./plan-act.ts";
 import { claim, wake } from "./plan-claim.ts";
-import { ended, erased, eraseFailed } from "./plan-destroy.ts";
+import { ended, erased, eraseFailed, notRetired, withdrawn } from "./plan-destroy.ts";
 import { noteFiles } from "./plan-files.ts";
 import { beginImport, imported } from "./plan-import.ts";
 import { observed } from "./plan-observed.ts";
@@ -31,9 +32,21 @@ export function plan(record: TenantRecord, event: TenantEvent, fresh: Fresh, lim
     );
   }
   const settled = withoutLeft(planned, fresh, now);
-  const after = withoutVersion(settled.record);
+  const finished = dated(settled, record, now);
+  const after = withoutVersion(finished.record);
   const wakeAt = wakeAtOf(after, now);
-  return { ...settled, record: wakeAt === after.wakeAt ? after : { ...after, wakeAt } };
+  return { ...finished, record: wakeAt === after.wakeAt ? after : { ...after, wakeAt } };
+}
+
+/** Whatever the decision was: containers that are to go carry since when, and alerts that came or went are recorded. */
+function dated(planned: Going, before: TenantRecord, now: number): Going {
+  const { record, journal } = planned;
+  if (record === before) return planned;
+  const alerts = alertEntries(before, record);
+  const undated = record.retiring.some(({ since }) => since === undefined);
+  const retiring = undated ? record.retiring.map((slot) => ({ since: now, ...slot })) : record.retiring;
+  if (alerts.length === 0 && !undated) return planned;
+  return { ...planned, record: undated ? { ...record, retiring } : record, journal: [...journal, ...alerts] };
 }
 
 /** A sync that the interval brought ends with the time that its container serves. */
@@ -90,6 +103,10 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
       return cancelSync(record, event.specId);
     case "retired":
       return retired(record, event.containerId, now);
+    case "not_retired":
+      return notRetired(record, event.failure, now);
+    case "withdrawn":
+      return withdrawn(record, event.part, event.failure, now);
     case "erased":
       return erased(record, event.proof, now);
     case "erase_failed":
@@ -106,7 +123,7 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
     case "assigned":
       return assigned(record, operation, event, now);
     case "start_failed":
-      return startFailed(record, operation, event, now);
+      return startFailed(record, operation, event, limits, now);
     case "resumed":
       return resumed(record, operation, event, now);
     case "restarted":

@@ -1,8 +1,10 @@
 import type { Saved, SavedView } from "../instance/types.ts";
 import type { Failure } from "../outcome.ts";
+import type { Lease } from "../pool/types.ts";
+import { partViews } from "./destruction.ts";
 import type { Fresh, JournalEntry, Plan, Step } from "./events.ts";
 import { after, type TenantTransition } from "./lifecycle.ts";
-import type { Operation, TenantRecord } from "./record.ts";
+import { isWaiting, type Operation, type Retiring, type TenantRecord } from "./record.ts";
 import type { ClaimAnswer, OperationKind, OperationView, ReleaseAnswer } from "./types.ts";
 
 /** The vocabulary that the plans of starting, saving and waiting share. */
@@ -82,6 +84,8 @@ export function view(record: TenantRecord, operation: Operation): OperationView 
     startedAt: operation.startedAt,
     deadlineAt: operation.deadlineAt,
     attempts: operation.attempts,
+    ...(operation.notBefore === undefined ? {} : { retryAt: operation.notBefore }),
+    ...(operation.kind === "destroy" ? { parts: partViews(record) } : {}),
   };
 }
 
@@ -95,14 +99,46 @@ export function savedView(saved: Saved | null): SavedView | null {
 export const withError = (record: TenantRecord, failure: Failure, now: number): TenantRecord["errors"] =>
   [{ ...failure, at: now }, ...record.errors].slice(0, 10);
 
+type RetireStep = Extract<Step, { do: "retire" }>;
+export const retireStep = ({ containerId, poolId }: Retiring, reason: string): RetireStep => ({
+  do: "retire",
+  containerId,
+  poolId,
+  reason,
+});
+
 /** The steps that destroy a held container, and the note that it is not confirmed gone. */
 export function letGo(record: TenantRecord, reason: string): { retiring: TenantRecord["retiring"]; steps: Step[] } {
   if (!record.held) return { retiring: record.retiring, steps: [] };
   const { containerId, poolId } = record.held;
   return {
     retiring: [...record.retiring, { containerId, poolId }],
-    steps: [{ do: "retire", containerId, poolId, reason }],
+    steps: [retireStep({ containerId, poolId }, reason)],
   };
+}
+
+/** The same for the container of a lease that was not kept. */
+export function droppedBy(
+  record: TenantRecord,
+  lease: Lease | null,
+  reason: string,
+): { retiring: TenantRecord["retiring"]; steps: Step[] } {
+  const { poolId } = record;
+  if (!lease || !poolId) return { retiring: record.retiring, steps: [] };
+  const slot = { containerId: lease.containerId, poolId };
+  return { retiring: [...record.retiring, slot], steps: [retireStep(slot, reason)] };
+}
+
+/**
+ * What is asked for between two attempts of a recovery, when nothing of it is under way, ends the recovery: the plan of the
+ * tenant without it. Null for a tenant that is not between two. A plan that ends an operation of its own keeps the answer.
+ */
+export function callingOff(record: TenantRecord, now: number, planned: (bare: TenantRecord) => Plan): Plan | null {
+  const { operation } = record;
+  if (record.state !== "recovering" || !operation || !isWaiting(operation, now)) return null;
+  const next = planned({ ...record, operation: null });
+  if (next.kind !== "go") return next;
+  return { ...next, also: [end(record, operation, now, { cancelled: "called off" })] };
 }
 
 export function joining(record: TenantRecord, again: boolean): Plan {

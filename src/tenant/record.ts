@@ -5,10 +5,13 @@ import type { Failure } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, ErasureProof, GenerationSummary } from "../vault/types.ts";
+import type { Parts } from "./destruction.ts";
+import type { EndOf } from "./ends.ts";
 import type { SealedSecrets } from "./secrets.ts";
 import type { Syncs, SyncsToDo } from "./syncs.ts";
 import type {
   Desired,
+  Drift,
   ImportSource,
   Launch,
   Lifecycle,
@@ -32,7 +35,7 @@ export interface TenantRecord {
   held: Held | null;
   operation: Operation | null;
   /** Containers that are to be destroyed and are not confirmed gone. */
-  retiring: { containerId: ContainerId; poolId: PoolId }[];
+  retiring: Retiring[];
   /** The version of the workload that it ran last, until it is released: a pool may let it keep that. */
   ran?: { poolId: PoolId; version: number };
   /** What the next start delivers, beside the secrets. */
@@ -63,6 +66,35 @@ export interface TenantRecord {
   syncs?: Syncs;
   /** The ten latest, newest first. */
   errors: (Failure & { at: number })[];
+  /** How its containers ended by themselves, newest first (`withEnd`). Absent while none did. */
+  ends?: EndOf[];
+  /** When containers ended, or did not come to serve, lately: what backoff and breaker count. */
+  crashes?: number[];
+  /** Containers that took the place of one that ended by itself. */
+  restarts?: number;
+  /** What was saved and is not there any more, as far as it is known. Cleared by a start that finds it, or begins without. */
+  missing?: Missing;
+  /** The object that kept this record lost it, and it was made anew from what others know (`rebuilt`). */
+  rebuilt?: Rebuilt;
+}
+
+export interface Rebuilt {
+  at: number;
+  /** What only the lost record had, and a start needs: refused until a claim, or a change, brings it again. */
+  needs: ("config" | "secrets")[];
+}
+
+export interface Missing {
+  at: number;
+  /** Of the state that is gone. */
+  generation: Generation;
+}
+
+export interface Retiring {
+  containerId: ContainerId;
+  poolId: PoolId;
+  /** ms since 1970; absent in older records. */
+  since?: number;
 }
 
 export interface Held {
@@ -72,11 +104,15 @@ export interface Held {
   port: number;
   tier: Tier;
   workloadVersion?: number;
+  /** What the pool starts by now; known after the first look. */
+  latestVersion?: number;
   hasState: boolean;
   launch: Exclude<Launch, "existing">;
   reason?: string;
   idleTimeoutMs: number;
   since: number;
+  /** Of its latest look; absent: nothing is known against it. */
+  health?: "unhealthy";
   restored: GenerationSummary | null;
   /** From what the gateway token is derived that the container was given. */
   gateway?: GatewayGrant;
@@ -101,8 +137,14 @@ export interface Operation {
   import?: { source: ImportSource; epoch: Epoch; token: string };
   /** What a restart is of. `image`: no container of a lower version of the workload than this will do. */
   restart?: { scope: "process" | "container" } | { scope: "image"; minWorkloadVersion: number };
+  /** ms since 1970: nothing is started earlier. */
+  notBefore?: number;
+  /** Until when it waits for capacity, ms since 1970. */
+  capacityUntil?: number;
   /** What was saved on the way, for the answer at the end. */
   saved?: SavedView | null;
+  /** Why nothing was, where it goes on all the same. */
+  notSaved?: Failure;
   /** Of a sleep: the platform is about to end the container. */
   deploy?: true;
   /** Of a sync: the one spec that it is of. */
@@ -141,6 +183,14 @@ export interface Destruction {
   dataUntil: number | null;
   /** That nothing is left, once it was looked for. */
   proof?: ErasureProof;
+  /** Absent in older records. */
+  requestedAt?: number;
+  by?: string;
+  parts?: Parts;
+  /** It was tried so often that a person should look; it is tried on. */
+  abandonedAt?: number;
+  /** Of a destroyed tenant: when what is left of its data is deleted again. */
+  retryAt?: number;
 }
 
 /**
@@ -148,6 +198,9 @@ export interface Destruction {
  * a guard refuses, and nothing else.
  */
 export const isLossy = ({ kind, release }: Operation): boolean => kind !== "release" && release?.force === true;
+
+/** Nothing of it is under way: it goes on later. */
+export const isWaiting = ({ notBefore }: Operation, now: number): boolean => notBefore !== undefined && now < notBefore;
 
 /** Operations that save a container's state because they take it away. */
 export type LeavingKind = "release" | "sleep" | "restart" | "restore" | "suspend";
@@ -216,13 +269,21 @@ export const upgraded = (stored: TenantRecord): TenantRecord =>
 export const versionsOf = ({ delivery, secrets }: TenantRecord): string =>
   `${delivery.configVersion}.${secrets?.version ?? 0}`;
 
-/** Whether the container that serves was given something else than the next one would be. */
-export const isOutdated = (record: TenantRecord): boolean => {
+/** In what the next container would differ from the one that serves. Pure. */
+export function driftOf(record: TenantRecord): Drift[] {
   const { held, delivered, tier } = record;
-  return (
-    held !== null && ((delivered !== null && delivered !== versionsOf(record)) || (tier ?? held.tier) !== held.tier)
-  );
-};
+  if (!held) return [];
+  const drift: Drift[] = [];
+  const { workloadVersion: runs = 0, latestVersion: latest = runs } = held;
+  if (latest > runs && held.workloadVersion !== undefined) drift.push("image");
+  if (delivered) {
+    const [config, secrets] = delivered.split(".");
+    if (Number(config) !== record.delivery.configVersion) drift.push("config");
+    if (Number(secrets) !== (record.secrets?.version ?? 0)) drift.push("secrets");
+  }
+  if ((tier ?? held.tier) !== held.tier) drift.push("tier");
+  return drift;
+}
 
 /** How long the tenant may be idle before it sleeps, in ms; null: it never does. */
 export function idleTimeoutOf({ lifecycle }: TenantRecord, held: Held): number | null {

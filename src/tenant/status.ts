@@ -1,5 +1,6 @@
+import { outOfMemory } from "./ends.ts";
 import { view } from "./planning.ts";
-import { isOutdated, type TenantRecord } from "./record.ts";
+import { driftOf, type TenantRecord } from "./record.ts";
 import { viewsOf } from "./secrets.ts";
 import { type Syncs, summaryOf } from "./syncs.ts";
 import type { ConfigVersion, Settings, TenantStanding, TenantStatus } from "./types.ts";
@@ -9,9 +10,12 @@ const SUSPENDED = new Set(["suspended", "release_failed"]);
 const RELEASING = new Set(["releasing", "sleeping", "saving", "destroying"]);
 
 /** What a status answer says of a record. Pure. */
-export function statusOf(record: TenantRecord): TenantStatus {
+export function statusOf(record: TenantRecord, now: number): TenantStatus {
   const { held } = record;
   const [latest] = record.errors;
+  const [lastExit] = record.ends ?? [];
+  const drift = driftOf(record);
+  const oom = outOfMemory(record, now);
   return {
     tenantId: record.tenantId,
     assigned: record.state === "active",
@@ -32,7 +36,12 @@ export function statusOf(record: TenantRecord): TenantStatus {
     tier: held?.tier ?? record.tier,
     ...(held && record.tier !== null && record.tier !== held.tier ? { pendingTier: record.tier } : {}),
     ...(held?.workloadVersion === undefined ? {} : { version: held.workloadVersion }),
-    ...(isOutdated(record) ? { pendingRestart: true as const } : {}),
+    ...(drift.length > 0 ? { pendingRestart: true as const, drift } : {}),
+    ...(lastExit ? { lastExit } : {}),
+    restarts: record.restarts ?? 0,
+    ...(oom ? { oom } : {}),
+    ...(record.missing ? { missing: record.missing } : {}),
+    ...(record.rebuilt ? { rebuilt: record.rebuilt } : {}),
     // Also while the save of a suspension has failed, and is tried again or held.
     ...(SUSPENDED.has(record.state) && record.suspension ? { suspended: record.suspension } : {}),
     ...(record.operation ? { operation: view(record, record.operation) } : {}),
@@ -74,7 +83,7 @@ function withSpecs(saves: TenantStatus["syncStatus"], syncs: Syncs | undefined):
 
 /** As far as this object knows without asking anybody: the container was seen alive at its last look. */
 function healthOf(record: TenantRecord): TenantStatus["health"] {
-  if (record.state === "active") return "healthy";
+  if (record.state === "active") return record.held?.health ?? "healthy";
   if (record.state === "error" || record.state === "release_failed") return "unhealthy";
   return PENDING.has(record.state) ? "starting" : "stopped";
 }
@@ -90,6 +99,6 @@ export function settingsOf(record: TenantRecord, config: ConfigVersion | null): 
     config,
     secrets: viewsOf(record.secrets),
     secretsVersion: record.secrets?.version ?? 0,
-    pendingRestart: isOutdated(record),
+    pendingRestart: driftOf(record).length > 0,
   };
 }

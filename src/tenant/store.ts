@@ -24,6 +24,8 @@ export interface TenantChange {
   by: By;
   journal: readonly JournalEntry[];
   ended?: OperationView;
+  /** Operations that ended with it. */
+  also?: readonly OperationView[];
   newConfig?: { version: number; config: unknown };
   /** Lines for the history of syncs. */
   synced?: readonly SyncRun[];
@@ -63,7 +65,7 @@ export class TenantStore {
 
   /** One durable commit: the record, the operation that ended, the journal and the alarm. */
   save(change: TenantChange): void {
-    const { record, now, by, ended, newConfig, synced = [], alarm } = change;
+    const { record, now, by, ended, also = [], newConfig, synced = [], alarm } = change;
     const before = this.#cached ?? null;
     const text = JSON.stringify(record);
     const hash = documentHash(text);
@@ -74,6 +76,7 @@ export class TenantStore {
         if (before === null) this.#createTables();
         this.#record.write(record, text);
         this.journal.append(entries);
+        for (const each of also) this.#keepOperation(each, record.epoch, now);
         if (ended) this.#keepOperation(ended, record.epoch, now);
         if (newConfig) this.#keepConfig({ ...newConfig, at: now, actor: by.actor });
         this.syncs.append(synced);
@@ -82,6 +85,7 @@ export class TenantStore {
       });
     } catch (error) {
       this.journal.forget();
+      this.alarm.rang(); // what is set is not known now
       throw error;
     }
     this.#cached = record;

@@ -7,6 +7,8 @@ import type { Failure, Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, ErasureProof, GenerationSummary, SaveRef } from "../vault/types.ts";
+import type { PartView } from "./destruction.ts";
+import type { OutOfMemory } from "./ends.ts";
 import type { SpecState, SyncRun } from "./syncs.ts";
 
 export type TenantState =
@@ -46,6 +48,8 @@ export interface ClaimRequest {
   config?: unknown;
   secrets?: Record<string, string>;
   allowFresh?: boolean;
+  /** How long it may wait for capacity, in ms; absent: it does not. */
+  capacityWaitMs?: number;
   /** The tenant's own address, for the workload's environment. */
   publicUrl?: string;
 }
@@ -67,6 +71,8 @@ export interface ClaimAnswer {
   epoch: Epoch;
   restored: GenerationSummary | null;
   pendingRestart?: true;
+  /** Why. */
+  drift?: Drift[];
   /** Milliseconds by step. */
   timings: Record<string, number>;
 }
@@ -111,6 +117,8 @@ export interface ActionAnswer {
   generation?: number;
   /** Of a destruction that deleted what was saved. */
   erased?: ErasureProof;
+  /** Why nothing was saved, of what went on all the same. */
+  notSaved?: Failure;
   /** What sync specs transferred, and deleted on the other side. */
   synced?: { specId: string; files: number; bytes: number; deleted: number }[];
   /** Milliseconds by step. */
@@ -139,8 +147,11 @@ export interface ImportGrant {
   deadlineAt: number;
 }
 
-/** Why a tenant has no container, or is about to have none. */
-export type StoppedReason = "idle" | "user" | "policy" | "capacity" | "failure" | "deploy";
+/** Why a tenant has no container, or is about to have none. `breaker`: its containers ended again and again. */
+export type StoppedReason = "idle" | "user" | "policy" | "breaker" | "capacity" | "failure" | "deploy";
+
+/** In what the next container would differ from the one that runs: the workload's version, what it is given, its size. */
+export type Drift = "image" | "config" | "secrets" | "tier";
 
 export type LifecycleMode = "on-demand" | "always-on" | "scheduled";
 export interface Lifecycle {
@@ -247,6 +258,10 @@ export interface OperationView {
   startedAt: number;
   deadlineAt: number;
   attempts: number;
+  /** Nothing is started before, ms since 1970. */
+  retryAt?: number;
+  /** Of a destruction: what it deletes. */
+  parts?: PartView[];
   endedAt?: number;
   result?: ClaimAnswer | ReleaseAnswer | ActionAnswer;
   error?: Failure;
@@ -270,8 +285,19 @@ export interface TenantStatus {
   health: "healthy" | "unhealthy" | "starting" | "stopped";
   /** Of the workload that the container runs. */
   version?: number;
-  /** The next start would deliver something else than the container was given. */
+  /** The next container would be another than the one that runs; `drift` says in what. */
   pendingRestart?: true;
+  drift?: Drift[];
+  /** How its latest container ended that ended by itself; absent while none did. */
+  lastExit?: ContainerEnd & { containerId: ContainerId };
+  /** Containers that took the place of one that ended by itself. */
+  restarts: number;
+  /** Absent while no container ran out of memory in the last day. */
+  oom?: OutOfMemory;
+  /** What was saved and is not there any more. */
+  missing?: { at: number; generation: number };
+  /** The object that keeps it lost its record, which was made anew; `needs` is to be given again before it starts. */
+  rebuilt?: { at: number; needs: ("config" | "secrets")[] };
   suspended?: { at: number; actor: string; reason?: string };
   /** While it has no container. */
   stoppedReason?: StoppedReason;

@@ -28,6 +28,8 @@ export const lease = (n: number): Lease => ({
   idleTimeoutMs: 900_000,
 });
 
+export const ERASED = { deleted: 4, listed: 0, at: 1_234 } as const;
+
 /** Drives a tenant through events, drawing names from a counter. */
 export class Driver {
   record: TenantRecord = newTenant("alice" as TenantId, 0);
@@ -51,6 +53,17 @@ export class Driver {
     expect(step, `a ${kind} step`).toBeDefined();
     const operationId = step && "operationId" in step ? { operationId: step.operationId } : {};
     return this.send({ ...operationId, ...result } as TenantEvent);
+  }
+
+  /** Every part of a destruction is confirmed gone. */
+  confirmGone(): Plan {
+    for (const { containerId } of this.record.retiring) this.send({ type: "retired", containerId });
+    for (const part of ["specs", "domains", "keys", "pool"] as const) {
+      this.send({ type: "withdrawn", part, failure: null });
+    }
+    return this.record.destruction?.data === "delete"
+      ? this.send({ type: "erased", proof: ERASED })
+      : this.send({ type: "settled" });
   }
 
   activate(n = 1): this {

@@ -81,7 +81,7 @@ describe("a tenant that was destroyed", () => {
     act(tenant, { kind: "destroy", deleteData: false });
     tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
     tenant.answer("save", { type: "saved", outcome: committed });
-    tenant.send({ type: "retired", containerId: "c-1" as ContainerId });
+    tenant.confirmGone();
     expect(tenant.record).toMatchObject({ state: "destroyed", destruction: { data: "keep" } });
     act(tenant, { kind: "destroy", deleteData: true });
     expect(claim(tenant)).toMatchObject({ kind: "refuse", failure: { code: "invalid_transition" } });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
 import { generation } from "../../src/ids.ts";
 import type { ImportSource } from "../../src/tenant/types.ts";
-import { committed, Driver, lease, limits, pool } from "../support/tenant-driver.ts";
+import { committed, Driver, ERASED, lease, limits, pool } from "../support/tenant-driver.ts";
 
 const restore = (n: number, more: object = {}) =>
   ({ type: "act", action: { kind: "restore", generation: generation(n), ...more }, by: SYSTEM }) as const;
@@ -234,7 +234,7 @@ describe("an import", () => {
     const tenant = new Driver();
     tenant.send({ type: "act", action: { kind: "destroy", deleteData: true }, by: SYSTEM });
     expect(tenant.send(importing({ kind: "tar" }))).toMatchObject({ failure: { code: "operation_in_progress" } });
-    tenant.send({ type: "erased", proof: { deleted: 0, listed: 0, at: 7 } });
+    tenant.confirmGone();
     expect(tenant.record.state).toBe("destroyed");
     tenant.send(importing({ kind: "tar" }));
     const operationId = tenant.record.operation?.id ?? "";
@@ -246,8 +246,13 @@ describe("an import", () => {
     const tenant = new Driver();
     tenant.send(importing({ kind: "tar" }));
     tenant.send({ type: "act", action: { kind: "destroy", deleteData: false }, by: SYSTEM });
-    expect(tenant.steps).toMatchObject([{ do: "conclude", epoch: 2, imported: 1 }, { do: "settle" }]);
-    tenant.send({ type: "settled" });
+    expect(tenant.steps).toMatchObject([
+      { do: "conclude", epoch: 2, imported: 1 },
+      { do: "withdraw", part: "domains" },
+      { do: "withdraw", part: "keys" },
+      { do: "settle" },
+    ]);
+    tenant.confirmGone();
     expect(tenant.record).toMatchObject({
       state: "destroyed",
       destruction: { data: "keep", dataUntil: 2_592_001_000 },
@@ -259,12 +264,9 @@ describe("an erasure", () => {
   it("is recorded with its proof, once", () => {
     const tenant = asleep();
     tenant.send({ type: "act", action: { kind: "destroy", deleteData: true }, by: SYSTEM });
-    const proof = { deleted: 4, listed: 0, at: 1_234 } as const;
-    for (const { containerId } of tenant.record.retiring) tenant.send({ type: "retired", containerId });
-    const planned = tenant.send({ type: "erased", proof });
-    expect(planned).toMatchObject({
-      journal: [{ type: "tenant.destroyed", detail: { erased: proof } }],
-      ended: { result: { erased: proof } },
+    expect(tenant.confirmGone()).toMatchObject({
+      journal: [{ type: "tenant.destroyed", detail: { erased: ERASED } }],
+      ended: { result: { erased: ERASED } },
     });
     expect(tenant.send({ type: "settled" })).toMatchObject({ journal: [] });
   });

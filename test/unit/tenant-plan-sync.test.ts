@@ -352,11 +352,11 @@ describe("a claim", () => {
       specs: [aBrief()],
     });
     expect(planned).toMatchObject({ synced: [{ why: "claim", way: "down", totals: { files: 3, durationMs: 50 } }] });
-    expect(statusOf(tenant.record).syncStatus).toMatchObject({ lastSync: 950, errors: [] });
+    expect(statusOf(tenant.record, 0).syncStatus).toMatchObject({ lastSync: 950, errors: [] });
     tenant.now += MINUTE;
     tenant.tick();
     tenant.synced(failed("save_failed", "no", { extra: { problem: "network_error" } }) as never);
-    expect(statusOf(tenant.record).syncStatus.errors).toMatchObject([{ code: "save_failed" }]);
+    expect(statusOf(tenant.record, 0).syncStatus.errors).toMatchObject([{ code: "save_failed" }]);
     expect(savesOf(tenant.record)).toMatchObject({ lastSync: null, errors: [] });
   });
 });

@@ -303,7 +303,7 @@ describe("whatever happens to a tenant", () => {
           const before = tenant.record;
           if ("act" in each) {
             if (each.act === "pass") tenant.now += each.ms;
-            else if (each.act === "gone") confirmGone(tenant);
+            else if (each.act === "gone") tenant.confirmGone();
             else if (each.act === "told") tellImport(tenant, each, ++containers);
             else if (each.act === "observe") {
               const containerId = before.held?.containerId ?? ("c-0" as ContainerId);
@@ -357,7 +357,7 @@ describe("whatever happens to a tenant", () => {
         for (let ticks = 0; ticks < 3 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
           tenant.now = (tenant.record.operation?.deadlineAt ?? tenant.now) + 1;
           tenant.send({ type: "tick", running: true, syncing: false });
-          if (tenant.record.state === "destroying") confirmGone(tenant); // which lasts as long as a part is there
+          if (tenant.record.state === "destroying") tenant.confirmGone(); // which lasts as long as a part is there
         }
         expect(TRANSITIONAL).not.toContain(tenant.record.state);
       }),
@@ -378,14 +378,6 @@ const made = (n: number) => ({
   committed: { generation: generation(n), files: 1, bytes: 1, changed: 1 },
   from: { generation: generation(1), files: 1, bytes: 1 },
 });
-
-/** Every container that is to go is gone, and so is what was saved, where it was to be deleted. */
-function confirmGone(tenant: Driver): void {
-  for (const { containerId } of tenant.record.retiring) tenant.send({ type: "retired", containerId });
-  if (tenant.record.destruction?.data === "delete")
-    tenant.send({ type: "erased", proof: { deleted: 1, listed: 0, at: 0 } });
-  tenant.send({ type: "settled" });
-}
 
 function resultOf(
   step: Step & { operationId: string },
