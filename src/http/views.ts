@@ -73,11 +73,9 @@ export const actionView = z
       .array(z.object({ specId: z.string(), files: z.int(), bytes: z.int(), deleted: z.int() }))
       .optional()
       .openapi({ description: "What sync specs transferred, and deleted on the other side." }),
-    notSaved: failureView
-      .optional()
-      .openapi({
-        description: "Why nothing was saved, of what goes on all the same: a destruction, or what was forced.",
-      }),
+    notSaved: failureView.optional().openapi({
+      description: "Why nothing was saved, of what goes on all the same: a destruction, or what was forced.",
+    }),
     timings: z.record(z.string(), z.number()).openapi({ description: "Milliseconds by step." }),
   })
   .openapi("Action");
@@ -172,12 +170,9 @@ export const statusView = z
       .object({ last24h: z.int(), hint: z.string().optional() })
       .optional()
       .openapi({ description: "How often its containers ran out of memory in a day." }),
-    missing: z
-      .object({ at: time, generation: z.int() })
-      .optional()
-      .openapi({
-        description: "What was saved and is not there any more; a claim with `allowFresh` goes on without it.",
-      }),
+    missing: z.object({ at: time, generation: z.int() }).optional().openapi({
+      description: "What was saved and is not there any more; a claim with `allowFresh` goes on without it.",
+    }),
     rebuilt: z
       .object({ at: time, needs: z.array(z.enum(["config", "secrets"])) })
       .optional()

@@ -82,7 +82,8 @@ export function removed(record: TenantRecord, operation: Operation, now: number)
     operation: { ...withoutSave, attempts: 1, deadlineAt: now + destroyDelay(1) },
   };
   const next = { ...begun, destruction: attempted(begun, { ...destruction, parts: partsOf(destruction) }) };
-  return { kind: "go", record: next, steps: removalSteps(next), journal: [] };
+  const journal = [{ type: "tenant.removing", detail: { operation: operation.id, epoch: next.epoch } }];
+  return { kind: "go", record: next, steps: removalSteps(next), journal };
 }
 
 /** Everything that is not confirmed gone, again. */
