@@ -38,7 +38,7 @@ const reads = (path: string, more: Partial<Call> = {}): Call => ({
 /** Read where it is: in the container, in the vault where that does not answer, or as it was saved. */
 const file: Decision = (record) => {
   if (!record) return problem("not_found");
-  const place = placeToRead(statusOf(record), { source: "auto", pinned: false, wake: false });
+  const place = placeToRead(statusOf(record, 0), { source: "auto", pinned: false, wake: false });
   return place.from === "nowhere" ? problem(place.failure.code) : answered(200);
 };
 

@@ -2,6 +2,7 @@ import type { ContainerId, PoolId, TenantId } from "../../src/ids.ts";
 import { generation } from "../../src/ids.ts";
 import type { Lease } from "../../src/pool/types.ts";
 import { workloadSchema } from "../../src/registry/specs.ts";
+import { missingParts } from "../../src/tenant/destruction.ts";
 import type { Fresh, Limits, StepResult, TenantEvent } from "../../src/tenant/events.ts";
 import { plan } from "../../src/tenant/plan.ts";
 import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
@@ -72,6 +73,14 @@ class Life {
     return this.take({ operationId: this.record.operation?.id ?? "", ...result });
   }
 
+  /** What waited for its time is under way. */
+  later(): Life {
+    const { operation } = this.record;
+    if (!operation) return this;
+    const { notBefore: _, ...begun } = operation;
+    return new Life({ ...this.record, operation: begun });
+  }
+
   act(action: Action): Life {
     return this.take({ type: "act", action: { ...action, specs: [SPEC] }, by: BY });
   }
@@ -115,7 +124,10 @@ class Life {
       (life, { containerId }) => life.take({ type: "retired", containerId }),
       this,
     );
-    return retired.record.state === "destroying" ? retired.take({ type: "settled" }) : retired;
+    if (retired.record.state !== "destroying") return retired;
+    return missingParts(retired.record)
+      .reduce<Life>((life, part) => life.take({ type: "withdrawn", part, failure: null }), retired)
+      .take({ type: "settled" });
   }
 }
 
@@ -162,7 +174,8 @@ const lives = {
       epoch: active.record.epoch,
       detail: "It is gone.",
     })
-    .gone(),
+    .gone()
+    .later(),
   releasing: active.release(),
   release_failed: active.release().unsaved("deadline_exceeded"),
   "release_failed, guarded": active.release().unsaved("guard_blocked"),
