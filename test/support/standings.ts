@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, vi } from "vitest";
 import { POOL, SPEC, STANDINGS, type StandingName, standingOf } from "../../scripts/states/standings.ts";
 import { TenantStore } from "../../src/tenant/store.ts";
@@ -88,6 +88,15 @@ async function starting(tenant: string, ask: () => Promise<unknown>): Promise<st
   return tenant;
 }
 
+/** Its container serves for so long that another one takes its place at once. */
+async function ranWell(tenant: string): Promise<void> {
+  const stub = env.TENANT.getByName(tenant) as unknown as DurableObjectStub;
+  await runInDurableObject(stub, (_, { storage }) => {
+    storage.sql.exec("UPDATE tenant SET doc = json_set(doc, '$.held.since', ?)", Date.now() - 3_600_000);
+  });
+  await evictDurableObject(stub);
+}
+
 const leaving = async (action: string, body: object = {}): Promise<string> => {
   const tenant = await stuck(await active(), "stop");
   expect(await act(tenant, action, body, "0s")).toMatchObject({ status: 202 });
@@ -127,6 +136,7 @@ const ways: { readonly [Name in StandingName]: () => Promise<string> } = {
   recovering: async () => {
     const tenant = await active();
     const { body } = await status(tenant);
+    await ranWell(tenant);
     return starting(tenant, async () => {
       simulation.for(String(body.containerId)).crash();
       await act(tenant, "claim", {}, "0s"); // looks
