@@ -1,5 +1,5 @@
 /** The platform rings late, and an object's own alarm may wait behind others; an alarm that is this late will not ring any more. */
-const LATE_MS = 10 * 60_000;
+export const LATE_ALARM_MS = 10 * 60_000;
 
 /** What became of an object's alarm. */
 export type AlarmStanding = "none" | "set" | "lost";
@@ -12,5 +12,5 @@ export async function alarmStanding(
 ): Promise<AlarmStanding> {
   if (due === null) return "none";
   const at = await storage.getAlarm();
-  return at === null || now - at >= LATE_MS ? "lost" : "set";
+  return at === null || now - at >= LATE_ALARM_MS ? "lost" : "set";
 }

@@ -2,6 +2,7 @@ import { messageOf, within } from "../durable/deadline.ts";
 import { type Epoch, generation } from "../ids.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
+import { abandon } from "./collect.ts";
 import { reach } from "./contents.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import { TABLES } from "./schema.ts";
@@ -20,6 +21,7 @@ export async function erase(parts: VaultParts, epoch: Epoch): Promise<Outcome<Er
   const record = parts.store.record();
   if (record !== null) {
     if (epoch < record.epoch) return stale(record.epoch);
+    const multiparts = parts.uploads.multiparts();
     const emptied = transact(parts, () => {
       for (const table of Object.keys(TABLES)) if (table !== "vault") parts.storage.sql.exec(`DELETE FROM ${table}`);
       // Numbers of generations are never given out again.
@@ -34,6 +36,8 @@ export async function erase(parts: VaultParts, epoch: Epoch): Promise<Outcome<Er
     });
     if (!emptied.ok) return emptied;
     parts.entries.forget();
+    // No listing shows them. One that is lost with this call R2 ends by itself, a week later.
+    for (const { object, r2UploadId } of multiparts) await abandon(parts, object, r2UploadId);
   }
   // A pack that is being written would land after the listing.
   await within(SETTLE_MS, "what the vault was writing", parts.settled()).catch((error) => {

@@ -38,8 +38,10 @@ export class Garbage {
     this.#sql.exec("DELETE FROM aside WHERE generation = ?", generation);
   }
 
-  any(): boolean {
-    return this.#sql.exec("SELECT 1 FROM garbage LIMIT 1").toArray().length > 0;
+  /** Whether anything is suspected, of each kind. */
+  suspected(): { bodies: boolean; objects: boolean } {
+    const any = (which: string) => this.#sql.exec(`SELECT 1 FROM garbage WHERE ${which} LIMIT 1`).toArray().length > 0;
+    return { bodies: any("object IS NULL"), objects: any("object IS NOT NULL") };
   }
 
   /** Deletes inline contents that nothing refers to, and forgets suspicions that were wrong; inside a commit. */

@@ -27,12 +27,8 @@ export class Leases {
     this.#sql.exec("DELETE FROM leases WHERE until <= ?", now);
   }
 
-  /** Generations with a lease, and when the first of those is over. */
-  held(): { generations: number[]; until: number | null } {
-    const rows = this.#sql
-      .exec<{ generation: number; until: number }>("SELECT generation, until FROM leases")
-      .toArray();
-    const until = rows.length === 0 ? null : Math.min(...rows.map((row) => row.until));
-    return { generations: rows.map((row) => row.generation), until };
+  /** Generations that are or were read, and until when each. */
+  all(): { generation: number; until: number }[] {
+    return this.#sql.exec<{ generation: number; until: number }>("SELECT generation, until FROM leases").toArray();
   }
 }

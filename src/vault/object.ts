@@ -1,11 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { configOf } from "../config.ts";
 import { messageOf } from "../durable/deadline.ts";
+import { LATE_ALARM_MS } from "../durable/lost-alarm.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import { log } from "../log.ts";
 import { type Failure, failed, type Outcome } from "../outcome.ts";
 import { Bodies } from "./bodies.ts";
-import { tend } from "./collect.ts";
+import { promised, tend } from "./collect.ts";
 import { ContentError } from "./contents.ts";
 import { Entries } from "./entries.ts";
 import { erase } from "./erase.ts";
@@ -219,7 +220,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     if (this.#unusable !== null) return this.#unusable;
     if (when === "as a rule" && this.#parts.store.record()?.rebuilding === 1)
       return failed("operation_in_progress", "This vault is being rebuilt from R2; that has to end first.");
-    await this.#loadAlarm();
+    await this.#keepAlarm();
     try {
       return await work(this.#parts);
     } catch (error) {
@@ -234,17 +235,25 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     return name;
   }
 
-  async #loadAlarm(): Promise<void> {
-    if (this.#alarmAt !== undefined) return;
-    const alarmAt = await this.ctx.storage.getAlarm();
-    this.#alarmAt ??= alarmAt;
-    // An alarm that was lost, or a vault from before there were packs.
-    if (this.#parts.store.record() !== null && this.#parts.packs.next() !== null) this.#arm(Date.now() + PACK_SOON_MS);
+  /** An alarm that was lost is set again by any request: at the first in this life of the object, and when one that is known did not ring. */
+  async #keepAlarm(): Promise<void> {
+    if (this.#alarmAt === undefined) {
+      const alarmAt = await this.ctx.storage.getAlarm();
+      this.#alarmAt ??= alarmAt;
+    } else if (this.#isSet()) return;
+    const { steps, due } = promised(this.#parts);
+    if (steps.length > 0) this.#arm(Date.now() + PACK_SOON_MS);
+    else if (due !== null) this.#arm(due);
+  }
+
+  /** Also while it rings: what it does sets the next one. */
+  #isSet(): boolean {
+    return typeof this.#alarmAt !== "number" || Date.now() - this.#alarmAt < LATE_ALARM_MS;
   }
 
   /** Always the earlier of what is due, strictly in the future. Part of the surrounding commit, if there is one. */
   #arm(at: number): void {
-    if (typeof this.#alarmAt === "number" && this.#alarmAt <= at) return;
+    if (typeof this.#alarmAt === "number" && this.#alarmAt <= at && this.#isSet()) return;
     this.#alarmAt = Math.max(at, Date.now() + 1);
     this.ctx.storage.setAlarm(this.#alarmAt);
   }

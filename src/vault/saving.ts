@@ -8,6 +8,7 @@ import { decided, type SaveEvent } from "./lifecycle.ts";
 import { treeHash } from "./manifest.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import { planCommit, planFence, planSend, refusal, stale, type VaultRecord } from "./plan.ts";
+import { ORPHAN_MS } from "./plan-tend.ts";
 import { abortOpen, COLLECT_SOON_MS, outcomeOf, PACK_SOON_MS, step, summary } from "./saves.ts";
 import type { GenerationRow, Save } from "./store.ts";
 import { difference, keyOf, sizeOf, type Tree } from "./tree.ts";
@@ -22,8 +23,6 @@ import type {
   Size,
 } from "./types.ts";
 
-/** Longer than any deadline of a save or a restore: what was reserved before it can belong to nobody any more. */
-export const ORPHAN_MS = 24 * 60 * 60 * 1000;
 export function fence(
   parts: VaultParts,
   epoch: Epoch,
@@ -176,7 +175,7 @@ export function abort(parts: VaultParts, ref: SaveRef): Outcome<null> {
 /** Attempts go on counting, so that a late batch of an earlier tar still finds itself superseded. Inside a commit. */
 function reopen(parts: VaultParts, save: Save): Save {
   parts.staging.clear(save.save);
-  const reopened: Save = { ...save, state: step(save, "reopen"), bundle: "none" };
+  const reopened: Save = { ...save, state: step(save, "reopen"), bundle: "none", at: parts.now() };
   parts.store.updateSave(reopened);
   return reopened;
 }

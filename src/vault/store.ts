@@ -13,6 +13,8 @@ export interface Save extends SaveRef {
   save: number;
   state: SaveState;
   base: Generation | 0;
+  /** When it was opened last, in ms since 1970. */
+  at: number;
   /** Counts the tars of this save. */
   attempt: number;
   /** Whether contents come as one tar, and whether that has arrived whole. */
@@ -114,11 +116,12 @@ export class VaultStore {
   /** Inside a commit. */
   updateSave(save: Save): void {
     this.#sql.exec(
-      "UPDATE saves SET state = ?, epoch = ?, incarnation = ?, base = ?, attempt = ?, bundle = ?, generation = ?, outcome = ?, options = ? WHERE save = ?",
+      "UPDATE saves SET state = ?, epoch = ?, incarnation = ?, base = ?, at = ?, attempt = ?, bundle = ?, generation = ?, outcome = ?, options = ? WHERE save = ?",
       save.state,
       save.epoch,
       save.incarnation,
       save.base,
+      save.at,
       save.attempt,
       save.bundle,
       save.generation,
@@ -126,6 +129,12 @@ export class VaultStore {
       JSON.stringify(save.options),
       save.save,
     );
+  }
+
+  /** Whether there are ended saves beside the last `keep`. */
+  hasMore(keep: number): boolean {
+    const older = "SELECT 1 FROM saves WHERE state <> 'open' AND save <= (SELECT max(save) FROM saves) - ? LIMIT 1";
+    return this.#sql.exec(older, keep).toArray().length > 0;
   }
 
   /** Forgets ended saves but for the last `keep`; inside a commit. */
@@ -172,7 +181,7 @@ export class VaultStore {
   #saves(where: string, ...bindings: (string | number)[]): Save[] {
     const rows = this.#sql
       .exec<SaveColumns>(
-        `SELECT save, save_id AS saveId, state, epoch, incarnation, base, attempt, bundle, generation, outcome, options FROM saves WHERE ${where}`,
+        `SELECT save, save_id AS saveId, state, epoch, incarnation, base, at, attempt, bundle, generation, outcome, options FROM saves WHERE ${where}`,
         ...bindings,
       )
       .toArray();
@@ -195,7 +204,7 @@ export class VaultStore {
 }
 
 type SaveColumns = Record<"saveId" | "state" | "incarnation" | "bundle", string> &
-  Record<"save" | "epoch" | "base" | "attempt", number> & {
+  Record<"save" | "epoch" | "base" | "at" | "attempt", number> & {
     generation: number | null;
     outcome: string | null;
     options: string | null;

@@ -77,6 +77,15 @@ export class Uploads {
     this.#sql.exec("DELETE FROM uploads WHERE object = ?", object);
   }
 
+  /** All multipart uploads. */
+  multiparts(): { object: string; r2UploadId: string }[] {
+    return this.#sql
+      .exec<{ object: string; r2UploadId: string }>(
+        "SELECT object, r2_upload_id AS r2UploadId FROM uploads WHERE r2_upload_id IS NOT NULL",
+      )
+      .toArray();
+  }
+
   /** Reserved before `before` and never staged. */
   orphans(before: number, limit: number): { object: string; r2UploadId: string | null }[] {
     return this.#sql

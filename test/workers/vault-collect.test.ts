@@ -1,7 +1,7 @@
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
-import { ORPHAN_MS } from "../../src/vault/saving.ts";
+import { describe, expect, it, vi } from "vitest";
+import { ORPHAN_MS } from "../../src/vault/plan-tend.ts";
 import type { TABLES } from "../../src/vault/schema.ts";
 import { aContainer, aManifest, aTar, bytesOf, Container, expectOk, type Node, random } from "./vault-kit.ts";
 
@@ -88,6 +88,23 @@ describe("garbage collection", () => {
     expect(await rows(container, "garbage")).toBe(0);
   });
 
+  it("is not all that aborts them: an erasure does, since no listing shows them", async () => {
+    const container = await aContainer();
+    await expectOk(container.vault.open(container.save(), aManifest([{ path: "x", content: "x" }])));
+    await container.fetch("/state/big?uploads=", { method: "POST" });
+    const [upload] = await runInDurableObject(stub(container), (_, state) =>
+      state.storage.sql
+        .exec<{ object: string; id: string }>(
+          "SELECT object, r2_upload_id AS id FROM uploads WHERE r2_upload_id IS NOT NULL",
+        )
+        .toArray(),
+    );
+    const part = () => env.BUCKET.resumeMultipartUpload(upload?.object ?? "", upload?.id ?? "").uploadPart(1, "x");
+    await expect(part()).resolves.toMatchObject({ partNumber: 1 });
+    await expectOk(container.vault.erase(container.actor.epoch));
+    await expect(part()).rejects.toThrow();
+  });
+
   it("comes again for uploads that are not old enough yet", async () => {
     const container = await aContainer();
     await expectOk(container.vault.open(container.save(), aManifest([])));
@@ -95,6 +112,52 @@ describe("garbage collection", () => {
     await collect(container);
     const alarm = await runInDurableObject(stub(container), (_, state) => state.storage.getAlarm());
     expect((alarm ?? 0) - Date.now()).toBeGreaterThan(ORPHAN_MS - 60_000);
+  });
+
+  it("ends a save that nobody went on with for a day, with what it had sent; one that is sent again begins anew", async () => {
+    const container = await aContainer();
+    const save = container.save();
+    const nodes: Node[] = [{ path: "big", content: random(100_000) }];
+    await expectOk(container.vault.open(save, aManifest(nodes)));
+    await container.putBundle(aTar(nodes));
+    const ageSaves = () =>
+      runInDurableObject(stub(container), (_, state) => {
+        state.storage.sql.exec("UPDATE saves SET at = at - ?", ORPHAN_MS + 1000);
+      });
+    await ageSaves();
+    await expectOk(container.vault.open(save, aManifest(nodes))); // again: it is a day old no longer
+    await container.putBundle(aTar(nodes));
+    await collect(container);
+    expect(await rows(container, "manifests")).toBe(1);
+    await ageSaves();
+    await collect(container);
+    expect([await rows(container, "manifests"), await rows(container, "staged")]).toEqual([0, 0]);
+    expect(await objects(container)).toEqual([]);
+    expect(await container.vault.commit(save, { force: false })).toMatchObject({ failure: { code: "save_failed" } });
+    await expectOk(container.saveAll(nodes));
+  });
+
+  it("is set going again by any request when its alarm was lost, in memory or out of it", async () => {
+    const container = await aContainer();
+    await expectOk(container.saveAll([{ path: "a", content: "a" }]));
+    const alarm = () => runInDurableObject(stub(container), (_, state) => state.storage.getAlarm());
+    const lose = () => runInDurableObject(stub(container), (_, state) => state.storage.deleteAlarm());
+    const ask = () => container.vault.stat("a", null);
+    await lose();
+    await expectOk(ask());
+    expect(await alarm()).toBeNull(); // as far as the object knows it has yet to ring
+    vi.spyOn(Date, "now").mockReturnValue(Date.now() + 3_600_000);
+    await expectOk(ask());
+    expect(await alarm()).toBeGreaterThan(Date.now());
+    vi.restoreAllMocks();
+    await lose();
+    await evictDurableObject(stub(container));
+    await expectOk(ask());
+    expect(await alarm()).toBeGreaterThan(Date.now());
+    await collect(container);
+    await evictDurableObject(stub(container));
+    await expectOk(ask());
+    expect(await alarm()).toBeNull(); // nothing is due
   });
 
   it("keeps what two names share until neither needs it", async () => {

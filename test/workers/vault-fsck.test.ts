@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ORPHAN_MS } from "../../src/vault/saving.ts";
+import { ORPHAN_MS } from "../../src/vault/plan-tend.ts";
 import { fsckAll, modelOf, readBack } from "../support/vault-model.ts";
 import { aContainer, type Container, expectOk, type Node, r2Keys, random, unique, vaultOf } from "./vault-kit.ts";
 
