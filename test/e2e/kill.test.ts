@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
-import { type Client, eventually } from "../support/e2e-client.ts";
+import { type ClaimBody, type Client, eventually } from "../support/e2e-client.ts";
 import { killAndStart, noObjectHasTwo } from "../support/e2e-crash.ts";
-import { Container, containersNamed } from "../support/e2e-docker.ts";
+import { Container, containerOf, containersNamed } from "../support/e2e-docker.ts";
 import { onContainers, useOwnStack } from "../support/e2e-stack.ts";
 
 /** What everybody is about when the end comes, and where that may lead. */
@@ -22,6 +22,9 @@ const ABOUT: Readonly<
 function act(action: string, body: object = {}) {
   return (client: Client, tenant: string) => client.api("POST", `/tenants/${tenant}/${action}?wait=0s`, body);
 }
+
+/** A start on this machine while others use it. */
+const START_MS = 5_000;
 
 onContainers("tenants whose system or containers are killed under them", () => {
   const own = useOwnStack("kill");
@@ -79,6 +82,38 @@ onContainers("tenants whose system or containers are killed under them", () => {
     const after = await containersNamed(`-${own.stack.worker}-`);
     expect(after.filter((name) => before.includes(name))).toEqual([]);
   });
+
+  it("by the engine, with nobody asking for anything, come back within 10 s and a start", async () => {
+    const { client } = own;
+    const lost = await savedAndClaimed("unasked", "work");
+    const startedAt = Date.now();
+    await (await containerOf(client, lost.containerId)).kill();
+    const { body } = await untilReplaced("unasked", lost.epoch, 10_000 + START_MS);
+    expect(Date.now() - startedAt).toBeLessThan(10_000 + START_MS);
+    expect(body).toMatchObject({ lastLoss: { containerId: lost.containerId } });
+    expect((await client.get("unasked", "kept")).text).toBe("unasked");
+    await client.released("unasked");
+    await isAllThatRuns();
+  });
+
+  /** Nothing reads it but its status, which looks at no container. */
+  async function untilReplaced(tenant: string, epoch: number, withinMs: number) {
+    return eventually(async () => {
+      const answer = await own.client.status(tenant);
+      expect(answer.body, answer.text).toMatchObject({ state: "active" });
+      expect(answer.body.epoch).toBeGreaterThan(epoch);
+      return answer;
+    }, withinMs);
+  }
+
+  /** An active tenant with a saved file `kept`. */
+  async function savedAndClaimed(tenant: string, poolId: string): Promise<ClaimBody> {
+    const { client } = own;
+    await client.claimed(tenant, { poolId });
+    await client.put(tenant, "kept", tenant);
+    await client.released(tenant);
+    return client.claimed(tenant);
+  }
 
   /** Nobody holds a container: the engine has as many as the pool keeps warm. */
   async function isAllThatRuns(): Promise<void> {

@@ -29,6 +29,17 @@ export class Container {
     expect(code, stderr).toBe(0);
   }
 
+  /** Nothing in it runs any more until it thaws; what asks it waits. */
+  async freeze(): Promise<void> {
+    const { code, stderr } = await command("docker", ["pause", this.name]);
+    expect(code, stderr).toBe(0);
+  }
+
+  /** Nothing where it is gone, or not frozen. */
+  async thaw(): Promise<void> {
+    await command("docker", ["unpause", this.name]);
+  }
+
   /** Makes PID 1 end by itself with an error, which the engine answers by starting the same container again. */
   async failPid1(): Promise<void> {
     await this.run("root", "kill -KILL $(cat /proc/1/task/1/children)");
