@@ -14,9 +14,17 @@ describe("npm run simulate", () => {
       steps: 10,
       workers: undefined,
       trace: false,
+      shrink: false,
     });
     expect(optionsOf(["--help"])).toBe("help");
-    for (const wrong of [["--seed", "-1"], ["--seeds", "0"], ["--steps", "many"], ["--trace"], ["--sed", "1"]]) {
+    for (const wrong of [
+      ["--seed", "-1"],
+      ["--seeds", "0"],
+      ["--steps", "many"],
+      ["--trace"],
+      ["--shrink"],
+      ["--sed", "1"],
+    ]) {
       expect(() => optionsOf(wrong), wrong.join(" ")).toThrow();
     }
   });

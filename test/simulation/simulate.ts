@@ -16,7 +16,8 @@ export async function simulate(args: readonly string[]): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  return options.trace ? traced(options) : played(options);
+  if (options.shrink) return alone(import.meta.resolve("./run/shrink.ts"), options);
+  return options.trace ? alone(import.meta.resolve("./run/trace.ts"), options) : played(options);
 }
 
 async function played({ seed, seeds, steps, workers }: Options): Promise<number> {
@@ -47,9 +48,9 @@ async function played({ seed, seeds, steps, workers }: Options): Promise<number>
   return failures === 0 ? 0 : 1;
 }
 
-/** One seed in one process, which prints its own trace. */
-function traced({ seed, steps }: Options): Promise<number> {
-  const file = fileURLToPath(import.meta.resolve("./run/trace.ts"));
+/** One seed in one process, which prints what comes of it. */
+function alone(program: string, { seed, steps }: Options): Promise<number> {
+  const file = fileURLToPath(program);
   const register = import.meta.resolve("./register.ts");
   return new Promise((resolve) => {
     const child = spawn(

@@ -72,6 +72,7 @@ const resting = (more: Partial<RestingTenant> = {}): RestingTenant => ({
   retiring: [],
   errors: [],
   probe: 200,
+  isFrozen: false,
   ...more,
 });
 const aPool = (more: object = {}) => ({
@@ -294,6 +295,7 @@ const CASES: Readonly<Record<RuleName, { sound: () => Violation[]; broken: Recor
   settled: {
     sound: () => [
       ...tenantAtRest(resting(), RUNNING),
+      ...tenantAtRest(resting({ state: "release_failed", errors: [{ code: "timeout" }], isFrozen: true }), RUNNING),
       ...poolAtRest(aPool(), RUNNING, 5),
       ...nothingLost([aSlot()], [resting()], ["c-1"], ["c-1"]),
       ...sameRows("tenants", ["t0:active"], ["t0:active"]),
@@ -301,6 +303,8 @@ const CASES: Readonly<Record<RuleName, { sound: () => Violation[]; broken: Recor
     ],
     broken: {
       "a tenant on its way": () => tenantAtRest(resting({ state: "waking" }), RUNNING),
+      "a failed release of a container that could be saved": () =>
+        tenantAtRest(resting({ state: "release_failed", errors: [{ code: "timeout" }] }), RUNNING),
       "an operation that goes on": () => tenantAtRest(resting({ operation: OPERATION }), RUNNING),
       "a container to get rid of": () => tenantAtRest(resting({ retiring: [{ containerId: "c-0" }] }), RUNNING),
       "an error without a reason": () => tenantAtRest(resting({ state: "error", held: null }), RUNNING),

@@ -13,24 +13,31 @@ export interface RestingTenant {
   errors: readonly { code: string }[];
   /** What a request of it is answered with; null where none was sent. */
   probe: number | null;
+  /** Its container runs and never answers again. */
+  isFrozen: boolean;
 }
 
 /** Where a tenant may stay: what it wants to be, or what a person has to see. */
 const RESTS: ReadonlySet<string> = new Set(["idle", "active", "asleep", "suspended", "destroyed", "error"]);
 
+const MAY_DIFFER: ReadonlySet<string> = new Set(["active", "error", "suspended"]);
+
 export function tenantAtRest(
-  { tenantId, state, desired, held, operation, retiring, errors, probe }: RestingTenant,
+  { tenantId, state, desired, held, operation, retiring, errors, probe, isFrozen }: RestingTenant,
   running: ReadonlySet<string>,
 ): Violation[] {
   const wrong = (what: string) => violation("settled", `${tenantId} ${what}`);
   const isThere = state === "active" && held !== null;
+  // What a frozen container holds cannot be saved, and is not thrown away either: a person decides. Nothing else may stay so.
+  if (state === "release_failed" && isFrozen && errors.length > 0) return [];
   return those(
     !RESTS.has(state) && wrong(`is still ${state}`),
     operation !== null && wrong(`is still at ${operation.kind} (${operation.id})`),
     retiring.length > 0 &&
       wrong(`still has to get rid of ${retiring.map(({ containerId }) => containerId).join(", ")}`),
     state === "error" && errors.length === 0 && wrong("is in error, and does not say why"),
-    desired === "active" && state !== "active" && state !== "error" && wrong(`is to be active and is ${state}`),
+    // A person suspended it; what it wanted before is what it goes back to.
+    desired === "active" && !MAY_DIFFER.has(state) && wrong(`is to be active and is ${state}`),
     isThere && !running.has(held.containerId) && wrong(`is active in ${held.containerId}, which does not run`),
     isThere && probe !== null && probe !== 200 && wrong(`is active, and answers ${probe}`),
   );

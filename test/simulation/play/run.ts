@@ -51,7 +51,7 @@ export async function play(world: World, history: History, options: { aDay: bool
     client.collect();
     watch.look();
     if (watch.found.length === 0) watch.found.push(...alarms(world, watch, chaos));
-    if (watch.found.length === 0) watch.found.push(...world.complaints.map((text) => violation("answers", text)));
+    if (watch.found.length === 0) watch.found.push(...complaints(world));
     if (watch.found.length > 0) return done(index + 1);
   }
   const wrong = await settle({ world, watch, client, registry }, options.aDay);
@@ -132,6 +132,10 @@ function rulesOf(ended: Ended, watch: Watch, { calm }: Ledger): Violation[] {
   const state = ended.tenantId === null ? null : (watch.tenant(ended.tenantId)?.state ?? null);
   return [...answered(ended), ...destroyed(ended, state)];
 }
+
+/** What nobody caught; but that a copy of an object which was superseded may do nothing any more is as it should be. */
+const complaints = ({ complaints: all }: World): Violation[] =>
+  all.filter((text) => !text.includes("instance is no longer active")).map((text) => violation("answers", text));
 
 /** I9, when nothing runs: what is due has its alarm. */
 function alarms(world: World, watch: Watch, chaos: Chaos): Violation[] {

@@ -58,7 +58,9 @@ async function restless(parts: Parts): Promise<Violation[]> {
     const record = watch.tenant(`t${index}`);
     if (!record) continue;
     const probe = record.state === "active" ? await client.probe(index, PROBE_MS) : null;
-    tenants.push({ ...(watch.tenant(record.tenantId) ?? record), probe });
+    const now = watch.tenant(record.tenantId) ?? record;
+    const isFrozen = now.held !== null && world.containers.get(now.held.containerId)?.frozen === true;
+    tenants.push({ ...now, probe, isFrozen });
   }
   const pools = world.objects.list("Pool").flatMap((view) => restingPool(view, watch, world.now));
   const slots = watch.pools.flatMap((pool) => pool.slots);

@@ -101,7 +101,7 @@ export class Watch {
   #forgotten(view: ObjectView): void {
     const quiet = this.found.length;
     this.#seen.delete(view.key);
-    this.#tenants.delete(view.name);
+    if (view.kind === "Tenant") this.#tenants.delete(view.name);
     const highest = view.kind === "Vault" ? (seenVault(view)?.epoch ?? 0) : 0;
     const vault = this.#vaults.get(view.name);
     if (view.kind === "Vault" && vault) this.#vaults.set(view.name, { ...vault, highest });
@@ -274,7 +274,8 @@ export class Watch {
       const id = this.spec.labels.container ?? "";
       const isWorkload = port < 41_800;
       const tenantId = request.headers.get("x-boilerhouse-tenant");
-      if (isWorkload && tenantId !== null) watch.#reached(id, tenantId, request);
+      const isThere = isWorkload && this.running && !this.frozen && this.init.workload() !== null;
+      if (isThere && tenantId !== null) watch.#reached(id, tenantId, request);
       const response = await serve.call(this, port, request);
       if (!isWorkload) return response;
       const known = watch.#ledger.container(id);

@@ -1,0 +1,3 @@
+import { mutants } from "../test/simulation/mutants/run.ts";
+
+process.exitCode = await mutants(process.argv.slice(2));
