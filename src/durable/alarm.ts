@@ -32,12 +32,22 @@ export class Alarm {
     this.arm(due());
   }
 
+  /** For a sweep: whether what is due will ring. While it rings it may seem to be lost. */
+  async standing(due: number | null): Promise<AlarmStanding> {
+    if (due === null) return "none";
+    const armed = await this.#storage.getAlarm();
+    return armed === null || isLate(armed) ? "lost" : "set";
+  }
+
   /** It rang, so none is set now. */
   rang(): void {
     this.#at = null;
   }
 }
 
+/** What became of an object's alarm. */
+export type AlarmStanding = "none" | "set" | "lost";
+
 /** An alarm that is later than this does not come any more (workerd's retries end before; platform trap). */
 const LATE_MS = 120_000;
-const isLate = (at: number): boolean => at < Date.now() - LATE_MS;
+export const isLate = (at: number): boolean => at < Date.now() - LATE_MS;

@@ -1,8 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
+import type { AlarmStanding } from "../durable/alarm.ts";
 import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
-import { type AlarmStanding, alarmStanding } from "../durable/lost-alarm.ts";
 import { Outbox } from "../durable/outbox.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";
@@ -214,7 +214,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   async touch(mode: "look" | "mend"): Promise<AlarmStanding> {
     const { record, slots, alarm } = this.#store;
     const due = record && nextAlarm(record, slots, Date.now(), Math.random());
-    const standing = await alarmStanding(this.ctx.storage, due, Date.now());
+    const standing = await alarm.standing(due);
     if (standing === "lost" && mode === "mend") {
       alarm.rang();
       alarm.arm(due);

@@ -1,6 +1,6 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
-import type { AlarmStanding } from "../durable/lost-alarm.ts";
+import type { AlarmStanding } from "../durable/alarm.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";

@@ -11,9 +11,9 @@ import { examine, type Verdict } from "./verdict.ts";
 
 const GRACE_MS = 7 * 86_400_000;
 
-/** Whose tenant D1 does not show, or shows as destroyed without anything that is kept. The tenant itself decides. */
+/** Whose tenant D1 does not show, or shows as destroyed. The tenant itself says whether anything is kept, with which it may come back. */
 const GONE = `LEFT JOIN tenants t ON t.tenant_id = r.tenant_id
-  WHERE (t.tenant_id IS NULL OR (t.state = 'destroyed' AND t.due_at IS NULL AND t.updated_at < ?1)) AND r.created_at < ?1`;
+  WHERE (t.tenant_id IS NULL OR (t.state = 'destroyed' AND t.updated_at < ?1)) AND r.created_at < ?1`;
 
 export async function sweepDomains(sweep: Sweep, after: string): Promise<Part> {
   const { results } = await sweep.env.DB.prepare(

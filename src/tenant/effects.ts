@@ -7,6 +7,7 @@ import { log } from "../log.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { poolAndWorkload } from "../registry/cache.ts";
 import { specsOfPool } from "../registry/sync-cache.ts";
+import { upgradeOf } from "../registry/upgrade.ts";
 import { gatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed } from "../vault/types.ts";
 import { claimEnvironment } from "./environment.ts";
@@ -276,7 +277,9 @@ async function versionIfKnown(env: Env, poolId: PoolId | null): Promise<{ worklo
   try {
     // What is looked up in the background may end with this object: it is looked up again then.
     const found = await poolAndWorkload(env.DB, poolId, Date.now(), (work) => work.catch(() => {}));
-    return found ? { workloadVersion: found.workload.version } : {};
+    // Whoever is pinned goes on with what it runs.
+    const isPinned = found && upgradeOf(found.pool.spec).policy === "pinned";
+    return found && !isPinned ? { workloadVersion: found.workload.version } : {};
   } catch (error) {
     log.warn("a pool could not be looked up", { poolId, error: messageOf(error) });
     return {};

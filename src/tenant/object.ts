@@ -5,7 +5,6 @@ import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { COOLDOWN } from "../durable/cadence.ts";
 import { within } from "../durable/deadline.ts";
-import { alarmStanding } from "../durable/lost-alarm.ts";
 import { Outbox } from "../durable/outbox.ts";
 import { instanceOf, vaultOf } from "../durable/stubs.ts";
 import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
@@ -308,8 +307,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async touch(mode: "look" | "mend"): Promise<TenantStanding | null> {
     const record = this.#store.load();
     if (!record) return null;
-    const now = Date.now();
-    const alarm = await alarmStanding(this.ctx.storage, nextAlarm(record, now, 0), now);
+    const alarm = await this.#store.alarm.standing(nextAlarm(record, Date.now(), 0));
     if (alarm === "lost" && mode === "mend") {
       this.#store.alarm.rang();
       this.#store.alarm.arm(nextAlarm(this.#store.load() ?? record, Date.now(), Math.random()));

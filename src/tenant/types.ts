@@ -1,6 +1,6 @@
 import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
-import type { AlarmStanding } from "../durable/lost-alarm.ts";
+import type { AlarmStanding } from "../durable/alarm.ts";
 import type { ContainerId, Epoch, Generation, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd, SavedView, SpecProgress } from "../instance/types.ts";
 import type { Failure, Outcome } from "../outcome.ts";

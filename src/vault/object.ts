@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { configOf } from "../config.ts";
+import { isLate } from "../durable/alarm.ts";
 import { messageOf } from "../durable/deadline.ts";
-import { LATE_ALARM_MS } from "../durable/lost-alarm.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import { log } from "../log.ts";
 import { type Failure, failed, type Outcome } from "../outcome.ts";
@@ -248,7 +248,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
 
   /** Also while it rings: what it does sets the next one. */
   #isSet(): boolean {
-    return typeof this.#alarmAt !== "number" || Date.now() - this.#alarmAt < LATE_ALARM_MS;
+    return typeof this.#alarmAt !== "number" || !isLate(this.#alarmAt);
   }
 
   /** Always the earlier of what is due, strictly in the future. Part of the surrounding commit, if there is one. */

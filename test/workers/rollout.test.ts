@@ -22,6 +22,14 @@ const policy = async (id: string, upgrade: object | null) => {
 };
 const act = (tenant: string, what: string, body: object = {}) =>
   call("POST", `/api/v1/tenants/${tenant}/${what}?wait=10s`, body);
+/** What a tenant shows after a look at its container. */
+async function driftSeenOf(tenant: string): Promise<unknown> {
+  const later = Date.now() + 60_000;
+  vi.spyOn(Date, "now").mockReturnValue(later);
+  await runDurableObjectAlarm(env.TENANT.getByName(tenant) as unknown as DurableObjectStub);
+  vi.restoreAllMocks();
+  return (await status(tenant)).body.drift;
+}
 const recorded = async (id: string) => {
   const rows = env.DB.prepare("SELECT action, actor, detail FROM audit WHERE subject = ? ORDER BY seq").bind(
     `pool:${id}`,
@@ -64,6 +72,7 @@ describe("a new version of a workload", () => {
     await update(id, { name: "second" });
     expect((await status("onr")).body).toMatchObject({ version: 1, state: "active" });
     expect(await rollout(id)).toMatchObject({ policy: "onRestart", state: "idle", outdated: 1, to: 2 });
+    await eventually(async () => expect(await driftSeenOf("onr")).toEqual(["image"]));
     await act("onr", "stop");
     await act("onr", "start");
     expect((await status("onr")).body).toMatchObject({ version: 2, state: "active" });
@@ -212,6 +221,7 @@ describe("a pinned tenant", () => {
     await update(id, { name: "second" });
     await act("pin-a", "restart", { scope: "container" });
     expect((await status("pin-a")).body).toMatchObject({ version: 1, state: "active", epoch: 2 });
+    expect(await driftSeenOf("pin-a")).toBeUndefined();
     await act("pin-a", "stop");
     // Nothing runs version 1 now, and the next version makes the pool forget it.
     await eventually(async () => {
