@@ -45,6 +45,7 @@ const BY = { actor: "key:admin", requestId: null };
 const workload = workloadSchema.parse({ id: POOL, image: "sandbox", volumes: { state: { containerPath: "/data" } } });
 const lease: Lease = {
   containerId: "c-aaaaaaaaaaaaaaaaaaaa" as ContainerId,
+  poolId: POOL,
   launch: "warm",
   tier: "lite",
   workload,

@@ -243,7 +243,7 @@ export interface paths {
         };
         /** One pool */
         get: operations["getPool"];
-        /** Change a pool's sizes, idle timeout, tier, network or upgrade policy; what is left out stays as it is */
+        /** Change a pool's sizes, schedule, idle timeout, tier, network, fallback or upgrade policy; what is left out stays as it is */
         put: operations["updatePool"];
         post?: never;
         /** Delete a pool: it gives out no more containers and ends those that it has */
@@ -1992,8 +1992,16 @@ export interface components {
             workloadVersion: number;
             minSize: number;
             maxSize: number;
-            /** @description Slots kept warm: minSize, or what was asked for with `scale`. */
+            /** @description Slots kept warm now: what was asked for with `scale`, else what the schedule says, else minSize. */
             target: number;
+            /** @description Of the schedule's windows that are open now; null while none is. */
+            scheduledMinSize: number | null;
+            schedule?: {
+                cron: string;
+                durationMs: number;
+                minSize: number;
+            }[];
+            fallbackPoolId?: string;
             idleTimeoutMs: number;
             /** @enum {string} */
             tier: "lite" | "basic" | "standard-1" | "standard-2" | "standard-3" | "standard-4";
@@ -2010,6 +2018,10 @@ export interface components {
             starting: number;
             unhealthy: number;
             draining: number;
+            /** @description Containers whose end was asked for fifty times without a confirmation; they count as draining. */
+            abandoned: number;
+            /** @description Claims that wait for room. */
+            waiting: number;
             /**
              * @description healthy: warm slots as many as the target. error: the breaker is open, or the pool does not answer.
              * @enum {string}
@@ -2033,6 +2045,11 @@ export interface components {
             breaker: {
                 /** @enum {string} */
                 state: "closed" | "open" | "half-open";
+                /**
+                 * @description Why it is open: starts that failed, or one fault that trying again does not mend.
+                 * @enum {string|null}
+                 */
+                reason: "failures" | "permanent" | null;
                 /** @description Starts that failed one after the other. */
                 failures: number;
                 /** Format: date-time */
@@ -2095,6 +2112,10 @@ export interface components {
                 dns?: null;
             };
             upgrade?: components["schemas"]["UpgradePolicy"];
+            /** @description Of the same workload: its containers are given out while this pool, or its tier, has no capacity. */
+            fallbackPoolId?: string;
+            /** @description Warm slots by time; of windows that are open together the largest counts. */
+            schedule?: components["schemas"]["PoolWindow"][];
         };
         /** @description Default: onRestart. */
         UpgradePolicy: {
@@ -2109,6 +2130,16 @@ export interface components {
             maxFailures?: number;
             /** @description Of rolling: how long each is watched before the next. Default 30000. */
             healthyMs?: number;
+        };
+        PoolWindow: {
+            /**
+             * @description When it opens, in UTC: minute, hour, day, month, weekday.
+             * @example 0 8 * * mon-fri
+             */
+            cron: string;
+            durationMs: number;
+            /** @description Instead of the pool's own while it is open. */
+            minSize: number;
         };
         PoolReplacement: {
             id?: string;
@@ -2125,6 +2156,10 @@ export interface components {
                 dns?: null;
             } | null;
             upgrade?: components["schemas"]["UpgradePolicy"] & (Record<string, never> | null);
+            /** @description Of the same workload: its containers are given out while this pool, or its tier, has no capacity. */
+            fallbackPoolId?: string | null;
+            /** @description Warm slots by time; of windows that are open together the largest counts. */
+            schedule?: components["schemas"]["PoolWindow"][] | null;
         };
         PoolDeletion: {
             id: string;

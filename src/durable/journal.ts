@@ -64,6 +64,11 @@ export class Journal {
     return this.#head;
   }
 
+  /** An object that lost its storage goes on where D1's copy of its chain ends: call it just before the first `append`. */
+  continueFrom({ seq, hash }: { seq: number; hash: string }): void {
+    if (this.head().seq === 0) this.#head = { seq, hash, delivered: seq };
+  }
+
   /** For an object that never stored anything: saves looking. */
   begin(): void {
     this.#created = false;

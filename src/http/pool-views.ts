@@ -47,7 +47,15 @@ export const poolView = z
       .openapi({ description: "What is started from now on; containers may run an earlier one." }),
     minSize: z.int(),
     maxSize: z.int(),
-    target: z.int().openapi({ description: "Slots kept warm: minSize, or what was asked for with `scale`." }),
+    target: z.int().openapi({
+      description: "Slots kept warm now: what was asked for with `scale`, else what the schedule says, else minSize.",
+    }),
+    scheduledMinSize: z
+      .int()
+      .nullable()
+      .openapi({ description: "Of the schedule's windows that are open now; null while none is." }),
+    schedule: z.array(z.object({ cron: z.string(), durationMs: z.int(), minSize: z.int() })).optional(),
+    fallbackPoolId: z.string().optional(),
     idleTimeoutMs: z.int(),
     tier: z.enum(TIERS),
     network: z.object({ name: z.enum(["none", "restricted", "open"]) }).optional(),
@@ -58,6 +66,10 @@ export const poolView = z
     starting: z.int(),
     unhealthy: z.int(),
     draining: z.int(),
+    abandoned: z.int().openapi({
+      description: "Containers whose end was asked for fifty times without a confirmation; they count as draining.",
+    }),
+    waiting: z.int().openapi({ description: "Claims that wait for room." }),
     status: z.enum(["healthy", "degraded", "error", "draining"]).openapi({
       description:
         "healthy: warm slots as many as the target. error: the breaker is open, or the pool does not answer.",
@@ -75,6 +87,9 @@ export const poolView = z
     }),
     breaker: z.object({
       state: z.enum(["closed", "open", "half-open"]),
+      reason: z.enum(["failures", "permanent"]).nullable().openapi({
+        description: "Why it is open: starts that failed, or one fault that trying again does not mend.",
+      }),
       failures: z.int().openapi({ description: "Starts that failed one after the other." }),
       openedAt: time.nullable(),
       retryAt: time.nullable().openapi({ description: "From then on one start is tried." }),
@@ -134,12 +149,13 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
 export function viewOf(registered: RegisteredPool, description: PoolDescription): PoolView {
-  const { breaker, deletion, rollout, ...rest } = description;
+  const { breaker, deletion, rollout, schedule, ...rest } = description;
   const { state, outdated, policy, concurrency, maxFailures, healthyMs } = rollout;
   return {
     ...rest,
     upgrade: { policy, concurrency, maxFailures, healthyMs },
     rollout: { state, outdated },
+    ...(schedule ? { schedule: [...schedule] } : {}),
     breaker: { ...breaker, openedAt: isoOrNull(breaker.openedAt), retryAt: isoOrNull(breaker.retryAt) },
     ...(deletion ? { deletion: { ...deletion, since: iso(deletion.since) } } : {}),
     version: registered.version,
@@ -151,13 +167,17 @@ export function viewOf(registered: RegisteredPool, description: PoolDescription)
 /** A pool of which nothing is known but what is registered. */
 export function unknownView(registered: RegisteredPool, why: string): PoolView {
   const { id, workloadId, minSize, maxSize, idleTimeoutMs, tier = "lite", network } = registered.spec;
+  const { fallbackPoolId, schedule } = registered.spec;
   return {
     ...{ id, workloadId, workloadVersion: 0, minSize, maxSize, target: minSize, idleTimeoutMs, tier },
     ...(network ? { network: { name: network.name } } : {}),
+    ...(fallbackPoolId ? { fallbackPoolId } : {}),
+    ...(schedule ? { schedule } : {}),
+    ...{ scheduledMinSize: null, abandoned: 0, waiting: 0 },
     ...{ paused: false, size: 0, warm: 0, claimed: 0, starting: 0, unhealthy: 0, draining: 0, status: "error" },
     ...{ claims: 0, hits: 0, misses: 0, hitRate: null, secondsSaved: 0, monthlyCostUsd: 0 },
     recommendedSize: { warm: 0, because: why },
-    breaker: { state: "closed", failures: 0, openedAt: null, retryAt: null, lastError: null },
+    breaker: { state: "closed", reason: null, failures: 0, openedAt: null, retryAt: null, lastError: null },
     lastError: why,
     upgrade: upgradeOf(registered.spec),
     rollout: { state: "idle", outdated: 0 },

@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { poolOf } from "../durable/stubs.ts";
 import { invalid, Problem } from "../errors/problem.ts";
 import type { PoolId } from "../ids.ts";
+import { checkFallback } from "../pool/fallback.ts";
 import { replacePool, syncSpecsOf } from "../pool/registry.ts";
 import { forgetPool } from "../registry/cache.ts";
 import { type PoolSpec, poolReplacement, poolSchema } from "../registry/specs.ts";
@@ -53,7 +54,8 @@ const get = guarded("registry:read", {
 const replace = guarded("registry:write", {
   method: "put",
   path: "/api/v1/pools/{id}",
-  summary: "Change a pool's sizes, idle timeout, tier, network or upgrade policy; what is left out stays as it is",
+  summary:
+    "Change a pool's sizes, schedule, idle timeout, tier, network, fallback or upgrade policy; what is left out stays as it is",
   tags: ["registry"],
   middleware: [known("pool", findPool), jsonBody("required")],
   request: {
@@ -88,6 +90,7 @@ const remove = guarded("registry:write", {
 export const pools = resource()
   .openapi(create, async (c) => {
     const spec = c.req.valid("json");
+    await checkFallback(c.env.DB, spec);
     const inserted = await insertPool(c.env.DB, spec, Date.now());
     // Read once the pool is there to keep it from being deleted, and to hear of its next versions.
     const workload = await findWorkload(c.env.DB, spec.workloadId);
@@ -95,7 +98,13 @@ export const pools = resource()
     const registered = inserted ?? (await unfinished(c.env, spec.id));
     if (!registered) throw new Problem("already_exists", `There is a pool ${spec.id} already.`);
     const pool = poolOf(c.env, idOf(registered));
-    const description = await pool.configure(registered.spec, workload.spec, workload.version, by(c));
+    const description = await pool.configure(
+      registered.spec,
+      workload.spec,
+      workload.version,
+      by(c),
+      registrationOf(registered),
+    );
     if (!description.ok) {
       if (inserted) await deletePool(c.env.DB, spec.id); // the object refused it: nothing was created
       throw Problem.of(description.failure);
@@ -118,7 +127,9 @@ export const pools = resource()
   .openapi(replace, async (c) => {
     const { id } = c.req.valid("param");
     const given = c.req.valid("json");
-    const replaced = await replacePool(c.env.DB, id, ifMatchOf(c), (before) => merged(before, given), Date.now());
+    const before = await findPool(c.env.DB, id);
+    if (before && given.fallbackPoolId) await checkFallback(c.env.DB, merged(before.spec, given));
+    const replaced = await replacePool(c.env.DB, id, ifMatchOf(c), (spec) => merged(spec, given), Date.now());
     if (replaced.kind === "absent") throw nothing("pool", id);
     if (replaced.kind === "mismatch") throw changedSince("pool", id, replaced.version);
     forgetPool(id);
@@ -126,7 +137,13 @@ export const pools = resource()
     const workload = await findWorkload(c.env.DB, pool.spec.workloadId);
     if (!workload) throw nothing("workload", pool.spec.workloadId);
     // Also when nothing changed: whoever asks again after a failure gets the pool told.
-    const description = await poolOf(c.env, idOf(pool)).configure(pool.spec, workload.spec, workload.version, by(c));
+    const description = await poolOf(c.env, idOf(pool)).configure(
+      pool.spec,
+      workload.spec,
+      workload.version,
+      by(c),
+      registrationOf(pool),
+    );
     if (!description.ok) throw Problem.of(description.failure);
     return c.json(viewOf(pool, description.value), 200, { etag: etagOf(pool.version) });
   })
@@ -156,6 +173,7 @@ export const pools = resource()
     return c.json(view, 202, { location: `/api/v1/operations/${view.operationId}`, "retry-after": "1" });
   });
 
+const registrationOf = ({ version, createdAt }: RegisteredPool) => ({ version, createdAt });
 const idOf = (registered: RegisteredPool) => registered.spec.id as PoolId;
 
 /** A registration whose object never heard of it (the Worker ended between the two): creating it again completes it. */

@@ -2,8 +2,20 @@ import { type AuditEntry, audited, stateHash } from "../audit/entry.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
+import * as alerts from "./alerts.ts";
 import { leased } from "./plan-lease.ts";
-import { type Drain, isDeleted, newPool, type PoolRecord, type Slot, targetOf } from "./record.ts";
+import {
+  type Drain,
+  isDeleted,
+  minimumOf,
+  newPool,
+  type PoolRecord,
+  type Registration,
+  type Slot,
+  subjectOf,
+  targetOf,
+} from "./record.ts";
+import { nextEdge } from "./schedule.ts";
 import type { ExecNote } from "./types.ts";
 
 /** What operators change of a pool, and what is recorded of it. Pure; times in ms since 1970. */
@@ -12,6 +24,14 @@ import type { ExecNote } from "./types.ts";
 export interface Decision {
   record: PoolRecord;
   entries: AuditEntry[];
+}
+
+/** What the registry says of a pool. `registered` is absent where only the workload is told. */
+export interface Given {
+  spec: PoolSpec;
+  workload: Workload;
+  workloadVersion: number;
+  registered?: Registration;
 }
 
 /** What an entry's hashes are over: what somebody set. */
@@ -41,8 +61,6 @@ export function entry(
   });
 }
 
-export const subjectOf = ({ id }: PoolRecord): string => `pool:${id}`;
-
 /** A container's beginning and its end, by themselves. */
 export const came = (record: PoolRecord, slot: Slot, now: number): AuditEntry =>
   audited(SYSTEM, now, "container.created", subjectOf(record), {
@@ -59,18 +77,27 @@ const ofContainer = (record: PoolRecord, { containerId, tier, lease }: Slot) => 
   ...(lease ? { tenantId: lease.tenantId } : {}),
 });
 
-/** Creates the pool, or brings it to another spec or workload. A later version of the workload is never taken back. */
+/**
+ * Creates the pool, or brings it to another spec or workload. A later version of either is never taken back: of two
+ * changes whose words cross on their way, the one that the registry took last is what counts.
+ */
 export function configured(
   before: PoolRecord | null,
   slots: readonly Slot[],
-  given: { spec: PoolSpec; workload: Workload; workloadVersion: number },
+  given: Given,
   by: By,
   now: number,
 ): Outcome<Decision> {
-  const { spec, workload, workloadVersion } = given;
+  const { workload, workloadVersion, registered } = given;
   if (before?.drain && !isDeleted(before)) return beingDeleted(before);
+  // Words of the life that ended, which are late: its name may be registered again, but not by them.
+  if (before && isDeleted(before) && registered && registered.createdAt === before.registered?.createdAt) {
+    return beingDeleted(before);
+  }
+  const spec = before && !isDeleted(before) && isOlder(registered, before.registered) ? before.spec : given.spec;
+  const kept = { ...(spec === given.spec && registered ? { registered } : {}) };
   if (!before || isDeleted(before)) {
-    const record = newPool(spec, workload, workloadVersion);
+    const record = { ...newPool(spec, workload, workloadVersion), ...kept };
     return done({ record, entries: [entry("pool.created", before, record, by, now, { spec, workloadVersion })] });
   }
   if (spec.workloadId !== before.spec.workloadId) {
@@ -79,17 +106,33 @@ export function configured(
   }
   const upgrade = workloadVersion > before.workloadVersion;
   const respecified = stateHash(spec) !== stateHash(before.spec);
-  if (!upgrade && !respecified) return done({ record: before, entries: [] });
-  const resized = spec.minSize !== before.spec.minSize || spec.maxSize !== before.spec.maxSize;
+  if (!upgrade && !respecified) {
+    const same = !kept.registered || !isOlder(before.registered, kept.registered);
+    return done({ record: same ? before : { ...before, ...kept }, entries: [] });
+  }
+  const { targetUntil, ...rest } = before;
+  const sizes = ({ minSize, maxSize, schedule }: PoolSpec) => stateHash([minSize, maxSize, schedule ?? null]);
+  const resized = sizes(spec) !== sizes(before.spec);
   const record: PoolRecord = {
-    ...before,
+    ...rest,
+    ...kept,
     spec,
-    ...(resized ? { target: null } : {}),
+    ...(resized ? { target: null } : targetUntil === undefined ? {} : { targetUntil }),
     // A workload that was mended gets its chance at once.
     ...(upgrade ? { workload, workloadVersion, earlier: earlierOf(before, slots), failures: null, breaker: null } : {}),
   };
-  return done({ record, entries: [entry("pool.updated", before, record, by, now, { spec, workloadVersion })] });
+  const closed = before.breaker && !record.breaker ? [alerts.breakerCleared(record, now)] : [];
+  return done({
+    record,
+    entries: [entry("pool.updated", before, record, by, now, { spec, workloadVersion }), ...closed],
+  });
 }
+
+/** Of two registrations whether the first was made before the second. What is not known is never older. */
+const isOlder = (one: Registration | undefined, other: Registration | undefined): boolean =>
+  one !== undefined &&
+  other !== undefined &&
+  (one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.version < other.version));
 
 export function paused(before: PoolRecord, refill: "paused" | "running", by: By, now: number): Decision {
   const record = { ...before, paused: refill === "paused" };
@@ -104,23 +147,27 @@ export function scaled(
   now: number,
 ): Outcome<Decision> {
   if (before.drain) return beingDeleted(before);
-  const { minSize, maxSize } = before.spec;
-  const most = Math.max(minSize, maxSize - leased(slots).length);
-  if (target < minSize || target > most) {
+  const least = minimumOf(before, now);
+  const most = Math.max(least, before.spec.maxSize - leased(slots).length);
+  if (target < least || target > most) {
+    const from = least === before.spec.minSize ? "minSize" : "as scheduled now";
     const errors = [
-      { pointer: "/target", detail: `must be from ${minSize} (minSize) to ${most} (maxSize without what is claimed)` },
+      { pointer: "/target", detail: `must be from ${least} (${from}) to ${most} (maxSize without what is claimed)` },
     ];
     return failed("invalid", "The pool cannot be scaled to that.", { extra: { errors } });
   }
-  const record = { ...before, target };
-  const detail = { from: targetOf(before), to: target };
+  const { targetUntil: _, ...rest } = before;
+  const until = nextEdge(before.spec.schedule, now);
+  const record = { ...rest, target, ...(until === null ? {} : { targetUntil: until }) };
+  const detail = { from: targetOf(before, now), to: target };
   return done({ record, entries: [entry("pool.scaled", before, record, by, now, detail)] });
 }
 
 export function breakerReset(before: PoolRecord, by: By, now: number): Decision {
   const record = { ...before, failures: null, breaker: null };
   const detail = { failures: before.failures?.count ?? 0, wasOpen: before.breaker !== null };
-  return { record, entries: [entry("pool.breaker_reset", before, record, by, now, detail)] };
+  const cleared = before.breaker ? [alerts.breakerCleared(record, now)] : [];
+  return { record, entries: [entry("pool.breaker_reset", before, record, by, now, detail), ...cleared] };
 }
 
 /** The beginning of a deletion. Asked for again, it goes on; a release that failed is asked for again only by somebody who says `release`. */
@@ -153,11 +200,13 @@ export function deleted(before: PoolRecord, drain: Drain, now: number): Decision
     earlier: [],
     failures: null,
     breaker: null,
+    exhaustedAt: null,
     drain: { ...drain, endedAt: now },
   };
   // The request is recorded where it began; this is its end, which may be much later.
   const by = { ...drain.by, requestId: null };
-  return { record, entries: [entry("pool.deleted", before, record, by, now)] };
+  const cleared = before.breaker ? [alerts.breakerCleared(record, now)] : [];
+  return { record, entries: [...cleared, entry("pool.deleted", before, record, by, now)] };
 }
 
 /** A container that somebody ends. A slot that serves a tenant goes only with what its tenant did not save. */
@@ -199,4 +248,5 @@ function earlierOf(before: PoolRecord, slots: readonly Slot[]): PoolRecord["earl
   return known.filter(({ version }) => run.has(version));
 }
 
-export const beingDeleted = ({ id }: PoolRecord) => failed("invalid_transition", `Pool ${id} is being deleted.`);
+export const beingDeleted = ({ id }: PoolRecord) =>
+  failed("invalid_transition", `Pool ${id} is being deleted.`, { extra: { refused: "pool_draining" } });

@@ -2,8 +2,9 @@ import type { Failure } from "../outcome.ts";
 import type { Failures, PoolRecord } from "./record.ts";
 
 /**
- * What starts that fail do to a pool: the refill waits longer after each, and after five the breaker opens: nothing is
- * refilled until somebody resets it, or one start that is tried after a pause succeeds. Claims go on. Pure; times in ms.
+ * What starts that fail do to a pool: the refill waits longer after each, and after five, or one that no other try
+ * mends, the breaker opens: nothing is refilled until somebody resets it, or one start that is tried after a pause
+ * succeeds. Claims go on. A lack of capacity is no fault of the pool's. Pure; times in ms.
  */
 
 const FAULTS_TO_OPEN = 5;
@@ -26,6 +27,11 @@ export function breakerState({ breaker }: PoolRecord, now: number): BreakerState
 export const refillFrom = ({ breaker, failures }: PoolRecord): number =>
   Math.max(breaker?.retryAt ?? 0, failures?.notBefore ?? 0);
 
+/** Faults that trying again does not mend: an image that is not there, a configuration that the platform refuses. */
+const PERMANENT_CODES: readonly Failure["code"][] = ["invalid", "unsupported"];
+export const isPermanentFault = ({ code, extra }: Failure): boolean =>
+  PERMANENT_CODES.includes(code) || extra?.permanent === true || extra?.runtime === "unknown_image";
+
 /** The record after a start that failed, and whether the breaker opened by it. */
 export function afterFailure(
   record: PoolRecord,
@@ -33,12 +39,16 @@ export function afterFailure(
   now: number,
 ): { record: PoolRecord; opened: boolean } {
   const failures = withFailure(record.failures, failure, now);
+  const permanent = isPermanentFault(failure);
   const again = breakerState(record, now) === "half-open" && failure.code !== "capacity_exhausted";
-  if (!again && (record.breaker || !trips(failures))) return { record: { ...record, failures }, opened: false };
+  const trip = permanent ? record.breaker?.reason !== "permanent" : record.breaker === null && trips(failures);
+  if (!again && !trip) return { record: { ...record, failures }, opened: false };
   const opened = (record.breaker?.opened ?? 0) + 1;
-  const retryAt = now + Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** (opened - 1));
+  const pause = permanent ? PAUSE_MAX_MS : Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** (opened - 1));
   const openedAt = record.breaker?.openedAt ?? now;
-  return { record: { ...record, failures, breaker: { openedAt, retryAt, opened } }, opened: true };
+  const reason = permanent ? { reason: "permanent" as const } : {};
+  const breaker = { openedAt, retryAt: now + pause, opened, ...reason };
+  return { record: { ...record, failures, breaker }, opened: true };
 }
 
 /** The record after a start that succeeded, and whether that closed the breaker; the same record when there is nothing to forget. */

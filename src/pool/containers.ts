@@ -1,15 +1,22 @@
 import { SYSTEM } from "../auth/principal.ts";
 import { sleep } from "../durable/deadline.ts";
+import type { Counted } from "../fleet/types.ts";
 import type { ContainerId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { came, entry, went } from "./administer.ts";
+import * as alerts from "./alerts.ts";
 import { afterFailure, afterSuccess, refillFrom } from "./breaker.ts";
 import type { Effects } from "./effects.ts";
+import { afterTry } from "./plan-ending.ts";
+import { LOOK_SLACK_MS } from "./plan-reconcile.ts";
 import type { Slot } from "./record.ts";
 import { withStart } from "./statistics.ts";
 import type { PoolStore } from "./store.ts";
 
 const RETRY_RETIRE_MS = 5_000;
+/** A warm slot that was seen alive is looked at again after this, and up to so much more, so that looks spread. */
+const LOOK_MS = 45_000;
+const LOOK_SPREAD_MS = 12_000;
 
 interface Hooks {
   background(work: Promise<unknown>): void;
@@ -27,8 +34,10 @@ export class Containers {
   readonly #store: PoolStore;
   readonly #effects: Effects;
   readonly #hooks: Hooks;
-  /** Slots that were seen alive since this object is in memory; a stored `warm` alone proves nothing after a restart. */
-  readonly #live = new Set<ContainerId>();
+  /** When slots are looked at again that were seen alive since this object is in memory; a stored `warm` alone proves nothing after a restart. */
+  readonly #live = new Map<ContainerId, number>();
+  /** Those whose start waits for its admission: they are counted nowhere yet. */
+  readonly #unadmitted = new Set<ContainerId>();
   readonly #starts = new Map<ContainerId, Promise<Outcome<null>>>();
   readonly #retirements = new Map<ContainerId, Promise<Outcome<null>>>();
 
@@ -39,14 +48,38 @@ export class Containers {
   }
 
   isLive = (id: ContainerId): boolean => this.#live.has(id);
-  isStarting = (id: ContainerId): boolean => this.#starts.has(id);
+  /** What this life of the object knows beside what is stored. */
+  readonly memory = {
+    isStarting: (id: ContainerId): boolean => this.#starts.has(id),
+    isEnding: (id: ContainerId): boolean => this.#retirements.has(id),
+    lookAt: (id: ContainerId): number | null => this.#live.get(id) ?? null,
+  };
 
-  /** The start of a slot's container, begun by whoever asks first. A failed start retires the slot. */
-  start(slot: Slot, delayMs = 0): Promise<Outcome<null>> {
+  /** What the fleet has to count: every slot but those that it has not admitted. */
+  counted(): Counted[] {
+    return this.#store.slots
+      .filter((slot) => !this.#unadmitted.has(slot.containerId))
+      .map(({ containerId, tier }) => ({ containerId, tier }));
+  }
+
+  /** The earlier of `at` and the next look at a warm slot; looks that are close together are made together. */
+  nextLook(at: number | null, now: number): number | null {
+    const warm = this.#store.slots.filter((slot) => slot.state === "warm");
+    const due = warm.map((slot) => Math.max(this.#live.get(slot.containerId) ?? now, now + LOOK_SLACK_MS));
+    return at === null ? null : Math.min(at, ...due);
+  }
+
+  /**
+   * The start of a slot's container, begun by whoever asks first. A failed start retires the slot. `waitMs`: how long it
+   * waits where its tier is full; `resumed`: it was begun before, and counts.
+   */
+  start(slot: Slot, how: { delayMs?: number; waitMs?: number; resumed?: true } = {}): Promise<Outcome<null>> {
     const running = this.#starts.get(slot.containerId);
     if (running) return running;
-    const start = this.#boot(slot, delayMs).finally(() => {
+    if (!how.resumed) this.#unadmitted.add(slot.containerId);
+    const start = this.#boot(slot, how.delayMs ?? 0, how.waitMs ?? 0).finally(() => {
       this.#starts.delete(slot.containerId);
+      this.#unadmitted.delete(slot.containerId);
       this.#hooks.onRoom("now");
     });
     this.#starts.set(slot.containerId, start);
@@ -80,7 +113,7 @@ export class Containers {
     const alive = await this.#isAlive(slot);
     const current = this.#store.slot(slot.containerId);
     if (current?.state !== "starting" || this.#starts.has(slot.containerId)) return;
-    if (alive) this.start(current);
+    if (alive) this.start(current, { resumed: true });
     else await this.retire(slot.containerId, "start interrupted");
   }
 
@@ -95,14 +128,21 @@ export class Containers {
     else await this.retire(slot.containerId, "not claimed");
   }
 
-  async #boot(slot: Slot, delayMs: number): Promise<Outcome<null>> {
+  async #boot(slot: Slot, delayMs: number, waitMs: number): Promise<Outcome<null>> {
     if (delayMs > 0) await sleep(delayMs);
     const record = this.#store.record;
     if (!record) return failed("internal", "The pool is gone.");
-    if (this.#store.slot(slot.containerId)?.state !== "starting") return this.#started(slot.containerId);
-    const outcome = await this.#effects.start(record, slot);
+    const isWanted = () => this.#store.slot(slot.containerId)?.state === "starting";
+    if (!isWanted()) return this.#started(slot.containerId);
+    const outcome = await this.#effects.start(record, slot, {
+      standing: () => (this.#store.slot(slot.containerId)?.lease ? "claim" : "refill"),
+      waitMs,
+      isWanted,
+      onAdmitted: () => this.#unadmitted.delete(slot.containerId),
+    });
     this.#starts.delete(slot.containerId);
-    if (!outcome.ok) return this.#startFailed(slot.containerId, outcome.failure);
+    // What was given up meanwhile is no fault of what was started.
+    if (!outcome.ok && isWanted()) return this.#startFailed(slot.containerId, outcome.failure);
     return this.#started(slot.containerId);
   }
 
@@ -117,7 +157,7 @@ export class Containers {
     }
     const now = Date.now();
     const startMs = Math.max(0, now - slot.startedAt); // also of a start that an earlier life of this object began
-    this.#live.add(id);
+    this.#saw(id);
     const { record: healthy, closed } = afterSuccess(record, now);
     this.#store.save({
       ...(healthy === record ? {} : { record: healthy }),
@@ -125,7 +165,9 @@ export class Containers {
       put: [{ ...slot, state: slot.lease ? "assigned" : "warm", since: now, startMs }],
       entries: [
         came(record, slot, now),
-        ...(closed ? [entry("pool.breaker_closed", record, healthy, SYSTEM, now)] : []),
+        ...(closed
+          ? [entry("pool.breaker_closed", record, healthy, SYSTEM, now), alerts.breakerCleared(healthy, now)]
+          : []),
       ],
     });
     return done(null);
@@ -138,6 +180,7 @@ export class Containers {
       const { record, opened } = afterFailure(before, failure, now);
       const detail = { failures: record.failures?.count ?? 0, lastError: failure.detail };
       const entries = opened ? [entry("pool.breaker_opened", before, record, SYSTEM, now, detail)] : [];
+      if (opened && !before.breaker) entries.push(alerts.breakerRaised(record, now));
       this.#store.save({ record, entries, alarm: Math.max(now + 1, refillFrom(record)) });
     }
     this.#hooks.background(this.retire(id, failure.code));
@@ -155,19 +198,31 @@ export class Containers {
       this.#hooks.onRoom("soon");
     }
     const gone = await this.#effects.retire(id, reason);
-    if (!gone.ok) return gone; // stays draining; the alarm asks again
     const { record } = this.#store;
     const ending = this.#store.slot(id);
-    if (ending && !startsYet) {
-      this.#store.save({ remove: [id], entries: record ? [went(record, ending, reason, Date.now())] : [] });
-      this.#hooks.onGone();
+    if (!ending || !record) return gone;
+    const now = Date.now();
+    if (!gone.ok) {
+      // It stays draining, and is asked again.
+      const { slot: tried, abandoned } = afterTry(ending, now, Math.random());
+      const entries = abandoned ? [alerts.abandoned(record, tried, now)] : [];
+      this.#store.save({ put: [tried], entries, alarm: tried.ending?.nextAt ?? null });
+      return gone;
     }
+    if (startsYet) return done(null);
+    const found = ending.ending?.abandonedAt != null ? [alerts.foundGone(record, id, now)] : [];
+    this.#store.save({ remove: [id], entries: [went(record, ending, reason, now), ...found] });
+    this.#hooks.onGone();
     return done(null);
+  }
+
+  #saw(id: ContainerId): void {
+    this.#live.set(id, Math.ceil(Date.now() + LOOK_MS + Math.random() * LOOK_SPREAD_MS));
   }
 
   async #isAlive(slot: Slot): Promise<boolean> {
     const alive = await this.#effects.isAlive(slot.containerId);
-    if (alive) this.#live.add(slot.containerId);
+    if (alive) this.#saw(slot.containerId);
     return alive;
   }
 }

@@ -1,23 +1,33 @@
-import type { ContainerId } from "../ids.ts";
+import type { ContainerId, PoolId } from "../ids.ts";
 import { breakerState } from "./breaker.ts";
 import { occupied } from "./plan-lease.ts";
 import { monthlyCostUsd } from "./prices.ts";
 import { recommendedSize } from "./recommend.ts";
 import { type PoolRecord, type Slot, targetOf, tierOf } from "./record.ts";
 import { rolloutView } from "./rollout.ts";
+import { scheduledSize } from "./schedule.ts";
 import type { PoolStatistics } from "./statistics.ts";
 import type { PoolDescription, SlotView } from "./types.ts";
 
-/** A pool as it is now. `isLive` says of a warm slot whether it was seen alive since the object is in memory. Pure. */
+/** What an object's memory knows of its pool. */
+interface Seen {
+  /** Whether a warm slot was seen alive since the object is in memory. */
+  isLive(id: ContainerId): boolean;
+  /** Claims that wait for room. */
+  waiting: number;
+}
+
+/** A pool as it is now. Pure. */
 export function describe(
   record: PoolRecord,
   slots: readonly Slot[],
   statistics: PoolStatistics,
-  isLive: (id: ContainerId) => boolean,
+  { isLive, waiting }: Seen,
   now: number,
 ): PoolDescription {
   const count = (test: (slot: Slot) => boolean) => slots.filter(test).length;
   const warm = count((slot) => slot.state === "warm" && isLive(slot.containerId));
+  const target = targetOf(record, now);
   const { spec, drain } = record;
   const { claims, hits, savedMs } = statistics;
   const tier = tierOf(record);
@@ -27,7 +37,10 @@ export function describe(
     workloadVersion: record.workloadVersion,
     minSize: spec.minSize,
     maxSize: spec.maxSize,
-    target: targetOf(record),
+    target,
+    scheduledMinSize: scheduledSize(spec.schedule, now),
+    ...(spec.schedule ? { schedule: spec.schedule } : {}),
+    ...(spec.fallbackPoolId ? { fallbackPoolId: spec.fallbackPoolId as PoolId } : {}),
     idleTimeoutMs: spec.idleTimeoutMs,
     tier,
     ...(spec.network ? { network: spec.network } : {}),
@@ -38,16 +51,19 @@ export function describe(
     starting: count((slot) => slot.state === "starting"),
     unhealthy: count((slot) => slot.state === "failed"),
     draining: count((slot) => slot.state === "draining"),
-    status: statusOf(record, warm),
+    abandoned: count((slot) => slot.ending?.abandonedAt != null),
+    waiting,
+    status: statusOf(record, warm, target),
     claims,
     hits,
     misses: claims - hits,
     hitRate: claims === 0 ? null : hits / claims,
     secondsSaved: Math.round(savedMs / 100) / 10,
     recommendedSize: recommendedSize(statistics, spec.maxSize, now),
-    monthlyCostUsd: monthlyCostUsd(tier, targetOf(record)),
+    monthlyCostUsd: monthlyCostUsd(tier, target),
     breaker: {
       state: breakerState(record, now),
+      reason: record.breaker ? (record.breaker.reason ?? "failures") : null,
       failures: record.failures?.count ?? 0,
       openedAt: record.breaker?.openedAt ?? null,
       retryAt: record.breaker?.retryAt ?? null,
@@ -59,10 +75,10 @@ export function describe(
   };
 }
 
-function statusOf(record: PoolRecord, warm: number): PoolDescription["status"] {
+function statusOf(record: PoolRecord, warm: number, target: number): PoolDescription["status"] {
   if (record.drain) return "draining";
   if (record.breaker) return "error";
-  return warm >= targetOf(record) ? "healthy" : "degraded";
+  return warm >= target ? "healthy" : "degraded";
 }
 
 /** A slot as lists show it. Pure. */

@@ -1,20 +1,29 @@
+import { CHAIN_START } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
-import { fleetOf, instanceOf, tenantOf } from "../durable/stubs.ts";
-import type { ContainerId, PoolId, TenantId } from "../ids.ts";
+import { fleetOf, instanceOf, poolOf, tenantOf } from "../durable/stubs.ts";
+import type { Admission, Counted } from "../fleet/types.ts";
+import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
-import type { PoolSpec, Workload } from "../registry/specs.ts";
 import { findPool, findWorkload } from "../registry/store.ts";
 import type { Tier } from "../runtime/port.ts";
+import type { Given } from "./administer.ts";
+import { missingVersion } from "./pinned.ts";
 import { type PoolRecord, type Slot, type SlotLease, workloadOf } from "./record.ts";
+import { syncSpecsOf } from "./registry.ts";
+import type { Lease, LeaseRequest } from "./types.ts";
 
+/** However long a caller would wait for room. */
+export const LONGEST_WAIT_MS = 120_000;
 const OBSERVE_MS = 5_000;
 const RETIRE_MS = 20_000;
 const REGISTRY_MS = 5_000;
-/** How often a start waits for its turn in the fleet's token bucket before it gives up. */
-const ADMISSION_ATTEMPTS = 20;
+/** How long a start waits for its turn in the fleet's token bucket before it gives up. */
+const TURN_MS: Readonly<Record<Claimed, number>> = { claim: 20_000, refill: 60_000 };
+/** What a caller is told who finds its tier full (F47). */
+const FULL_RETRY_MS = 30_000;
 /** What an RPC may take beyond the deadline that the callee keeps itself. */
 const GRACE_MS = 5_000;
 
@@ -26,16 +35,17 @@ export class Effects {
   }
 
   /** Admission by the fleet, then the container. */
-  async start(record: PoolRecord, slot: Slot): Promise<Outcome<null>> {
+  async start(record: PoolRecord, slot: Slot, entry: Entry): Promise<Outcome<null>> {
     const { containerId, tier, workloadVersion } = slot;
     const { startMs } = configOf(this.#env).deadlines;
     const workload = workloadOf(record, workloadVersion);
     const plan = { containerId, poolId: record.id, workload, workloadVersion, tier, startTimeoutMs: startMs };
     try {
-      const admitted = await this.#admit(containerId, record, tier);
+      const admitted = await this.#admit(containerId, record, tier, entry);
       if (!admitted.ok) return admitted;
+      entry.onAdmitted();
       const booted = await within(startMs + GRACE_MS, "start", instanceOf(this.#env, containerId).boot(plan));
-      return booted.ok ? done(null) : booted;
+      return booted.ok ? done(null) : detached(booted);
     } catch (error) {
       return failed("start_failed", messageOf(error));
     }
@@ -49,6 +59,78 @@ export class Effects {
     } catch {
       return false;
     }
+  }
+
+  /** Tells the fleet everything that the pool has or may have. Null when it does not answer. */
+  async renew(poolId: PoolId, held: readonly Counted[]): Promise<ContainerId[] | null> {
+    try {
+      return (await within(OBSERVE_MS, "renew", fleetOf(this.#env).renew(poolId, held))).strangers;
+    } catch (error) {
+      log.warn("a pool could not renew its leases with the fleet", { pool: poolId, error: messageOf(error) });
+      return null;
+    }
+  }
+
+  /** A lease from another pool. */
+  async leaseFrom(poolId: PoolId, request: LeaseRequest): Promise<Outcome<Lease>> {
+    const { startMs } = configOf(this.#env).deadlines;
+    try {
+      return detached(await within(startMs + GRACE_MS, "fallback", poolOf(this.#env, poolId).lease(request)));
+    } catch (error) {
+      return failed("operation_interrupted", messageOf(error));
+    }
+  }
+
+  /** A version that a pinned tenant keeps, where the pool has forgotten what it says. */
+  missingVersion = (record: PoolRecord, request: LeaseRequest) => missingVersion(this.#env.DB, record, request);
+
+  /** Whether sync specs name the pool; true also when that is not known. */
+  async isSynchronised(id: PoolId): Promise<boolean> {
+    try {
+      return (await within(REGISTRY_MS, "registry", syncSpecsOf(this.#env.DB, id))).length > 0;
+    } catch {
+      return true;
+    }
+  }
+
+  /** What D1 was last told of a pool: its containers, its tenants, and the end of its chain. @throws when D1 does not answer */
+  async copiesOf(id: PoolId): Promise<{ containers: Known[]; tenants: TenantId[]; chain: ChainEnd }> {
+    const { DB } = this.#env;
+    const [containers, tenants, chain] = await within(
+      REGISTRY_MS,
+      "registry",
+      DB.batch([
+        DB.prepare(
+          `SELECT container_id AS containerId, tenant_id AS tenantId, epoch, tier, workload_version AS workloadVersion,
+             started_at AS startedAt FROM containers WHERE pool_id = ?`,
+        ).bind(id),
+        DB.prepare("SELECT tenant_id AS tenantId FROM tenants WHERE pool_id = ?").bind(id),
+        DB.prepare("SELECT seq, hash FROM audit WHERE subject = ? AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1").bind(
+          `pool:${id}`,
+        ),
+      ]),
+    );
+    return {
+      containers: (containers?.results ?? []) as unknown as Known[],
+      tenants: ((tenants?.results ?? []) as { tenantId: TenantId }[]).map((row) => row.tenantId),
+      chain: ((chain?.results ?? []) as unknown as ChainEnd[])[0] ?? { seq: 0, hash: CHAIN_START },
+    };
+  }
+
+  /** How a container was started, and whom it serves, by itself; null for one that is gone. @throws when it does not answer */
+  async identify(id: ContainerId): Promise<Known | null> {
+    const described = await within(OBSERVE_MS, "describe", instanceOf(this.#env, id).describe());
+    if (described.ok) {
+      const { tenantId = null, epoch = null, tier, workloadVersion, startedAt } = described.value;
+      return { containerId: id, tenantId, epoch, tier, workloadVersion, startedAt: Date.parse(startedAt) };
+    }
+    if (described.failure.code === "not_found") return null;
+    throw new Error(described.failure.detail);
+  }
+
+  /** The longest that a start may take, in ms: its turn, a full fleet, and the start of a new image. */
+  startCeilingMs(): number {
+    return LONGEST_WAIT_MS + TURN_MS.refill + 2 * configOf(this.#env).deadlines.startMs + GRACE_MS;
   }
 
   /** Whether the tenant of a lease has the container; null when it does not answer, or has not decided yet. */
@@ -65,7 +147,7 @@ export class Effects {
     try {
       const gone = await within(RETIRE_MS, "retire", instanceOf(this.#env, id).retire(reason));
       if (gone.ok) await within(OBSERVE_MS, "release", fleetOf(this.#env).release(id));
-      return gone;
+      return detached(gone);
     } catch (error) {
       return failed("operation_interrupted", messageOf(error));
     }
@@ -84,16 +166,23 @@ export class Effects {
   }
 
   /** The registration as it is; null for one that is not there, or when D1 does not answer. */
-  async registered(id: PoolId): Promise<{ spec: PoolSpec; workload: Workload; workloadVersion: number } | null> {
+  async registered(id: PoolId): Promise<Given | null> {
     try {
-      const pool = await within(REGISTRY_MS, "registry", findPool(this.#env.DB, id));
-      const workload =
-        pool && (await within(REGISTRY_MS, "registry", findWorkload(this.#env.DB, pool.spec.workloadId)));
-      return workload && { spec: pool.spec, workload: workload.spec, workloadVersion: workload.version };
+      return await this.lookUp(id);
     } catch (error) {
       log.warn("a pool could not read its registration", { pool: id, error: messageOf(error) });
       return null;
     }
+  }
+
+  /** The same, where it matters that the registration is certainly not there. @throws when D1 does not answer */
+  async lookUp(id: PoolId): Promise<Given | null> {
+    const pool = await within(REGISTRY_MS, "registry", findPool(this.#env.DB, id));
+    if (!pool) return null;
+    const { spec, version, createdAt } = pool;
+    const workload = await within(REGISTRY_MS, "registry", findWorkload(this.#env.DB, spec.workloadId));
+    const registered = { version, createdAt };
+    return workload && { spec, workload: workload.spec, workloadVersion: workload.version, registered };
   }
 
   /** Takes the pool out of the registry; false when that is not certain. */
@@ -108,17 +197,65 @@ export class Effects {
     }
   }
 
-  async #admit(id: ContainerId, record: PoolRecord, tier: Tier): Promise<Outcome<null>> {
+  /** Asks until it is admitted, its patience or its caller's ends, or nobody wants it any more. Times what it slept, not the clock. */
+  async #admit(id: ContainerId, record: PoolRecord, tier: Tier, entry: Entry): Promise<Outcome<null>> {
+    const { waitMs } = entry;
     const fleet = fleetOf(this.#env);
-    for (let attempt = 1; ; attempt += 1) {
-      const admission = await within(OBSERVE_MS, "admit", fleet.admit(id, record.id, tier));
+    let slept = 0;
+    for (;;) {
+      if (!entry.isWanted()) return failed("start_failed", "The container was retired before it started.");
+      const standing = entry.standing();
+      const queues = standing === "claim" && waitMs > slept ? "waiting-claim" : standing;
+      const admission = await within(OBSERVE_MS, "admit", fleet.admit(id, record.id, tier, queues));
       if (admission.admitted) return done(null);
       const { reason, retryAfterMs } = admission;
-      if (reason === "cap") return failed("capacity_exhausted", `Tier ${tier} is at its cap.`, { retryAfterMs });
-      if (attempt >= ADMISSION_ATTEMPTS) {
-        return failed("capacity_exhausted", "Too many containers are starting.", { retryAfterMs });
-      }
+      const patience = reason === "cap" ? waitMs : Math.max(TURN_MS[standing], waitMs);
+      if (slept + retryAfterMs > patience) return noAdmission(tier, admission, standing);
       await sleep(retryAfterMs);
+      slept += retryAfterMs;
     }
   }
+}
+
+/** A copy: an answer of another object that is itself passed on keeps its call open, and this object in memory. */
+const detached = <T>(outcome: Outcome<T>): Outcome<T> => structuredClone(outcome);
+
+function noAdmission(
+  tier: Tier,
+  { reason, retryAfterMs }: Extract<Admission, { admitted: false }>,
+  standing: Claimed,
+): Outcome<never> {
+  const detail = reason === "cap" ? `Tier ${tier} is at its cap.` : "Too many containers are starting.";
+  // A refill comes back when the fleet said, which spreads them; a caller is told the round figure.
+  const told = reason === "cap" && standing === "claim" ? FULL_RETRY_MS : retryAfterMs;
+  return failed("capacity_exhausted", detail, { retryAfterMs: told, extra: { limit: reason, tier } });
+}
+
+type Claimed = "claim" | "refill";
+
+/** The end of a journal. */
+export interface ChainEnd {
+  seq: number;
+  hash: string;
+}
+
+/** A container as somebody else than its pool knows it. */
+export interface Known {
+  containerId: ContainerId;
+  tenantId: TenantId | null;
+  epoch: Epoch | null;
+  tier: Tier;
+  workloadVersion: number;
+  startedAt: number | null;
+}
+
+/** How a start comes to its admission. */
+export interface Entry {
+  /** Whether somebody waits for it, who may have come since it began. */
+  standing(): Claimed;
+  /** How long it waits for a full tier, in ms; 0 where nobody asked for that. */
+  waitMs: number;
+  /** False once the slot was given up. */
+  isWanted(): boolean;
+  onAdmitted(): void;
 }

@@ -4,27 +4,29 @@ import type { By } from "../auth/principal.ts";
 import type { AlarmStanding } from "../durable/alarm.ts";
 import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
+import type { Counted } from "../fleet/types.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import * as administer from "./administer.ts";
+import { newContainerId } from "./container-id.ts";
 import { Containers } from "./containers.ts";
 import { Deletion, deletionView } from "./deletion.ts";
 import { describe, slotView } from "./describe.ts";
 import { Effects } from "./effects.ts";
+import { Leases, noPool } from "./leases.ts";
 import { deletionId } from "./operation-id.ts";
-import { keptVersion, missingVersion } from "./pinned.ts";
-import { CONFIRM_MS, type LeasePlan, leaseSlot, planLease } from "./plan-lease.ts";
+import { CONFIRM_MS } from "./plan-lease.ts";
 import { nextAlarm } from "./plan-size.ts";
 import { Projection } from "./projection.ts";
-import { isDeleted, knowsVersion, type PoolRecord, type Slot, withVersion, workloadOf } from "./record.ts";
+import { isDeleted, type PoolRecord, type Registration } from "./record.ts";
+import { Recovery } from "./recovery.ts";
 import { Rollouts, steered } from "./rollouts.ts";
-import { withClaim } from "./statistics.ts";
 import { PoolStore } from "./store.ts";
 import type { DeletionView, ExecNote, Lease, LeaseRequest, PoolApi, PoolDescription, SlotView } from "./types.ts";
-import { newContainerId, Upkeep } from "./upkeep.ts";
+import { Upkeep } from "./upkeep.ts";
 
 /** One pool's slots: the only writer of who holds which container. Containers are started and destroyed from here only. */
 export class Pool extends DurableObject<Env> implements PoolApi {
@@ -38,10 +40,19 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #containers = new Containers(this.#store, this.#effects, {
     background: (work) => this.#background(work),
     onRoom: (when) => {
+      this.#leases.serve();
       this.#upkeep.refillSoon(when);
       this.#rollouts.proceed(); // what started may be what it waits for
     },
-    onGone: () => this.#background(this.#deletion.proceed()),
+    onGone: () => {
+      this.#leases.serve();
+      this.#background(this.#deletion.proceed());
+    },
+  });
+  readonly #leases: Leases = new Leases(this.#store, this.#effects, this.#containers, {
+    background: (work) => this.#background(work),
+    onTaken: () => this.#upkeep.refillSoon("soon"),
+    newContainerId,
   });
   readonly #deletion: Deletion = new Deletion(this.#store, this.#effects, this.#containers);
   readonly #rollouts: Rollouts = new Rollouts(this.env, this.#store, (work) => this.#background(work));
@@ -52,16 +63,21 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       this.#background(this.#deletion.proceed());
       this.#rollouts.proceed();
     },
+    waiting: () => this.#leases.waiting,
+    startCeilingMs: () => this.#effects.startCeilingMs(),
   });
+  readonly #recovery: Recovery = new Recovery(this.#store, this.#effects, this.ctx.id.name ?? null);
 
   async configure(
     spec: PoolSpec,
     workload: Workload,
     workloadVersion: number,
     by: By,
+    registered?: Registration,
   ): Promise<Outcome<PoolDescription>> {
     const { record, slots } = this.#store;
-    return this.#decide(administer.configured(record, slots, { spec, workload, workloadVersion }, by, Date.now()));
+    const given = { spec, workload, workloadVersion, ...(registered ? { registered } : {}) };
+    return this.#decide(administer.configured(record, slots, given, by, Date.now()));
   }
 
   async upgrade(workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>> {
@@ -73,14 +89,15 @@ export class Pool extends DurableObject<Env> implements PoolApi {
 
   async describe(): Promise<Outcome<PoolDescription>> {
     const { record, slots, statistics } = this.#store;
-    if (!record || isDeleted(record)) return noSuchPool();
+    if (!record || isDeleted(record)) return noPool();
     this.#upkeep.lookAfterRestart();
-    return done(describe(record, slots, statistics, this.#containers.isLive, Date.now()));
+    const seen = { isLive: this.#containers.isLive, waiting: this.#leases.waiting };
+    return done(describe(record, slots, statistics, seen, Date.now()));
   }
 
   async containers(): Promise<Outcome<SlotView[]>> {
     const { record, slots } = this.#store;
-    if (!record || isDeleted(record)) return noSuchPool();
+    if (!record || isDeleted(record)) return noPool();
     this.#upkeep.lookAfterRestart();
     return done(slots.map((slot) => slotView(record, slot)));
   }
@@ -122,42 +139,21 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async lease(request: LeaseRequest): Promise<Outcome<Lease>> {
+    await this.#known();
     this.#upkeep.lookAfterRestart();
     if ((request.minWorkloadVersion ?? 0) > (this.#store.record?.workloadVersion ?? 0)) await this.#upkeep.adopt();
-    for (;;) {
-      const known = this.#store.record;
-      const missing = known ? await missingVersion(this.env.DB, known, request) : done(null);
-      if (!missing.ok) return missing;
-      const record = this.#store.record;
-      if (!record || isDeleted(record)) return noSuchPool();
-      if (missing.value) {
-        this.#store.save({ record: withVersion(record, missing.value) });
-        continue;
-      }
-      const { plan, superseded } = planLease(record, this.#store.slots, request);
-      for (const slot of superseded) this.#background(this.retire(slot.containerId, "superseded"));
-      switch (plan.kind) {
-        case "stale":
-          return failed("stale_epoch", "The tenant holds a lease of a later epoch.");
-        case "draining":
-          return administer.beingDeleted(record);
-        case "full":
-          return failed(
-            "capacity_exhausted",
-            `Pool ${record.id} holds ${record.spec.maxSize} containers, its maxSize.`,
-            {
-              retryAfterMs: 5_000,
-            },
-          );
-      }
-      if (plan.kind !== "start" && !(await this.#containers.isUsable(plan.slot))) {
-        this.#background(this.retire(plan.slot.containerId, "not running"));
-        continue;
-      }
-      const slot = this.#take(plan, request);
-      if (!slot) continue; // another claim was faster while this one looked, or the pool is another by now
-      return this.#leaseOf(slot);
+    return this.#leases.lease(request);
+  }
+
+  async counted(): Promise<Counted[] | null> {
+    return this.#store.record ? this.#containers.counted() : null;
+  }
+
+  async recount(poolId: PoolId, ids: readonly ContainerId[]): Promise<void> {
+    if (this.#store.record?.id !== poolId) {
+      if (!(await this.#recovery.recover(ids, poolId))) return; // it is not known whether there is such a pool
     }
+    await Promise.all([this.#upkeep.reconcile(), this.#upkeep.endStrangers(ids)]);
   }
 
   async chain(): Promise<OwnHead> {
@@ -165,17 +161,20 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async holder(containerId: ContainerId): Promise<{ tenantId: TenantId; epoch: Epoch } | null> {
+    await this.#known();
     const slot = this.#store.slot(containerId);
     if (!slot?.lease || slot.state === "draining") return null;
     return { tenantId: slot.lease.tenantId, epoch: slot.lease.epoch };
   }
 
   async has(containerId: ContainerId): Promise<boolean> {
+    await this.#known();
     return this.#store.slot(containerId) !== null;
   }
 
   async ended(containerId: ContainerId, _end: ContainerEnd): Promise<void> {
     const slot = this.#store.slot(containerId);
+    // What serves somebody is its tenant's to replace, and a start ends by itself.
     if (slot?.state === "warm") await this.#containers.checkWarm(slot);
   }
 
@@ -223,7 +222,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async project(): Promise<Outcome<null>> {
-    if (!this.#store.record) return noSuchPool();
+    if (!this.#store.record) return noPool();
     this.#store.resendEverything();
     try {
       while ((await this.#projection.deliver()) === "more");
@@ -238,9 +237,15 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     await Promise.all([this.#upkeep.adoptNowAndThen(), this.#upkeep.reconcile()]);
   }
 
+  /** A pool that lost its storage is made anew before it says of a container that it is not its. @throws when it is not known whether it did */
+  async #known(): Promise<void> {
+    if (this.#store.record || (await this.#recovery.recover([]))) return;
+    throw new Error("The pool does not know yet what it has.");
+  }
+
   async #change(decide: (record: PoolRecord) => Outcome<administer.Decision>): Promise<Outcome<PoolDescription>> {
     const { record } = this.#store;
-    return !record || isDeleted(record) ? noSuchPool() : this.#decide(decide(record));
+    return !record || isDeleted(record) ? noPool() : this.#decide(decide(record));
   }
 
   /** Stores what was decided, and lets the pool follow at once. */
@@ -261,55 +266,9 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     return view && fits(view) ? done(view) : failed("not_found", "There is no such operation.");
   }
 
-  /** Records the lease; null when the slot is no longer what the plan saw. */
-  #take(plan: Granted, request: LeaseRequest): Slot | null {
-    const { record, statistics } = this.#store;
-    if (plan.kind === "again") {
-      const slot = this.#store.slot(plan.slot.containerId);
-      return slot?.state === "draining" ? null : slot;
-    }
-    if (!record || record.drain || !knowsVersion(record, keptVersion(record, request) ?? record.workloadVersion))
-      return null;
-    if (plan.kind !== "start" && this.#store.slot(plan.slot.containerId) !== plan.slot) return null;
-    const now = Date.now();
-    const slot = leaseSlot(record, plan, request, newContainerId(), now);
-    this.#store.save({
-      statistics: withClaim(statistics, plan.kind === "warm" ? plan.slot : null, now),
-      put: [slot],
-      tenant: request.tenantId,
-      alarm: now + CONFIRM_MS,
-    });
-    if (plan.kind === "start") this.#containers.start(slot);
-    this.#upkeep.refillSoon("soon");
-    return slot;
-  }
-
-  async #leaseOf(slot: Slot): Promise<Outcome<Lease>> {
-    if (slot.state === "starting") {
-      const started = await this.#containers.start(slot);
-      if (!started.ok) return started;
-    }
-    const { record } = this.#store;
-    if (!slot.lease || !record) return failed("internal", "The slot has no lease.");
-    const { launch, reason } = slot.lease;
-    return done({
-      containerId: slot.containerId,
-      launch,
-      ...(reason ? { reason } : {}),
-      tier: slot.tier,
-      workload: workloadOf(record, slot.workloadVersion),
-      workloadVersion: slot.workloadVersion,
-      idleTimeoutMs: record.spec.idleTimeoutMs,
-    });
-  }
-
   #background(work: Promise<unknown>): void {
     this.ctx.waitUntil(
       work.catch((error) => log.error("pool: work in the background failed", { error: messageOf(error) })),
     );
   }
 }
-
-type Granted = Extract<LeasePlan, { kind: "again" | "warm" | "reserve" | "start" }>;
-
-const noSuchPool = () => failed("not_found", "There is no such pool.");

@@ -11,7 +11,8 @@ export type LeasePlan =
   /** Nothing is warm, but this one is being started and nobody has it yet. */
   | { kind: "reserve"; slot: Slot; reason: string }
   | { kind: "start"; reason: string }
-  | { kind: "full" }
+  /** `pool`: it holds its maxSize. `tenant`: of this tenant too many containers begin and end already. */
+  | { kind: "full"; of: "pool" | "tenant" }
   /** The tenant has asked for a later epoch since. */
   | { kind: "stale" }
   /** The pool is being deleted, and gives nothing out. */
@@ -31,8 +32,17 @@ export function planLease(
   }
   if (record.drain) return { plan: { kind: "draining" }, superseded: [] };
   const superseded = own.filter((slot) => slot.lease !== null && slot.lease.epoch < request.epoch);
-  return { plan: pick(record, slots, request, superseded.length), superseded };
+  const plan = pick(record, slots, request, superseded.length);
+  const unsettled = slots.filter((slot) => slot.lease?.tenantId === request.tenantId && isUnsettled(slot)).length;
+  if (plan.kind === "start" && unsettled >= STARTS_PER_TENANT) {
+    return { plan: { kind: "full", of: "tenant" }, superseded };
+  }
+  return { plan, superseded };
 }
+
+/** So many containers of one tenant may be starting or ending at a time: one that starts over and over takes no more of the fleet. */
+export const STARTS_PER_TENANT = 3;
+const isUnsettled = ({ state }: Slot): boolean => state === "starting" || state === "draining";
 
 function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest, leaving: number): LeasePlan {
   const tier = request.tier ?? tierOf(record);
@@ -48,7 +58,7 @@ function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest,
   const [coming] = fitting;
   const reason = kept === null ? whyNotWarm(free, tier, record) : "pinned_version";
   if (coming) return { kind: "reserve", slot: coming, reason };
-  return occupied(slots) - leaving >= record.spec.maxSize ? { kind: "full" } : { kind: "start", reason };
+  return occupied(slots) - leaving >= record.spec.maxSize ? { kind: "full", of: "pool" } : { kind: "start", reason };
 }
 
 function whyNotWarm(free: readonly Slot[], tier: Slot["tier"], record: PoolRecord): string {

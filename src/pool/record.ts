@@ -4,6 +4,7 @@ import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { PoolSpec, Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { Rollout } from "./rollout.ts";
+import { scheduledSize } from "./schedule.ts";
 import type { SlotState } from "./types.ts";
 
 /** What a pool stores about itself, beside its slots and statistics. Times are ms since 1970. */
@@ -17,8 +18,14 @@ export interface PoolRecord {
   earlier: { version: number; workload: Workload }[];
   /** No refill and no shrinking while true; claims go on. */
   paused: boolean;
-  /** Warm slots asked for by `scale`, until minSize or maxSize change; null: minSize. */
+  /** Warm slots asked for by `scale`, until minSize or maxSize change or the schedule says something else; null: what it says, or minSize. */
   target: number | null;
+  /** When the schedule ends what `scale` asked for; absent: it does not. */
+  targetUntil?: number;
+  /** Which registration this is of; absent: of a record from before that was kept. */
+  registered?: Registration;
+  /** Since when the alert stands that nothing is warm; null or absent: it does not. */
+  exhaustedAt?: number | null;
   failures: Failures | null;
   /** Null while closed. */
   breaker: OpenBreaker | null;
@@ -46,6 +53,15 @@ export interface OpenBreaker {
   retryAt: number;
   /** How often it opened since it was closed; the pause grows with it. */
   opened: number;
+  /** `permanent`: of a fault that trying again does not mend. Absent: several starts failed. */
+  reason?: "permanent";
+}
+
+/** Of two, the one that was created or changed later is what counts. */
+export interface Registration {
+  version: number;
+  /** ms since 1970: a name that was deleted and registered again begins at version 1. */
+  createdAt: number;
 }
 
 /** A pool that is being deleted, or was. */
@@ -73,6 +89,15 @@ export interface Slot {
   /** Since when it is in this state. */
   since: number;
   lease: SlotLease | null;
+  /** Tries to end it of which none is known to have worked; absent before the first. */
+  ending?: Ending;
+}
+
+export interface Ending {
+  attempts: number;
+  nextAt: number;
+  /** Since when somebody has to look; null before that. */
+  abandonedAt: number | null;
 }
 
 export interface SlotLease {
@@ -103,8 +128,19 @@ export function newPool(spec: PoolSpec, workload: Workload, workloadVersion: num
 
 export const tierOf = (record: PoolRecord): Tier => record.workload.resources?.tier ?? record.spec.tier ?? "lite";
 
-/** How many slots are kept warm. */
-export const targetOf = (record: PoolRecord): number => record.target ?? record.spec.minSize;
+/** How few slots may be kept warm now: what the schedule says, or minSize. */
+export const minimumOf = ({ spec }: PoolRecord, now: number): number =>
+  scheduledSize(spec.schedule, now) ?? spec.minSize;
+
+/** How many slots are kept warm now. */
+export function targetOf(record: PoolRecord, now: number): number {
+  const { target, targetUntil } = record;
+  const holds = target !== null && (targetUntil === undefined || now < targetUntil);
+  return holds ? target : minimumOf(record, now);
+}
+
+/** Of the pool's chain. */
+export const subjectOf = ({ id }: PoolRecord): string => `pool:${id}`;
 
 export const isDeleted = (record: PoolRecord): boolean => record.drain?.endedAt != null;
 

@@ -3,7 +3,7 @@ import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
 import { Document, hasTable } from "../durable/document.ts";
 import { Journal } from "../durable/journal.ts";
-import type { ContainerId, TenantId } from "../ids.ts";
+import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import { type LegacyRecord, type PoolRecord, readRecord, readSlot, type Slot } from "./record.ts";
 import { NO_STATISTICS, type PoolStatistics } from "./statistics.ts";
 
@@ -13,9 +13,15 @@ export interface PoolChange {
   put?: readonly Slot[];
   remove?: readonly ContainerId[];
   /** Whom a lease is given to. */
-  tenant?: TenantId;
+  tenants?: readonly TenantId[];
   entries?: readonly AuditEntry[];
   alarm?: number | null;
+}
+
+/** A tenant that another pool gave a container, for this epoch. */
+export interface Diversion {
+  epoch: Epoch;
+  poolId: PoolId;
 }
 
 /**
@@ -33,6 +39,7 @@ export class PoolStore {
   #record: PoolRecord | null;
   #statistics: PoolStatistics;
   #created: boolean;
+  #diverts: boolean;
   /** Slots that D1 has not heard of as they are. Everything, until this life of the object has sent everything once. */
   #unsent: Set<ContainerId> | "everything" = "everything";
 
@@ -48,6 +55,7 @@ export class PoolStore {
     this.#record = stored && readRecord(stored);
     this.#statistics = this.#figures.read() ?? inherited(stored);
     this.#created = hasTable(storage.sql, "tenants");
+    this.#diverts = hasTable(storage.sql, "diversions");
     if (!hasTable(storage.sql, "slots")) return;
     for (const { doc } of storage.sql.exec<{ doc: string }>("SELECT doc FROM slots")) {
       const slot = readSlot(JSON.parse(doc) as Slot);
@@ -122,7 +130,38 @@ export class PoolStore {
     if (!this.#created) return;
     commit(this.#storage, () => {
       this.#storage.sql.exec("DELETE FROM tenants WHERE tenant_id = ?", tenantId);
+      if (this.#diverts) this.#storage.sql.exec("DELETE FROM diversions WHERE tenant_id = ?", tenantId);
     });
+  }
+
+  /** Where a tenant was last sent for a container; null where that is over, or never was. */
+  diversion(tenantId: TenantId): Diversion | null {
+    if (!this.#diverts) return null;
+    const [row] = this.#storage.sql
+      .exec<{ epoch: number; pool_id: string }>("SELECT epoch, pool_id FROM diversions WHERE tenant_id = ?", tenantId)
+      .toArray();
+    return row ? { epoch: row.epoch as Epoch, poolId: row.pool_id as PoolId } : null;
+  }
+
+  /** One commit, unless that is what is stored already. */
+  divert(tenantId: TenantId, to: Diversion | null): void {
+    const before = this.diversion(tenantId);
+    if (before?.epoch === to?.epoch && before?.poolId === to?.poolId) return;
+    commit(this.#storage, () => {
+      const { sql } = this.#storage;
+      if (!to) return void sql.exec("DELETE FROM diversions WHERE tenant_id = ?", tenantId);
+      sql.exec(
+        "CREATE TABLE IF NOT EXISTS diversions (tenant_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, pool_id TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      );
+      const { epoch, poolId } = to;
+      sql.exec(
+        "INSERT OR REPLACE INTO diversions (tenant_id, epoch, pool_id) VALUES (?, ?, ?)",
+        tenantId,
+        epoch,
+        poolId,
+      );
+    });
+    this.#diverts = true;
   }
 
   /** D1 has the journal up to `seq`. */
@@ -130,7 +169,7 @@ export class PoolStore {
     commit(this.#storage, () => this.journal.confirm(seq));
   }
 
-  #write({ record, statistics, put = [], remove = [], tenant, entries = [], alarm }: PoolChange): void {
+  #write({ record, statistics, put = [], remove = [], tenants = [], entries = [], alarm }: PoolChange): void {
     const { sql } = this.#storage;
     this.#create();
     if (record) this.#document.write(record);
@@ -140,7 +179,10 @@ export class PoolStore {
       sql.exec("INSERT OR REPLACE INTO slots (container_id, doc) VALUES (?, ?)", slot.containerId, doc);
     }
     for (const containerId of remove) sql.exec("DELETE FROM slots WHERE container_id = ?", containerId);
-    if (tenant !== undefined) sql.exec("INSERT OR IGNORE INTO tenants (tenant_id) VALUES (?)", tenant);
+    for (const tenant of tenants) {
+      sql.exec("INSERT OR IGNORE INTO tenants (tenant_id) VALUES (?)", tenant);
+      if (this.#diverts) sql.exec("DELETE FROM diversions WHERE tenant_id = ?", tenant);
+    }
     this.journal.append(entries);
     this.alarm.arm(alarm ?? null);
   }

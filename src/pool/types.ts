@@ -2,6 +2,7 @@ import type { OwnHead } from "../audit/verify.ts";
 import type { By } from "../auth/principal.ts";
 import type { AlarmStanding } from "../durable/alarm.ts";
 import type { ErrorCode } from "../errors/codes.ts";
+import type { Counted } from "../fleet/types.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";
 import type { Outcome } from "../outcome.ts";
@@ -9,6 +10,8 @@ import type { PoolSpec, Workload } from "../registry/specs.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { BreakerState } from "./breaker.ts";
 import type { RecommendedSize } from "./recommend.ts";
+import type { Registration } from "./record.ts";
+import type { Window } from "./schedule.ts";
 
 export type SlotState = "starting" | "warm" | "assigned" | "draining" | "gone" | "failed";
 
@@ -21,12 +24,18 @@ export interface LeaseRequest {
   minWorkloadVersion?: number;
   /** What the tenant ran last, and keeps where the pool's policy says so. */
   runs?: number;
+  /** How long the caller waits where the pool or the fleet is full, in ms; absent: not at all. */
+  waitMs?: number;
+  /** The pools that had nothing, and sent the tenant on; the first is its own. */
+  via?: PoolId[];
 }
 
 export interface Lease {
   containerId: ContainerId;
+  /** Whose container it is: the tenant's own pool's, or its fallback's. */
+  poolId: PoolId;
   launch: "warm" | "cold";
-  /** Why the launch was not warm. */
+  /** Why the launch was not warm, or that it is another pool's. */
   reason?: string;
   tier: Tier;
   workload: Workload;
@@ -42,8 +51,12 @@ export interface PoolDescription {
   workloadVersion: number;
   minSize: number;
   maxSize: number;
-  /** How many slots are kept warm: minSize, or what `scale` asked for. */
+  /** How many slots are kept warm now: what `scale` asked for, else what the schedule says, else minSize. */
   target: number;
+  /** Of the windows that are open now; null while none is. */
+  scheduledMinSize: number | null;
+  schedule?: readonly Window[];
+  fallbackPoolId?: PoolId;
   idleTimeoutMs: number;
   tier: Tier;
   network?: { name: Workload["network"] };
@@ -55,6 +68,10 @@ export interface PoolDescription {
   starting: number;
   unhealthy: number;
   draining: number;
+  /** Of those, the ones whose end was asked for too often (src/pool/plan-ending.ts). */
+  abandoned: number;
+  /** Claims that wait for room. */
+  waiting: number;
   status: "healthy" | "degraded" | "error" | "draining";
   claims: number;
   hits: number;
@@ -68,6 +85,8 @@ export interface PoolDescription {
   monthlyCostUsd: number;
   breaker: {
     state: BreakerState;
+    /** Why it is open. */
+    reason: "failures" | "permanent" | null;
     failures: number;
     openedAt: number | null;
     retryAt: number | null;
@@ -143,7 +162,14 @@ export interface ExecNote {
 /** What the RPC surface of the Pool object looks like to Tenant, Instance and the API. */
 export interface PoolApi {
   /** Creates or changes the pool; the same again changes nothing. Refused while it is being deleted. */
-  configure(spec: PoolSpec, workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>>;
+  configure(
+    spec: PoolSpec,
+    workload: Workload,
+    workloadVersion: number,
+    by: By,
+    /** Which registration that is: an older one than the pool has changes nothing of its spec. */
+    registered?: Registration,
+  ): Promise<Outcome<PoolDescription>>;
   /** A later version of its workload, for what is started from now on. `not_found` where there is no pool: this creates none. */
   upgrade(workload: Workload, workloadVersion: number, by: By): Promise<Outcome<PoolDescription>>;
   describe(): Promise<Outcome<PoolDescription>>;
@@ -162,8 +188,16 @@ export interface PoolApi {
    */
   drain(claimed: "refuse" | "release", waitMs: number, by: By): Promise<Outcome<DeletionView>>;
   deletion(operationId: string): Promise<Outcome<DeletionView>>;
-  /** Gives the tenant a slot for this epoch; idempotent. A higher epoch retires the tenant's older slot. Failure: `capacity_exhausted`, `start_failed`. */
+  /**
+   * Gives the tenant a slot for this epoch; idempotent. A higher epoch retires the tenant's older slot. Failure:
+   * `capacity_exhausted`, `start_failed`; with `refused` in its extra members nothing was begun: there is no such pool
+   * (`no_pool`), or it is being deleted (`pool_draining`).
+   */
   lease(request: LeaseRequest): Promise<Outcome<Lease>>;
+  /** What the fleet has to count of this pool; null where nothing is known of it. */
+  counted(): Promise<Counted[] | null>;
+  /** The fleet counts these containers as this pool's, which said nothing lately: it says what it has, and ends the others. */
+  recount(poolId: PoolId, ids: readonly ContainerId[]): Promise<void>;
   /** Whom a container serves: the durable record behind the Instance's copy. */
   holder(containerId: ContainerId): Promise<{ tenantId: TenantId; epoch: Epoch } | null>;
   /**

@@ -1,22 +1,34 @@
 import { SYSTEM } from "../auth/principal.ts";
+import { atMost } from "../durable/at-most.ts";
 import { sleep } from "../durable/deadline.ts";
-import { type ContainerId, containerId } from "../ids.ts";
+import type { ContainerId } from "../ids.ts";
 import { configured } from "./administer.ts";
+import { DRY_MS, exhaustion } from "./alerts.ts";
+import { newContainerId } from "./container-id.ts";
 import type { Containers } from "./containers.ts";
 import type { Effects } from "./effects.ts";
 import { newSlot } from "./plan-lease.ts";
-import { nextAlarm, planRefill, planReplace, planShrink } from "./plan-size.ts";
-import type { Slot } from "./record.ts";
+import { type PoolStep, planReconcile } from "./plan-reconcile.ts";
+import { nextAlarm } from "./plan-size.ts";
+import { isDeleted } from "./record.ts";
 import type { PoolStore } from "./store.ts";
 
 /** Refill waits a moment, so that a burst of claims goes first. */
 const REFILL_DELAY_MS = 50;
 const JITTER_MS = 150;
 const ADOPT_EVERY_MS = 30_000;
+/** Leases with the fleet are renewed at least every minute; the alarm is at most 72 s away. */
+const RENEW_EVERY_MS = 45_000;
+/** Containers that are looked at, asked about or ended at a time. */
+const AT_ONCE = 25;
 
 interface Hooks {
   background(work: Promise<unknown>): void;
   onReconciled(): void;
+  /** Claims that wait for room. */
+  waiting(): number;
+  /** The longest that a start may take, in ms. */
+  startCeilingMs(): number;
 }
 
 /** Keeps a pool at what it should be: looks at what it has, and starts and ends containers until that fits its plan. */
@@ -28,6 +40,8 @@ export class Upkeep {
   #refilling = false;
   #looked = false;
   #adoptedAt = 0;
+  #renewedAt = 0;
+  #drySince: number | null = null;
 
   constructor(store: PoolStore, effects: Effects, containers: Containers, hooks: Hooks) {
     this.#store = store;
@@ -44,52 +58,103 @@ export class Upkeep {
     const registered = await this.#effects.registered(before.id);
     if (!registered || this.#store.record?.drain) return;
     const adopted = configured(this.#store.record, this.#store.slots, registered, SYSTEM, Date.now());
-    if (!adopted.ok || adopted.value.entries.length === 0) return;
+    if (!adopted.ok || adopted.value.record === this.#store.record) return;
     this.#store.save(adopted.value);
-    this.refillSoon("now");
+    if (adopted.value.entries.length > 0) this.refillSoon("now");
   }
 
   /** The same for an alarm, which may ring more often than the registry is worth reading. */
   async adoptNowAndThen(): Promise<void> {
-    if (Date.now() - this.#adoptedAt >= ADOPT_EVERY_MS) await this.adopt();
+    if (Math.abs(Date.now() - this.#adoptedAt) >= ADOPT_EVERY_MS) await this.adopt();
   }
 
   /** Brings what is stored and what is there together: what died, what was given up, what is missing, what is too much. */
   async reconcile(): Promise<void> {
-    const now = Date.now();
-    const { record, slots } = this.#store;
+    const { record } = this.#store;
     if (!record) return;
+    const steps = this.#plan(this.#looked ? "later" : "first");
     this.#looked = true;
-    const containers = this.#containers;
-    const begun = (slot: Slot) => containers.isStarting(slot.containerId);
-    const overdue = (slot: Slot) => slot.lease?.confirmBy != null && slot.lease.confirmBy <= now;
     await Promise.all([
-      ...slots.filter((slot) => slot.state === "draining").map((slot) => containers.retire(slot.containerId, "swept")),
-      ...slots.filter((slot) => slot.state === "warm").map((slot) => containers.checkWarm(slot)),
-      ...slots.filter((slot) => slot.state === "starting" && !begun(slot)).map((slot) => containers.resumeStart(slot)),
-      ...slots.filter(overdue).map((slot) => containers.confirm(slot)),
-      ...planShrink(record, slots, now).map((id) => containers.retire(id, "surplus")),
+      atMost(
+        AT_ONCE,
+        steps.filter((step) => step.do !== "start"),
+        (step) => this.#perform(step),
+      ),
+      this.#renewNowAndThen(),
     ]);
     this.#refill();
     this.#hooks.onReconciled();
     const after = this.#store.record ?? record;
-    this.#store.alarm.arm(nextAlarm(after, this.#store.slots, Date.now(), Math.random()));
+    const [now, random] = [Date.now(), Math.random()];
+    this.#store.alarm.arm(this.#containers.nextLook(nextAlarm(after, this.#store.slots, now, random), now));
   }
 
-  /** Replaces what is outdated and starts what is missing. */
+  /** Starts what is missing, and ends what is not wanted any more. */
   #refill(): void {
-    const { record, slots } = this.#store;
+    const { record } = this.#store;
     if (!record) return;
-    for (const id of planReplace(record, slots)) this.#hooks.background(this.#containers.retire(id, "replaced"));
+    for (const step of this.#plan("later")) {
+      if (step.do === "start") this.#start(step.count);
+      else if (step.do === "retire") this.#hooks.background(this.#perform(step));
+    }
+    this.#notice();
+  }
+
+  #plan(look: "first" | "later"): PoolStep[] {
+    const { record, slots } = this.#store;
+    if (!record || isDeleted(record)) return [];
+    const memory = { ...this.#containers.memory, waiting: this.#hooks.waiting(), isFirstLook: look === "first" };
+    return planReconcile(record, slots, memory, this.#hooks.startCeilingMs(), Date.now());
+  }
+
+  async #perform(step: PoolStep): Promise<void> {
+    const containers = this.#containers;
+    if (step.do === "start") return this.#start(step.count);
+    if (step.do === "retire") return void (await containers.retire(step.containerId, step.reason));
+    const slot = this.#store.slot(step.containerId);
+    if (!slot) return;
+    if (step.do === "look") return containers.checkWarm(slot);
+    return step.do === "resume" ? containers.resumeStart(slot) : containers.confirm(slot);
+  }
+
+  #start(count: number): void {
+    const { record } = this.#store;
+    if (!record) return;
     const now = Date.now();
-    const own = slots.filter((slot) => this.#containers.isStarting(slot.containerId) && slot.lease === null).length;
-    const missing = planRefill(record, slots, own, now);
-    const fresh = Array.from({ length: missing }, () => newSlot(record, newContainerId(), now));
-    if (fresh.length === 0) return;
+    const fresh = Array.from({ length: count }, () => newSlot(record, newContainerId(), now));
     this.#store.save({ put: fresh, alarm: nextAlarm(record, fresh, now, Math.random()) });
     fresh.forEach((slot, index) => {
-      this.#containers.start(slot, index === 0 ? 0 : Math.random() * JITTER_MS);
+      this.#containers.start(slot, { delayMs: index === 0 ? 0 : Math.random() * JITTER_MS });
     });
+  }
+
+  /** Raises and clears the alert that nothing is warm. */
+  #notice(): void {
+    const { record, slots } = this.#store;
+    if (!record || isDeleted(record)) return;
+    const now = Date.now();
+    const { drySince, change } = exhaustion(record, slots, this.#drySince, now);
+    this.#drySince = drySince;
+    if (change) this.#store.save(change);
+    else if (drySince !== null && record.exhaustedAt == null) this.#store.alarm.arm(drySince + DRY_MS + 1);
+  }
+
+  /** Tells the fleet what there is, and ends what it counts beyond that. */
+  async #renewNowAndThen(): Promise<void> {
+    if (Math.abs(Date.now() - this.#renewedAt) < RENEW_EVERY_MS) return;
+    const { record } = this.#store;
+    const held = this.#containers.counted();
+    if (!record || (held.length === 0 && this.#renewedAt > 0)) return;
+    const strangers = await this.#effects.renew(record.id, held);
+    if (strangers === null) return;
+    this.#renewedAt = Date.now();
+    await this.endStrangers(strangers);
+  }
+
+  /** Ends containers that are no slot's: the fleet counts them until they are gone. */
+  async endStrangers(ids: readonly ContainerId[]): Promise<void> {
+    const unknown = ids.filter((id) => !this.#store.slot(id));
+    await atMost(AT_ONCE, unknown, async (id) => void (await this.#containers.retire(id, "unknown to its pool")));
   }
 
   refillSoon(when: "now" | "soon"): void {
@@ -106,9 +171,7 @@ export class Upkeep {
   /** The first call after this object was constructed looks at what it has, before it says or gives anything. */
   lookAfterRestart(): void {
     if (this.#looked) return;
-    this.#looked = true;
     if (this.#store.slots.length > 0) this.#hooks.background(this.reconcile());
+    this.#looked = true;
   }
 }
-
-export const newContainerId = (): ContainerId => containerId(crypto.getRandomValues(new Uint8Array(20)));

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { parseCron } from "../pool/cron.ts";
 import { IMAGES } from "../runtime/images.ts";
 import { TIERS } from "../runtime/port.ts";
 import { durationMs, glob, slug, unsupported } from "./fields.ts";
@@ -124,19 +125,68 @@ const poolNetwork = z.strictObject({
   dns: noDns,
 });
 
+const MOST_WARM = 1_000;
+const MAX_WINDOW_MS = 7 * 86_400_000;
+
+const fallback = slug.openapi({
+  description: "Of the same workload: its containers are given out while this pool, or its tier, has no capacity.",
+});
+
+const window = z
+  .strictObject({
+    cron: z
+      .string()
+      .max(256)
+      .superRefine((text, context) => {
+        const { problem } = parseCron(text);
+        if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+      })
+      .openapi({
+        description: "When it opens, in UTC: minute, hour, day, month, weekday.",
+        example: "0 8 * * mon-fri",
+      }),
+    durationMs: durationMs(60_000, MAX_WINDOW_MS),
+    minSize: z.int().min(0).max(MOST_WARM).openapi({ description: "Instead of the pool's own while it is open." }),
+  })
+  .openapi("PoolWindow");
+
+const schedule = z
+  .array(window)
+  .max(20)
+  .openapi({ description: "Warm slots by time; of windows that are open together the largest counts." });
+
+/** What holds between the fields of a pool. */
+function checkPool(pool: PoolFields, context: z.core.$RefinementCtx): void {
+  const wrong = (path: PropertyKey[], message: string) => context.addIssue({ code: "custom", path, message });
+  if (pool.fallbackPoolId === pool.id) wrong(["fallbackPoolId"], "is the pool itself");
+  for (const [index, { minSize }] of (pool.schedule ?? []).entries()) {
+    if (minSize > pool.maxSize) wrong(["schedule", index, "minSize"], "must not exceed maxSize");
+  }
+}
+
+interface PoolFields {
+  id: string;
+  maxSize: number;
+  fallbackPoolId?: string | undefined;
+  schedule?: readonly { minSize: number }[] | undefined;
+}
+
 export const poolSchema = z
   .strictObject({
     id: slug,
     workloadId: slug,
-    minSize: z.int().min(0).max(1000).default(0),
+    minSize: z.int().min(0).max(MOST_WARM).default(0),
     maxSize: z.int().min(1).max(10_000),
     /** How long a tenant without activity keeps its container, and a surplus warm slot stays. */
     idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).default(900_000),
     tier: z.enum(TIERS).optional(),
     network: poolNetwork.optional(),
     upgrade: upgradeSchema.optional().openapi({ description: "Default: onRestart." }),
+    fallbackPoolId: fallback.optional(),
+    schedule: schedule.optional(),
   })
   .refine((pool) => pool.minSize <= pool.maxSize, { path: ["minSize"], message: "must not exceed maxSize" })
+  .superRefine(checkPool)
   .openapi("PoolSpec");
 
 /** As `PUT` takes it: what is left out stays as it is, null takes an optional field away. The id and the workload may only be repeated. */
@@ -144,12 +194,14 @@ export const poolReplacement = z
   .strictObject({
     id: slug.optional(),
     workloadId: slug.optional(),
-    minSize: z.int().min(0).max(1000).optional(),
+    minSize: z.int().min(0).max(MOST_WARM).optional(),
     maxSize: z.int().min(1).max(10_000).optional(),
     idleTimeoutMs: durationMs(1_000, MAX_IDLE_MS).optional(),
     tier: z.enum(TIERS).nullable().optional(),
     network: poolNetwork.nullable().optional(),
     upgrade: upgradeSchema.nullable().optional(),
+    fallbackPoolId: fallback.nullable().optional(),
+    schedule: schedule.nullable().optional(),
   })
   .openapi("PoolReplacement");
 

@@ -22,6 +22,7 @@ export const workload = workloadSchema.parse({
 });
 export const lease = (n: number): Lease => ({
   containerId: `c-${n}` as ContainerId,
+  poolId: pool,
   launch: "warm",
   tier: "lite",
   workload,

@@ -1,36 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
-import { type ContainerId, epoch, type TenantId } from "../../src/ids.ts";
 import { occupied, planLease } from "../../src/pool/plan-lease.ts";
 import { FILL_CONCURRENCY, nextAlarm, planRefill, planReplace, planShrink } from "../../src/pool/plan-size.ts";
-import { newPool, type PoolRecord, type Slot } from "../../src/pool/record.ts";
-import { poolSchema, workloadSchema } from "../../src/registry/specs.ts";
-
-const aPool = (spec: { minSize?: number; maxSize?: number } = {}, more: Partial<PoolRecord> = {}): PoolRecord => ({
-  ...newPool(
-    poolSchema.parse({ id: "demo", workloadId: "sandbox", minSize: 2, maxSize: 5, ...spec }),
-    workloadSchema.parse({ id: "sandbox", image: "sandbox" }),
-    1,
-  ),
-  ...more,
-});
-const aSlot = (n: number, slot: Partial<Slot> = {}): Slot => ({
-  containerId: `c-${n}` as ContainerId,
-  state: "warm",
-  tier: "lite",
-  workloadVersion: 1,
-  startedAt: n,
-  startMs: 500,
-  since: n,
-  lease: null,
-  ...slot,
-});
-const leasedTo = (tenant: string, at: number): Partial<Slot> => ({
-  state: "assigned",
-  lease: { tenantId: tenant as TenantId, epoch: epoch(at), launch: "warm", confirmBy: null },
-});
-const request = (tenant: string, at: number) => ({ tenantId: tenant as TenantId, epoch: epoch(at) });
+import type { Slot } from "../../src/pool/record.ts";
+import { aPool, aSlot, leasedTo, aRequest as request } from "../support/pool-fixtures.ts";
 
 describe("a lease", () => {
   it("takes the warm slot that waited longest", () => {
@@ -107,7 +81,7 @@ describe("a lease", () => {
 
   it("is refused when maxSize containers are there", () => {
     const slots = [1, 2, 3, 4, 5].map((n) => aSlot(n, leasedTo(`t${n}`, 1)));
-    expect(planLease(aPool(), slots, request("alice", 1)).plan).toEqual({ kind: "full" });
+    expect(planLease(aPool(), slots, request("alice", 1)).plan).toEqual({ kind: "full", of: "pool" });
   });
 });
 
@@ -158,21 +132,21 @@ describe("slots of an older version", () => {
 
   it("stay until one of the present version is warm, and then go one for one", () => {
     const old = [aSlot(1), aSlot(2)];
-    expect(planReplace(pool(), old)).toEqual([]);
+    expect(planReplace(pool(), old, 0)).toEqual([]);
     expect(planRefill(pool(), old, 0, 0)).toBe(2);
-    expect(planReplace(pool(), [...old, current(3, "starting")])).toEqual([]);
-    expect(planReplace(pool(), [...old, current(3)])).toEqual(["c-1"]);
-    expect(planReplace(pool(), [...old, current(3), current(4)])).toEqual(["c-1", "c-2"]);
+    expect(planReplace(pool(), [...old, current(3, "starting")], 0)).toEqual([]);
+    expect(planReplace(pool(), [...old, current(3)], 0)).toEqual(["c-1"]);
+    expect(planReplace(pool(), [...old, current(3), current(4)], 0)).toEqual(["c-1", "c-2"]);
   });
 
   it("make room, one at a time, where maxSize leaves none", () => {
     const old = [aSlot(1), aSlot(2)];
-    expect(planReplace(pool({ maxSize: 2 }), old)).toEqual(["c-1"]);
-    expect(planReplace(pool({ maxSize: 2 }), [aSlot(2), current(3, "starting")])).toEqual([]);
+    expect(planReplace(pool({ maxSize: 2 }), old, 0)).toEqual(["c-1"]);
+    expect(planReplace(pool({ maxSize: 2 }), [aSlot(2), current(3, "starting")], 0)).toEqual([]);
   });
 
   it("stay while the pool is paused", () => {
-    expect(planReplace({ ...pool(), paused: true }, [aSlot(1), aSlot(2), current(3)])).toEqual([]);
+    expect(planReplace({ ...pool(), paused: true }, [aSlot(1), aSlot(2), current(3)], 0)).toEqual([]);
   });
 });
 

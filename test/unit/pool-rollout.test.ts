@@ -139,7 +139,7 @@ describe("a rolling upgrade", () => {
     expect(planRefill(pool, slots, 0, 1)).toBe(2);
     expect(planShrink(pool, [...slots, aSlot(3), aSlot(4)], 10_000_000)).toEqual([]);
     expect(planShrink(pool, [held(1, "a", 2), aSlot(3)], 10_000_000)).toEqual(["c-3"]);
-    expect(planReplace(pool, [...slots, aSlot(5, { workloadVersion: 1 })])).toEqual([]);
+    expect(planReplace(pool, [...slots, aSlot(5, { workloadVersion: 1 })], 1)).toEqual([]);
     const halted = { ...pool, rollout: steered0(pool, slots) };
     expect(planRefill(halted, slots, 0, 1)).toBe(0);
   });

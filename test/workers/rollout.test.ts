@@ -157,6 +157,7 @@ describe("a rolling upgrade", () => {
     await eventually(async () =>
       expect((await recorded(id)).map(({ action }) => action)).toEqual([
         "pool.rollout_started",
+        "alert.raised", // the breaker's
         "pool.rollout_halted",
         "alert.raised",
       ]),

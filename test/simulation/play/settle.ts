@@ -93,7 +93,7 @@ function restingPool(view: ObjectView, watch: Watch, now: number): (RestingPool 
       isStuck: record.drain !== null,
       isPaused: record.paused,
       waits: breakerState(record, now) !== "closed" || refillFrom(record) > now,
-      target: targetOf(record),
+      target: targetOf(record, now),
       maxSize: record.spec.maxSize,
       tier: tierOf(record),
       slots,

@@ -1,0 +1,61 @@
+import { type AuditEntry, audited } from "../audit/entry.ts";
+import { SYSTEM } from "../auth/principal.ts";
+import type { ContainerId } from "../ids.ts";
+import { type PoolRecord, type Slot, subjectOf, targetOf } from "./record.ts";
+
+/** What somebody has to know of a pool. Each is raised once and cleared once. Pure; times in ms since 1970. */
+
+type Alert = "pool_breaker" | "pool_exhausted" | "destroy_abandoned";
+
+const alert = (
+  what: "raised" | "cleared",
+  record: PoolRecord,
+  name: Alert,
+  now: number,
+  detail: Record<string, unknown> = {},
+): AuditEntry =>
+  audited(SYSTEM, now, `alert.${what}`, subjectOf(record), { detail: { alert: name, poolId: record.id, ...detail } });
+
+export const breakerRaised = (record: PoolRecord, now: number): AuditEntry =>
+  alert("raised", record, "pool_breaker", now, {
+    reason: record.breaker?.reason ?? "failures",
+    failures: record.failures?.count ?? 0,
+    lastError: record.failures?.detail ?? null,
+  });
+export const breakerCleared = (record: PoolRecord, now: number): AuditEntry =>
+  alert("cleared", record, "pool_breaker", now);
+
+export const abandoned = (record: PoolRecord, { containerId, ending }: Slot, now: number): AuditEntry =>
+  alert("raised", record, "destroy_abandoned", now, { containerId, attempts: ending?.attempts ?? 0 });
+export const foundGone = (record: PoolRecord, containerId: ContainerId, now: number): AuditEntry =>
+  alert("cleared", record, "destroy_abandoned", now, { containerId });
+
+/** How long a pool may have nothing warm before somebody has to know (F293). */
+export const DRY_MS = 30_000;
+
+/**
+ * Whether a pool that keeps slots warm has none: since when as far as this life of the object saw it, and what has to be
+ * stored of it. Null where nothing is to be stored.
+ */
+export function exhaustion(
+  record: PoolRecord,
+  slots: readonly Slot[],
+  drySince: number | null,
+  now: number,
+): { drySince: number | null; change: { record: PoolRecord; entries: AuditEntry[] } | null } {
+  const target = targetOf(record, now);
+  const isDry = target > 0 && !record.paused && record.drain === null && !slots.some((slot) => slot.state === "warm");
+  if (!isDry) {
+    if (record.exhaustedAt == null) return { drySince: null, change: null };
+    const after = { ...record, exhaustedAt: null };
+    return { drySince: null, change: { record: after, entries: [alert("cleared", after, "pool_exhausted", now)] } };
+  }
+  const since = drySince === null || drySince > now ? now : drySince;
+  if (record.exhaustedAt != null || now - since < DRY_MS) return { drySince: since, change: null };
+  const after = { ...record, exhaustedAt: now };
+  const detail = { target, since, lastError: record.failures?.detail ?? null };
+  return {
+    drySince: since,
+    change: { record: after, entries: [alert("raised", after, "pool_exhausted", now, detail)] },
+  };
+}
