@@ -1,6 +1,7 @@
-import { messageOf, within } from "../durable/deadline.ts";
+import { within } from "../durable/deadline.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
-import { RuntimeError } from "../runtime/port.ts";
+import { runtimeError } from "../runtime/classify.ts";
+import { failedBy } from "../runtime/failure.ts";
 import { isAnotherBoot } from "./ending.ts";
 import { KEEP_MS, startSpec } from "./environment.ts";
 import type { Inside } from "./inside.ts";
@@ -89,7 +90,7 @@ export async function restartWorkload(inside: Inside, timeoutMs: number, ended: 
 const CAPACITY_RETRY_MS = 30_000;
 
 function startFailure(error: unknown): Failure {
-  const full = error instanceof RuntimeError && (error.code === "capacity" || error.code === "rate_limited");
-  if (full) return failed("capacity_exhausted", error.message, { retryAfterMs: CAPACITY_RETRY_MS }).failure;
-  return failed("start_failed", messageOf(error)).failure;
+  const { failure } = failedBy(runtimeError(error, "start_failed"), "start");
+  if (failure.code === "capacity_exhausted") return { ...failure, retryAfterMs: CAPACITY_RETRY_MS };
+  return { ...failure, code: "start_failed" };
 }

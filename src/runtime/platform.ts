@@ -13,7 +13,13 @@ import {
 const GROUP_KILL_GRACE_MS = 100;
 const ABORT_GRACE_MS = 5_000;
 /** What `start()` could not say yet, and the end of a container says instead. */
-const START_FAILURES: readonly RuntimeErrorCode[] = ["capacity", "rate_limited", "start_failed", "unknown_image"];
+const START_FAILURES: readonly RuntimeErrorCode[] = [
+  "capacity",
+  "rate_limited",
+  "start_failed",
+  "unknown_image",
+  "bad_start",
+];
 
 /**
  * The way to init, in front of a command. workerd sets Docker's Cmd from `entrypoint` (tried), so that the image's own

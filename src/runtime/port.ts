@@ -12,7 +12,7 @@ export interface ContainerRuntime {
   /**
    * Starts the container and returns at once; readiness is for the caller to probe. What goes wrong after the return
    * (`capacity`, `rate_limited`, `start_failed`) is thrown by the next `fetch`, `exec` or `monitor`.
-   * @throws RuntimeError `already_running`, `unknown_image`, `capacity`, `rate_limited`, `start_failed`
+   * @throws RuntimeError `already_running`, `unknown_image`, `bad_start` (it can never go well), `capacity`, `rate_limited`, `start_failed`
    */
   start(spec: StartSpec): void;
   /**
@@ -79,6 +79,7 @@ export type RuntimeErrorCode =
   | "capacity"
   | "rate_limited"
   | "start_failed"
+  | "bad_start"
   | "not_listening"
   | "timeout"
   | "lost";
