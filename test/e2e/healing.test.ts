@@ -1,7 +1,10 @@
 import { expect, it } from "vitest";
 import { eventually } from "../support/e2e-client.ts";
-import { Container, containerOf, containersNamed } from "../support/e2e-docker.ts";
+import { Container, containerOf, containersNamed, everyContainerNamed } from "../support/e2e-docker.ts";
 import { onContainers, useSharedStack } from "../support/e2e-stack.ts";
+
+/** For a start on a busy machine; a warm slot takes a tenth of it. */
+const START_MS = 10_000;
 
 onContainers("a container that ends on its own", () => {
   const shared = useSharedStack();
@@ -88,6 +91,95 @@ onContainers("a container that ends on its own", () => {
     expect(warm).not.toContain((await containerOf(client, claim.containerId)).name);
     await client.discard("lucky");
   });
+
+  it("killed by the engine, comes back without anybody asking for it", async () => {
+    const { client } = shared;
+    const first = await savedTenant("unasked", "work");
+    const { container, objectId } = first;
+    const since = Date.now();
+    await container.kill();
+    await backAgain("unasked", first.epoch, 10_000 + START_MS);
+    // Status reads wake nothing: its Instance noticed. Ten seconds are for that, the rest is a start.
+    expect(Date.now() - since).toBeLessThan(10_000 + START_MS);
+    await nothingLeft(objectId);
+    await client.discard("unasked");
+  });
+
+  it("whose workload is killed stays, and has it again without anybody asking", async () => {
+    const { client } = shared;
+    const first = await savedTenant("killed-inside", "work");
+    await client.put("killed-inside", "unsaved.txt", "still here");
+    await first.container.killWorkload();
+    await eventually(async () => {
+      const state = await first.container.output("root", "cat /run/boilerhouse/private/state");
+      expect(state.trim()).toBe("running 1 137");
+    }, 10_000);
+    await eventually(async () => expect((await client.get("killed-inside", "unsaved.txt")).text).toBe("still here"));
+    expect((await client.status("killed-inside")).body).toMatchObject({ epoch: first.epoch, state: "active" });
+    await client.discard("killed-inside");
+  });
+
+  it("whose workload ends again and again, is replaced", async () => {
+    const { client } = shared;
+    const first = await savedTenant("hopeless", "work");
+    for (let ends = 1; ends <= 5; ends += 1) {
+      await eventually(async () => {
+        const state = await first.container.output("root", "cat /run/boilerhouse/private/state");
+        expect(state.startsWith(`running ${ends - 1} `), state).toBe(true);
+        await first.container.output("root", "pidof node");
+      }, 15_000);
+      await first.container.killWorkload();
+    }
+    await backAgain("hopeless", first.epoch, 10_000 + START_MS);
+    await client.discard("hopeless");
+  }, 120_000);
+
+  it.each([
+    ["paused by the engine", (container: Container) => container.freeze()],
+    [
+      "whose workload hangs",
+      (container: Container) =>
+        container.output("root", "curl -s -m 1 -X POST http://127.0.0.1:8080/hang || true").then(() => {}),
+    ],
+  ])("%s, is found within two health intervals and replaced", async (_how, freeze) => {
+    const { client } = shared;
+    const check = { http: { path: "/healthz" }, intervalMs: 4_000, timeoutMs: 500, retries: 3 };
+    await client.workload({ id: "checked", healthCheck: check });
+    const pool = await client.pool({ id: "checked", workloadId: "checked", minSize: 1 });
+    const first = await savedTenant("frozen", pool);
+    const since = Date.now();
+    await freeze(first.container);
+    await backAgain("frozen", first.epoch, 2 * check.intervalMs + START_MS);
+    expect(Date.now() - since).toBeGreaterThan(check.intervalMs / 2);
+    await nothingLeft(first.objectId);
+    await client.discard("frozen");
+  });
+
+  /** With one saved file. */
+  async function savedTenant(tenant: string, poolId: string) {
+    const { client } = shared;
+    const { containerId, epoch } = await client.claimed(tenant, { poolId });
+    await client.put(tenant, "saved.txt", "saved");
+    const saved = await client.api("POST", `/tenants/${tenant}/sync?wait=60s`, { direction: "outward" });
+    expect(saved.status, saved.text).toBe(200);
+    const objectId = String((await client.api("GET", `/containers/${containerId}`)).body.durableObjectId);
+    return { epoch, objectId, container: await containerOf(client, containerId) };
+  }
+
+  /** Active under a later epoch, by looking at its record alone; then with what was saved. */
+  async function backAgain(tenant: string, epoch: number, withinMs: number): Promise<void> {
+    const { client } = shared;
+    await eventually(async () => {
+      const { body } = await client.status(tenant);
+      expect(body).toMatchObject({ state: "active" });
+      expect(body.epoch).toBeGreaterThan(epoch);
+    }, withinMs);
+    expect((await client.get(tenant, "saved.txt")).text).toBe("saved");
+  }
+
+  /** Neither of the container nor of what the engine runs beside it. */
+  const nothingLeft = (objectId: string): Promise<void> =>
+    eventually(async () => expect(await everyContainerNamed(objectId)).toEqual([]), 30_000);
 
   async function loses(tenant: string, end: (container: Container) => Promise<void>): Promise<void> {
     const { client } = shared;

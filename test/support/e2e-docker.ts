@@ -40,6 +40,11 @@ export class Container {
     await command("docker", ["unpause", this.name]);
   }
 
+  /** Kills the workload alone, as the kernel would. */
+  async killWorkload(): Promise<void> {
+    await this.output("root", "kill -KILL $(pidof node)");
+  }
+
   /** Makes PID 1 end by itself with an error, which the engine answers by starting the same container again. */
   async failPid1(): Promise<void> {
     await this.run("root", "kill -KILL $(cat /proc/1/task/1/children)");
