@@ -38,7 +38,7 @@ export function observed(
 /** How it ended, or why it is as good as ended; null for one that goes on. An answer that is missing is neither. */
 function endOf({ alive, end, detail }: Observation, now: number): ContainerEnd | null {
   if (!alive) return end ?? { at: now, cause: "lost", exitCode: null, detail: detail ?? "not running" };
-  return end && (end.cause === "hung" || end.cause === "unhealthy") ? end : null;
+  return end ?? null;
 }
 
 function noted(record: TenantRecord, held: Held, end: ContainerEnd): Going {

@@ -139,18 +139,21 @@ describe("a container that ends by itself", () => {
     expect(statusOf(tenant.record, tenant.now).oom).toBeUndefined();
   });
 
-  it("that hangs is replaced like one that is gone, and what was unsaved in it is said", () => {
-    const tenant = new Driver().activate();
-    const { unsavedSince } = tenant.record;
-    look(tenant, true, endOf(tenant, "hung", null));
-    expect(tenant.record).toMatchObject({
-      state: "recovering",
-      epoch: 2,
-      unsavedSince,
-      lastLoss: { containerId: "c-1", detail: "it hung" },
-    });
-    expect(tenant.steps).toMatchObject([{ do: "retire", containerId: "c-1" }]);
-  });
+  it.each(["hung", "unhealthy", "exited", "oom"] as const)(
+    "that is %s although it is there is replaced like one that is gone, and what was unsaved in it is said",
+    (cause) => {
+      const tenant = new Driver().activate();
+      const { unsavedSince } = tenant.record;
+      look(tenant, true, endOf(tenant, cause, null));
+      expect(tenant.record).toMatchObject({
+        state: "recovering",
+        epoch: 2,
+        unsavedSince,
+        lastLoss: { containerId: "c-1", detail: `it ${cause}` },
+      });
+      expect(tenant.steps).toMatchObject([{ do: "retire", containerId: "c-1" }]);
+    },
+  );
 
   it("is told twice and ends once", () => {
     const tenant = new Driver().activate();
