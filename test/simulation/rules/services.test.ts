@@ -74,6 +74,22 @@ describe("R2", () => {
     expect(keys).toEqual(["a/1", "a/2", "a/3"]);
   });
 
+  it("lists folders in the place of what is in them", async () => {
+    const world = await aWorld();
+    const listed = await run(world, async ({ BUCKET }) => {
+      for (const key of ["t/a/1", "t/a/2", "t/b/1", "t/c"]) await BUCKET.put(key, key);
+      const all = await BUCKET.list({ prefix: "t/", delimiter: "/" });
+      const first = await BUCKET.list({ prefix: "t/", delimiter: "/", limit: 1 });
+      const next = await BUCKET.list({
+        prefix: "t/",
+        delimiter: "/",
+        ...(first.truncated && { cursor: first.cursor }),
+      });
+      return [all.delimitedPrefixes, all.objects.map(({ key }) => key), next.delimitedPrefixes];
+    });
+    expect(listed).toEqual([["t/a/", "t/b/"], ["t/c"], ["t/b/"]]);
+  });
+
   it("a refused put stores nothing, one whose answer is lost does", async () => {
     const world = await aWorld();
     faultAt(world, "r2", { do: "fail" });

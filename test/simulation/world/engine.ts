@@ -5,22 +5,28 @@ import { current, type Owner, runAs } from "./owner.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { ContainerHistory, Containers, WorldModules } from "./types.ts";
 
-/** What runs inside a container. It ends with the container; a frozen one does nothing. */
+/** What runs inside a container. It ends with the container; in a frozen one it stands still until that thaws. */
 class Inside implements Owner {
   readonly label: string;
   container: SimulatedContainer | null = null;
+  readonly #held: (() => void)[] = [];
 
   constructor(id: string) {
     this.label = `Container/${id}`;
   }
   get alive(): boolean {
-    return this.container === null || (this.container.running && !this.container.frozen);
+    return this.container === null || this.container.running;
   }
   leave(send: () => void): void {
-    if (this.alive) send();
+    this.receive(send);
   }
   receive(handle: () => void): void {
-    if (this.alive) handle();
+    if (!this.alive) return;
+    if (this.container?.frozen) this.#held.push(handle);
+    else handle();
+  }
+  thaw(): void {
+    for (const handle of this.#held.splice(0)) this.receive(handle);
   }
 }
 
@@ -35,6 +41,7 @@ export function connectEngine(modules: WorldModules, network: Network, scheduler
   const { SimulatedRuntime, SimulatedContainer: Container, simulation, RuntimeError } = modules;
   const lost = (message = "Network connection lost.") => new RuntimeError("lost", message);
   const insides = new Map<string, Inside>();
+  const insideOfContainer = new WeakMap<SimulatedContainer, Inside>();
   const history = new Map<string, ContainerHistory & { endedAt: number | null }>();
   const insideOf = (id: string): Inside => {
     const known = insides.get(id) ?? new Inside(id);
@@ -80,6 +87,7 @@ export function connectEngine(modules: WorldModules, network: Network, scheduler
         runAs(inside, 0, () => original.call(this, spec));
         const container = simulation.container(id) ?? null;
         inside.container = container;
+        if (container) insideOfContainer.set(container, inside);
         scheduler.note(`  start Container/${id}`);
         const entry: ContainerHistory = { startedAt: scheduler.now, endedAt: null, exit: null, served: [] };
         history.set(id, entry);
@@ -124,6 +132,21 @@ export function connectEngine(modules: WorldModules, network: Network, scheduler
         return runAs(insideOf(idOfCaller()), 0, () => original.call(this, number));
       },
   );
+  // Told from outside, as by a test: what it does then it does on its own behalf.
+  for (const name of ["report", "thaw"]) {
+    patch(
+      Container.prototype,
+      name,
+      (original) =>
+        function told(this: SimulatedContainer, ...args: never[]) {
+          const inside = insideOfContainer.get(this);
+          if (!inside) return original.apply(this, args);
+          const answer = runAs(inside, 0, () => original.apply(this, args));
+          if (name === "thaw") scheduler.after(0, `thaw ${inside.label}`, () => inside.thaw());
+          return answer;
+        },
+    );
+  }
   // The product looks every 20 ms, for workerd's sake; here whoever hangs is told.
   patch(
     Container.prototype,

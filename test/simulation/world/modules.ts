@@ -10,6 +10,7 @@ const FILES = {
   Limiter: "limits/object.ts",
   StorageGateway: "gateway/storage/entrypoint.ts",
   ControlGateway: "gateway/control/entrypoint.ts",
+  sweepDaily: "sweep/daily.ts",
   proxy: "proxy/proxy.ts",
   targetOf: "proxy/target.ts",
   settled: "proxy/domain.ts",

@@ -68,14 +68,20 @@ export class SimulatedR2 implements BucketView {
       this.#operation("delete", [keys].flat()[0] ?? "", () => {
         for (const key of [keys].flat()) this.#objects.delete(key);
       }),
-    list: ({ prefix = "", limit = MOST_LISTED, cursor, startAfter }: R2ListOptions = {}) =>
+    list: ({ prefix = "", limit = MOST_LISTED, cursor, startAfter, delimiter }: R2ListOptions = {}) =>
       this.#operation("list", prefix, () => {
-        const after = cursor ?? startAfter ?? "";
-        const keys = this.keys.filter((key) => key.startsWith(prefix) && key > after);
-        const page = keys.slice(0, Math.min(limit, MOST_LISTED));
-        const objects = page.map((key) => this.#describe(key, this.#objects.get(key) as Stored));
-        const truncated = keys.length > page.length;
-        return { objects, truncated, delimitedPrefixes: [], ...(truncated && { cursor: page.at(-1) }) };
+        const keys = this.keys.filter((key) => key.startsWith(prefix) && key > (startAfter ?? ""));
+        /** Whole keys, and folders in the place of all that is in them. */
+        const names = new Set(keys.map((key) => upTo(key, prefix, delimiter)));
+        const left = [...names].filter((name) => name > (cursor ?? ""));
+        const page = left.slice(0, Math.min(limit, MOST_LISTED));
+        const objects = page.flatMap((name) => {
+          const stored = this.#objects.get(name);
+          return stored && upTo(name, prefix, delimiter) === name ? [this.#describe(name, stored)] : [];
+        });
+        const delimitedPrefixes = page.filter((name) => !this.#objects.has(name));
+        const truncated = left.length > page.length;
+        return { objects, truncated, delimitedPrefixes, ...(truncated && { cursor: page.at(-1) }) };
       }),
     createMultipartUpload: async (key: string) => {
       const uploadId = await this.#operation("createMultipartUpload", key, () => {
@@ -231,6 +237,12 @@ class ObjectBody {
   async json(): Promise<unknown> {
     return JSON.parse(await this.text());
   }
+}
+
+/** A key, or its part up to the first delimiter behind the prefix. */
+function upTo(key: string, prefix: string, delimiter: string | undefined): string {
+  const at = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
+  return at < 0 ? key : key.slice(0, at + (delimiter?.length ?? 0));
 }
 
 function partOf(bytes: Uint8Array, range: Range | undefined): Uint8Array {

@@ -147,6 +147,8 @@ export interface WorldModules {
   readonly Limiter: DurableClass;
   readonly StorageGateway: EntrypointClass;
   readonly ControlGateway: EntrypointClass;
+  /** The daily cron. */
+  readonly sweepDaily: typeof import("../../../src/sweep/daily.ts").sweepDaily;
   readonly proxy: typeof import("../../../src/proxy/proxy.ts").proxy;
   readonly targetOf: typeof import("../../../src/proxy/target.ts").targetOf;
   readonly settled: typeof import("../../../src/proxy/domain.ts").settled;
