@@ -6,7 +6,7 @@ import type { Job, Verdict } from "./job.ts";
 const WORKER = fileURLToPath(import.meta.resolve("./worker.ts"));
 const REGISTER = import.meta.resolve("../register.ts");
 /** Every world leaves its modules behind, which nothing can unload. */
-const SEEDS_PER_PROCESS = 60;
+const SEEDS_PER_PROCESS = 30;
 
 export interface Run {
   /** In the order in which they are to be played. */

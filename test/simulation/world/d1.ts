@@ -58,10 +58,10 @@ export class SimulatedD1 {
   perform({ sql, bindings }: Statement): Answer {
     try {
       const prepared = this.#prepared(sql);
-      const before = this.#changes();
-      const numbered = bindings.map(inward);
-      const results = outward(prepared.all(...numbered) as Row[]);
-      const changes = this.#changes() - before;
+      const reads = /^\s*SELECT\b/i.test(sql);
+      const before = reads ? 0 : this.#changes();
+      const results = outward(prepared.all(...bindings.map(inward)) as Row[]);
+      const changes = reads ? 0 : this.#changes() - before;
       const meta = { changes, duration: 0, last_row_id: 0, rows_read: results.length, rows_written: changes };
       return { success: true, results, meta };
     } catch (error) {

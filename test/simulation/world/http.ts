@@ -5,16 +5,16 @@ const PlainRequest = Request;
 const PlainResponse = Response;
 
 /** What a body was made of, where that was bytes; they cross the network without a stream. */
-const whole = new WeakMap<object, Uint8Array<ArrayBuffer>>();
+const whole = new WeakMap<object, string | Uint8Array<ArrayBuffer>>();
 
 type Body = BodyInit | null | undefined;
 
 function remember(message: Request | Response, body: Body): void {
-  if (typeof body === "string" || body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
+  if (typeof body === "string") whole.set(message, body);
+  else if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
     whole.set(message, bytesOf(body).slice());
-  } else if (body instanceof URLSearchParams) {
-    whole.set(message, bytesOf(body.toString()));
-  } else if (body instanceof ReadableStream && message.body && message.body !== body) {
+  } else if (body instanceof URLSearchParams) whole.set(message, body.toString());
+  else if (body instanceof ReadableStream && message.body && message.body !== body) {
     const length = knownLength(body);
     if (length !== undefined) announce(message.body, length);
   }
@@ -28,7 +28,7 @@ export class WorldRequest extends PlainRequest {
     if (init?.body !== undefined && init.body !== null) remember(this, init.body as Body);
     else if (input instanceof PlainRequest) {
       const bytes = whole.get(input);
-      if (bytes) whole.set(this, bytes);
+      if (bytes !== undefined) whole.set(this, bytes);
       else if (input.body && this.body) {
         const length = knownLength(input.body);
         if (length !== undefined) announce(this.body, length);
@@ -82,6 +82,8 @@ export function requestAcross(request: Request, carriage: Carriage, signal: Abor
 }
 
 export function responseAcross(response: Response, carriage: Carriage): Response {
+  // Nobody else has one that was just made of bytes.
+  if (whole.has(response) && !response.bodyUsed && carriage.breakAfter === null) return withLength(response);
   const { status, statusText, headers } = response;
   const webSocket = (response as WorldResponse).webSocket ?? null;
   const { body, length } = bodyAcross(response, carriage);
@@ -90,12 +92,21 @@ export function responseAcross(response: Response, carriage: Carriage): Response
   return new WorldResponse(body as BodyInit | null, { status, statusText, headers: sent, webSocket });
 }
 
+function withLength(response: Response): Response {
+  const kept = whole.get(response) ?? "";
+  if (!response.headers.has("content-length")) {
+    response.headers.set("content-length", String(typeof kept === "string" ? Buffer.byteLength(kept) : kept.length));
+  }
+  return response;
+}
+
 function bodyAcross(
   message: Request | Response,
   { alive, breakAfter }: Carriage,
 ): { body: ReadableStream<Uint8Array> | Uint8Array | null; length: number | undefined } {
-  const bytes = message.bodyUsed ? undefined : whole.get(message);
-  if (bytes) {
+  const kept = message.bodyUsed ? undefined : whole.get(message);
+  if (kept !== undefined) {
+    const bytes = bytesOf(kept);
     return {
       body: breakAfter === null ? bytes : streamOf(bytes, Math.min(breakAfter, bytes.length)),
       length: bytes.length,

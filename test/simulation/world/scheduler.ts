@@ -17,24 +17,35 @@ interface Queued extends Event {
   readonly run: () => void;
 }
 
+/** Lines that are hashed together. */
+const BATCH = 256;
+
 /** A line for each event that fired, hashed as it comes. */
 export class Trace {
   readonly #hash = createHash("sha256");
   readonly #kept: string[] | null;
+  readonly #pending: string[] = [];
 
   constructor(keep: "lines" | "hash") {
     this.#kept = keep === "lines" ? [] : null;
   }
 
   add(line: string): void {
-    this.#hash.update(line).update("\n");
+    this.#pending.push(line);
+    if (this.#pending.length === BATCH) this.#update();
     this.#kept?.push(line);
   }
   get hash(): string {
+    this.#update();
     return this.#hash.copy().digest("hex");
   }
   get lines(): readonly string[] {
     return this.#kept ?? [];
+  }
+
+  #update(): void {
+    if (this.#pending.length > 0) this.#hash.update(`${this.#pending.join("\n")}\n`);
+    this.#pending.length = 0;
   }
 }
 

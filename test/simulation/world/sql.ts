@@ -7,6 +7,7 @@ export class SimulatedSql {
   readonly #database = new DatabaseSync(":memory:");
   readonly #statements = new Map<string, Statement>();
   readonly #looks = new Map<string, StatementSync>();
+  readonly #controls = new Map<string, StatementSync>();
   /** Throws where this copy of the object may not touch the database any more. */
   readonly #enter: (kind: "read" | "write") => void;
 
@@ -38,7 +39,12 @@ export class SimulatedSql {
 
   /** Behind the gate, for the platform itself. */
   control(statement: string): void {
-    this.#database.exec(statement);
+    let prepared = this.#controls.get(statement);
+    if (!prepared) {
+      prepared = this.#database.prepare(statement);
+      this.#controls.set(statement, prepared);
+    }
+    prepared.run();
   }
   /** For whoever looks from outside; no rows where there is no such table. */
   look(query: string, ...bindings: unknown[]): Row[] {
@@ -66,6 +72,7 @@ export class SimulatedSql {
   close(): void {
     this.#statements.clear();
     this.#looks.clear();
+    this.#controls.clear();
     this.#database.close();
   }
 
