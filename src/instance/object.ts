@@ -1,7 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import { messageOf, sleep, within } from "../durable/deadline.ts";
+import { messageOf, within } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
-import { tenantOf } from "../durable/stubs.ts";
 import type { FileAnswers, FileRequest } from "../files/types.ts";
 import type { Epoch } from "../ids.ts";
 import { fullBucket, take } from "../limits/bucket.ts";
@@ -10,6 +9,7 @@ import { done, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
 import { Assigning } from "./assigning.ts";
+import { Draining } from "./draining.ts";
 import type { WorkloadExit } from "./ending.ts";
 import { Commands, type ExecAnswer, type ExecRequest } from "./exec.ts";
 import { Files } from "./files.ts";
@@ -42,8 +42,6 @@ import { Watch } from "./watch.ts";
 
 /** How long a resumption waits for the end of a save under way. */
 const SAVE_PATIENCE_MS = 10_000;
-/** The least that a container which is about to end waits for an answer. */
-const DRAIN_PAUSE_MS = 500;
 /** Init has one to make when its workload ended, which it starts again with growing pauses. */
 const REPORTS_A_MINUTE = 30;
 /** For the end of a container; asked for again after that. */
@@ -70,6 +68,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     syncs: this.#syncs,
     watch: this.#watch,
   });
+  readonly #draining = new Draining(this.env, this.#life);
   readonly #open = new OpenRequests();
   readonly #commands = new Commands(this.#runtime);
   readonly #files = new Files(this.#life, new NamedWrites(this.ctx.storage.sql), () => this.#open.begin());
@@ -81,7 +80,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     begin: this.#open.begin,
     gatewayToken: () => this.#life.holder?.gatewayToken ?? null,
   };
-  #draining: Promise<{ done: boolean }> | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -163,12 +161,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async observe(): Promise<Observation> {
     await this.#settling.settle();
-    const { end, lastOomAt, ...seen } = await this.#seen();
+    const look = await this.#watch.look();
+    if (this.#life.boot) await this.#upkeep.rearm();
     return {
       state: this.#life.state,
-      ...seen,
-      ...(end ? { end } : {}),
-      ...(lastOomAt === null ? {} : { lastOomAt }),
+      ...look,
+      ...this.#watch.known,
       tenantId: this.#life.holder?.tenantId ?? null,
       epoch: this.#life.holder?.epoch ?? null,
       lastActivityAt: this.#life.lastActivityAt,
@@ -222,12 +220,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     return (await this.#files.perform(epoch, request)) as Outcome<FileAnswers[R["op"]]>;
   }
 
-  /** One at a time, whoever asks and how often. */
   async drain(waitMs: number): Promise<{ done: boolean }> {
-    this.#draining ??= this.#drain(waitMs).finally(() => {
-      this.#draining = null;
-    });
-    return this.#draining;
+    await this.#settling.settle();
+    return this.#draining.run(waitMs);
   }
 
   async workloadExited(exit: WorkloadExit): Promise<boolean> {
@@ -252,12 +247,14 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   }
 
   override async alarm(): Promise<void> {
+    let dueAt: number | null = null;
     try {
       await this.#ring();
+      dueAt = this.#watch.dueAt;
     } catch (error) {
       log.warn("an Instance could not look after its container", { error: messageOf(error) });
     }
-    if (this.#life.boot) this.#upkeep.arm(Date.now(), this.#watch.dueAt);
+    if (this.#life.boot) this.#upkeep.arm(Date.now(), dueAt);
   }
 
   /** The proxied hot path: one look at memory, then the container. */
@@ -287,13 +284,6 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if ((await this.retire("nobody has it")).ok) await this.#upkeep.free(boot);
   }
 
-  async #seen(): Promise<Pick<Observation, "alive" | "detail" | "health" | "end"> & { lastOomAt: number | null }> {
-    const look = await this.#watch.look();
-    const { health, lastOomAt } = this.#watch;
-    const { end } = this.#life;
-    return { ...look, health, lastOomAt, ...(end ? { end } : {}) };
-  }
-
   /** The workload is started again in its container. */
   async #afresh(
     boot: BootRecord,
@@ -312,18 +302,5 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     } catch (error) {
       return failed("operation_interrupted", messageOf(error));
     }
-  }
-
-  async #drain(waitMs: number): Promise<{ done: boolean }> {
-    await this.#settling.settle();
-    const { boot, holder, leasedTo } = this.#life;
-    const tenantId = (holder ?? leasedTo)?.tenantId;
-    if (!boot || tenantId === undefined) return { done: true };
-    this.#life.told = true;
-    const [done] = await Promise.all([
-      tenantOf(this.env, tenantId).drain(boot.plan.containerId, waitMs),
-      sleep(DRAIN_PAUSE_MS), // so that asking again and again costs little
-    ]);
-    return { done };
   }
 }

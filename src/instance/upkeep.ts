@@ -18,9 +18,14 @@ const YOUNG_MS = 150_000;
 const ASK_MS = 200_000;
 const CALL_MS = 10_000;
 
+/** Whatever is due, no alarm follows another sooner. */
+const LEAST_MS = 200;
+/** An alarm that should have rung so long ago is lost. */
+const LATE_MS = 30_000;
+
 /** When an Instance's alarm rings next, strictly in the future; earlier where something is due. @param random 0 to 1 */
 export const nextRing = (now: number, dueAt: number | null, random: number): number =>
-  Math.max(now + 1, Math.ceil(Math.min(dueAt ?? Infinity, now + RING_MS * (1 + random / 5))));
+  Math.max(now + LEAST_MS, Math.ceil(Math.min(dueAt ?? Infinity, now + RING_MS * (1 + random / 5))));
 
 export class Upkeep {
   readonly #storage: DurableObjectStorage;
@@ -41,9 +46,10 @@ export class Upkeep {
     this.#storage.setAlarm(nextRing(now, dueAt, Math.random()));
   }
 
-  /** A lost alarm is armed again when the object comes to memory. */
+  /** A lost alarm is armed again by whoever looks, and when the object comes to memory. */
   async rearm(): Promise<void> {
-    if ((await this.#storage.getAlarm()) === null) this.arm(Date.now(), null);
+    const at = await this.#storage.getAlarm();
+    if (this.#life.boot && (at === null || at < Date.now() - LATE_MS)) this.arm(Date.now(), null);
   }
 
   /** Tells whoever has the container; they look for themselves. What gets lost here is told with the next alarm. */

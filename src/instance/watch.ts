@@ -10,7 +10,7 @@ import { Inside } from "./inside.ts";
 import type { Life } from "./life.ts";
 import { probeInit, probeWorkload } from "./probe.ts";
 import type { BootRecord } from "./record.ts";
-import type { ContainerEnd, Health } from "./types.ts";
+import type { ContainerEnd, Observation } from "./types.ts";
 
 const STATUS_MS = 2_000;
 const KEEP_WITHIN_MS = 5_000;
@@ -52,11 +52,12 @@ export class Watch {
     this.#onEnd = onEnd;
   }
 
-  get health(): Health {
-    return this.#watched.health;
-  }
-  get lastOomAt(): number | null {
-    return this.#lastOomAt;
+  /** As an observation shows it. */
+  get known(): Pick<Observation, "health" | "end" | "lastOomAt"> {
+    const { end } = this.#life;
+    const lastOomAt = this.#lastOomAt;
+    const { health } = this.#watched;
+    return { health, ...(end ? { end } : {}), ...(lastOomAt === null ? {} : { lastOomAt }) };
   }
   readonly ended = (): ContainerEnd | null => this.#life.end;
 

@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { instanceOf } from "../../src/durable/stubs.ts";
@@ -8,7 +8,8 @@ import { sha256 } from "../../src/sha256.ts";
 import { aPool, call, claim, env, eventually, get, put, simulation, status } from "../support/fleet.ts";
 
 const instance = (id: string) => instanceOf(env, id as ContainerId);
-const ring = (id: string) => runDurableObjectAlarm(env.INSTANCE.getByName(id) as unknown as DurableObjectStub);
+const object = (id: string) => env.INSTANCE.getByName(id) as unknown as DurableObjectStub;
+const ring = (id: string) => runDurableObjectAlarm(object(id));
 const observed = (id: string) => instance(id).observe();
 /** Short enough to wait for, long enough that nothing healthy fails it. */
 const CHECK = { intervalMs: 1_000, timeoutMs: 200, retries: 2 };
@@ -45,7 +46,7 @@ describe("a container that ends without anybody asking it for anything", () => {
   it("is told of by an alarm that comes after its Instance left memory", async () => {
     const pool = await aPool("evicted-dead", { minSize: 2 });
     const { body } = await claim("absent", pool);
-    await evictDurableObject(env.INSTANCE.getByName(body.containerId) as unknown as DurableObjectStub);
+    await evictDurableObject(object(body.containerId));
     simulation.for(body.containerId).vanish();
     await ring(body.containerId);
     await eventually(async () => expect((await status("absent")).body).toMatchObject({ epoch: body.epoch + 1 }));
@@ -71,6 +72,22 @@ describe("a container that ends without anybody asking it for anything", () => {
     expect(await observed(body.containerId)).toMatchObject({ alive: false, end: { cause: expect.any(String) } });
     await get("losing", "a.txt");
     expect((await status("losing")).body.epoch).toBe(body.epoch + 1);
+  });
+});
+
+describe("the alarm of a running container", () => {
+  it("is there, and armed again by whoever looks when it got lost or stuck", async () => {
+    const pool = await aPool("armed", { minSize: 1 });
+    const [id = ""] = await warmOf(pool);
+    const armedAt = () => runInDurableObject(object(id), (_instance, state) => state.storage.getAlarm());
+    expect(await armedAt()).toBeGreaterThan(Date.now());
+    await runInDurableObject(object(id), (_instance, state) => state.storage.deleteAlarm());
+    await observed(id);
+    const at = await armedAt();
+    expect(at).toBeGreaterThan(Date.now());
+    expect(at).toBeLessThan(Date.now() + 70_000);
+    await instance(id).retire("over");
+    expect(await armedAt()).toBeNull();
   });
 });
 
@@ -250,6 +267,15 @@ describe("a container that nobody has", () => {
     await ring(id);
     expect(simulation.running).not.toContain(id);
     expect(await instance(id).describe()).toMatchObject({ ok: false });
+  });
+
+  it("and of which no record was kept, is ended when its object comes to memory", async () => {
+    const pool = await aPool("forgetting", { minSize: 1 });
+    const [id = ""] = await warmOf(pool);
+    await runInDurableObject(object(id), (_instance, state) => state.storage.deleteAll());
+    await evictDurableObject(object(id));
+    expect(await instance(id).describe()).toMatchObject({ ok: false });
+    await eventually(async () => expect(simulation.running).not.toContain(id));
   });
 
   it("is not one of a pool, however old it is", async () => {
