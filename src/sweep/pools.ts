@@ -17,7 +17,7 @@ export async function sweepPools(sweep: Sweep, after: string): Promise<Part> {
   // A pool may have a thousand slots, and each is asked about.
   const ids = await listPoolIds(sweep.env.DB, after, 1);
   const [id] = ids;
-  if (id === undefined) return nothingFound();
+  if (id === undefined) return sweepDeleted(sweep);
   const part = { ...nothingFound(), after: id as string };
   try {
     const pool = () => poolOf(sweep.env, id);
@@ -57,24 +57,43 @@ function sweepSlots(sweep: Sweep, poolId: PoolId, slots: readonly SlotView[]): P
   return examine(sweep, "pools", held, judge, ({ containerId }) => ended(sweep, poolId, containerId));
 }
 
-/** Rows of containers that the pool does not have: the container is ended, if it is there, and the row goes. */
+/** Rows of containers that the pool does not have. */
 async function sweepRows(sweep: Sweep, poolId: PoolId, slots: readonly SlotView[]): Promise<Part> {
   const { results } = await sweep.env.DB.prepare(
-    `SELECT container_id FROM containers WHERE pool_id = ?1 AND updated_at < ?2
+    `SELECT container_id, pool_id FROM containers WHERE pool_id = ?1 AND updated_at < ?2
      AND container_id NOT IN (SELECT value FROM json_each(?3)) ORDER BY container_id LIMIT ?4`,
   )
     .bind(poolId, sweep.now - GRACE_MS, JSON.stringify(slots.map((slot) => slot.containerId)), sweep.limit)
-    .all<{ container_id: string }>();
-  const rows = results.map(({ container_id: id }) => ({ id, thing: id as ContainerId }));
-  const judge = async (id: ContainerId): Promise<Verdict> =>
+    .all<Row>();
+  return endRows(sweep, results);
+}
+
+/** The same of pools that are not registered any more: they have no list in which their rows would be missed. */
+async function sweepDeleted(sweep: Sweep): Promise<Part> {
+  const { results } = await sweep.env.DB.prepare(
+    `SELECT container_id, pool_id FROM containers WHERE updated_at < ?
+     AND pool_id NOT IN (SELECT id FROM pools) ORDER BY container_id LIMIT ?`,
+  )
+    .bind(sweep.now - GRACE_MS, sweep.limit)
+    .all<Row>();
+  return endRows(sweep, results);
+}
+
+interface Row {
+  container_id: ContainerId;
+  pool_id: PoolId;
+}
+
+/** The container is ended, if it is there, and the row goes. */
+async function endRows(sweep: Sweep, rows: readonly Row[]): Promise<Part> {
+  const things = rows.map((row) => ({ id: row.container_id as string, thing: row }));
+  const judge = async ({ container_id: id, pool_id: poolId }: Row): Promise<Verdict> =>
     (await hasSlot(sweep, poolId, id)) ? null : { orphan: `D1 shows it in pool ${poolId}, which does not have it` };
-  const part = await examine(sweep, "pools", rows, judge, (id) => ended(sweep, poolId, id));
+  const part = await examine(sweep, "pools", things, judge, (row) => ended(sweep, row.pool_id, row.container_id));
   const gone = part.removed.map(({ id }) => id);
   if (gone.length > 0) {
-    await sweep.env.DB.prepare(
-      "DELETE FROM containers WHERE pool_id = ? AND container_id IN (SELECT value FROM json_each(?))",
-    )
-      .bind(poolId, JSON.stringify(gone))
+    await sweep.env.DB.prepare("DELETE FROM containers WHERE container_id IN (SELECT value FROM json_each(?))")
+      .bind(JSON.stringify(gone))
       .run();
   }
   return part;

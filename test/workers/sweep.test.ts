@@ -164,7 +164,11 @@ describe("a container", () => {
     const insert = `INSERT INTO containers (container_id, pool_id, workload_id, workload_version, image, state, tier, started_at, since, updated_at)
       VALUES ('c-shown-ghost', ?, 'w', 1, 'sandbox', 'warm', 'lite', 1, 1, 1)`;
     await env.DB.prepare(insert).bind(pool).run();
-    expect(about("c-shown-ghost", await sweep(["pools"]))).toEqual({ found: 1, removed: 1, skipped: [] });
+    await env.DB.prepare(insert.replace("c-shown-ghost", "c-shown-nowhere")).bind("no-such-pool").run();
+    const swept = await sweep(["pools"]);
+    for (const id of ["c-shown-ghost", "c-shown-nowhere"]) {
+      expect(about(id, swept)).toEqual({ found: 1, removed: 1, skipped: [] });
+    }
     await eventually(async () => {
       const { results } = await env.DB.prepare("SELECT state FROM containers WHERE pool_id = ?").bind(pool).all();
       expect(results).toEqual([{ state: "warm" }]);
