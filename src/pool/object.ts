@@ -173,12 +173,14 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async ended(containerId: ContainerId, _end: ContainerEnd): Promise<void> {
+    this.#upkeep.rearm();
     const slot = this.#store.slot(containerId);
     // What serves somebody is its tenant's to replace, and a start ends by itself.
     if (slot?.state === "warm") await this.#containers.checkWarm(slot);
   }
 
   async retire(id: ContainerId, reason: string): Promise<Outcome<null>> {
+    this.#upkeep.rearm();
     return this.#containers.retire(id, reason);
   }
 
@@ -239,6 +241,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
 
   /** A pool that lost its storage is made anew before it says of a container that it is not its. @throws when it is not known whether it did */
   async #known(): Promise<void> {
+    this.#upkeep.rearm();
     if (this.#store.record || (await this.#recovery.recover([]))) return;
     throw new Error("The pool does not know yet what it has.");
   }

@@ -168,8 +168,18 @@ export class Upkeep {
     );
   }
 
+  /** Whatever is asked of the pool also sets an alarm again that the platform lost. */
+  rearm(): void {
+    const due = () => {
+      const { record, slots } = this.#store;
+      return record && nextAlarm(record, slots, Date.now(), Math.random());
+    };
+    this.#hooks.background(this.#store.alarm.rearm(due));
+  }
+
   /** The first call after this object was constructed looks at what it has, before it says or gives anything. */
   lookAfterRestart(): void {
+    this.rearm();
     if (this.#looked) return;
     if (this.#store.slots.length > 0) this.#hooks.background(this.reconcile());
     this.#looked = true;

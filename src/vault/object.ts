@@ -131,6 +131,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
   }
   async describe(): Promise<VaultDescription> {
     if (this.#unusable !== null) throw new Error(this.#unusable.failure.detail);
+    await this.#keepAlarm();
     return history.describe(this.#parts);
   }
   async diff(from: Generation, to: Generation, page: PageRequest) {

@@ -79,8 +79,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   of("cap-off-by-one", "a tier may have one container more than its cap", [
     "fleet/plan.ts",
-    "running < caps[tier] ?",
-    "running <= caps[tier] ?",
+    "=== ask.tier).length >= cap - running) {",
+    "=== ask.tier).length > cap - running) {",
   ]),
   of("not-ready", "a claim does not wait until the workload answers", [
     "instance/provision.ts",

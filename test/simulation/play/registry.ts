@@ -69,10 +69,12 @@ export class Registry {
 
   /** Somebody looks at everything that there is, as the daily cron does: an alarm that the platform lost is set again by it. */
   async sweep(env: Env): Promise<null> {
-    const { tenantOf, poolOf } = this.#world.modules.stubs;
+    const { tenantOf, poolOf, vaultOf } = this.#world.modules.stubs;
     const ids = async (sql: string) => (await env.DB.prepare(sql).all<{ id: string }>()).results.map(({ id }) => id);
-    for (const id of await ids("SELECT tenant_id AS id FROM tenants"))
+    for (const id of await ids("SELECT tenant_id AS id FROM tenants")) {
       await tenantOf(env, id as never).status(id as never);
+      await vaultOf(env, id as never).describe();
+    }
     for (const id of await ids("SELECT id FROM pools")) await poolOf(env, id as never).describe();
     return null;
   }
