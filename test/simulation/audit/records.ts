@@ -53,7 +53,8 @@ export function dueOf(tenant: SeenTenant, now: number): number | null {
   if (retiring.length > 0 || state === "destroying") due.push(now + 15 * 60_000);
   if (state === "active") due.push(now + 90_000);
   if (hold) due.push(hold.kind === "retry" ? hold.at : hold.until);
-  return due.length === 0 ? null : Math.min(...due);
+  // What is overdue already (the clock jumped) can be due no sooner than now.
+  return due.length === 0 ? null : Math.max(now, Math.min(...due));
 }
 
 /**
