@@ -1,9 +1,10 @@
-import { done, failed, type Outcome } from "../outcome.ts";
+import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { Capture } from "../runtime/capture.ts";
 import { failedBy } from "../runtime/failure.ts";
 import type { ContainerRuntime } from "../runtime/port.ts";
 import { redactText } from "../secrets/redact.ts";
 import type { BootRecord } from "./record.ts";
+import type { InstanceState } from "./types.ts";
 
 export interface ExecRequest {
   /** Program and arguments; no shell reads them. */
@@ -28,6 +29,12 @@ export const MAX_OUTPUT = 1_048_576;
 export const EXECS_AT_ONCE = 4;
 /** What the redactor takes in one piece. */
 const PIECE = 64_000;
+
+/** Why no command runs in a container in this state; null where one does. Pure. */
+export const commandsRefused = (state: InstanceState): Failure | null =>
+  state === "warm" || state === "assigned"
+    ? null
+    : { code: "invalid_transition", detail: `The container is ${state}; commands run in warm and assigned ones.` };
 
 /** Commands in a container, as its workload's user, never as root. What they print is shown without secrets. */
 export class Commands {

@@ -11,7 +11,7 @@ import { runtimeFor } from "../runtime/select.ts";
 import { Assigning } from "./assigning.ts";
 import { Draining } from "./draining.ts";
 import type { WorkloadExit } from "./ending.ts";
-import { Commands, type ExecAnswer, type ExecRequest } from "./exec.ts";
+import { Commands, commandsRefused, type ExecAnswer, type ExecRequest } from "./exec.ts";
 import { Files } from "./files.ts";
 import { Inside } from "./inside.ts";
 import { Life } from "./life.ts";
@@ -200,12 +200,8 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     await this.#settling.settle();
     const boot = this.#life.boot;
     if (!boot || !this.#runtime.running) return failed("container_unavailable", "The container is not running.");
-    if (this.#life.state !== "warm" && this.#life.state !== "assigned") {
-      return failed(
-        "invalid_transition",
-        `The container is ${this.#life.state}; commands run in warm and assigned ones.`,
-      );
-    }
+    const refusal = commandsRefused(this.#life.state);
+    if (refusal) return { ok: false, failure: refusal };
     const ended = this.#open.begin();
     try {
       return await this.#commands.run(boot, request);

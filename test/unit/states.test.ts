@@ -1,21 +1,24 @@
 import { describe, expect, test } from "vitest";
-import { gapsOf, rows } from "../../scripts/states/table.ts";
+import { containers } from "../../scripts/states/containers.ts";
+import { pools } from "../../scripts/states/pools.ts";
+import { gapsOf, type Table } from "../../scripts/states/table.ts";
+import { tenants } from "../../scripts/states/tenants.ts";
 import { openApiDocument } from "../../src/app.ts";
 
-describe("the table of calls and states", () => {
-  test("has a row for every route about a tenant, and no answer that its route does not list", () => {
-    expect(gapsOf(JSON.parse(JSON.stringify(openApiDocument())))).toEqual([]);
+const tables = { tenants, pools, containers } as unknown as Record<string, Table>;
+
+describe.each(Object.entries(tables))("the table of %s and their states", (_, table) => {
+  test("has a row for every route about one of them, and no answer that its route does not list", () => {
+    expect(gapsOf(JSON.parse(JSON.stringify(openApiDocument())), table)).toEqual([]);
   });
 
   test("finds a route that nobody gave a row", () => {
-    const paths = { "/api/v1/tenants/{id}/vanish": { post: { responses: {} } } };
-    expect(gapsOf({ paths })).toContain("POST /api/v1/tenants/{id}/vanish has no row in scripts/states/calls.ts");
+    const paths = { [`${table.about}/vanish`]: { post: { responses: {} } } };
+    expect(gapsOf({ paths }, table)).toContain(`POST ${table.about}/vanish has no row in scripts/states`);
   });
 
   test("has no answer that is a defect", () => {
-    const defects = rows.flatMap(({ cells }) =>
-      cells.filter(({ answer }) => answer.status >= 500 && answer.code !== "starting"),
-    );
-    expect(defects).toEqual([]);
+    const answers = table.rows.flatMap(({ cells }) => cells.map(({ answer }) => answer));
+    expect(answers.filter(({ status, code }) => status >= 500 && code !== "starting")).toEqual([]);
   });
 });

@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SPEC, STANDINGS } from "../../scripts/states/standings.ts";
-import { nameOf, rows, written } from "../../scripts/states/table.ts";
+import { nameOf, written } from "../../scripts/states/table.ts";
+import { tenants } from "../../scripts/states/tenants.ts";
 import { request, simulation, status } from "../support/fleet.ts";
 import { aName, FILES, SOURCE, standing, theirPool } from "../support/standings.ts";
 import { aTar } from "./vault-kit.ts";
 
 /** docs/states.md, cell by cell, asked of real tenants over the API: whatever is asked in whatever state has the answer that the table says. */
 
+const { rows } = tenants;
 type Row = (typeof rows)[number];
 
 beforeAll(theirPool);

@@ -4,23 +4,15 @@ import type { PlannedChange, TenantEvent } from "../../src/tenant/events.ts";
 import type { TenantRecord } from "../../src/tenant/record.ts";
 import { statusOf } from "../../src/tenant/status.ts";
 import { acted, always, answered, asked, claimed, type Decision, orNew, problem, taken } from "./answer.ts";
-import { POOL, SPEC, sealed } from "./standings.ts";
+import { POOL, SPEC, STANDINGS, sealed } from "./standings.ts";
+import { type Call, tableOf } from "./table.ts";
 
-/** A call about a tenant. Its body is JSON where nothing else is said, and `{id}` stands for the tenant. */
-export interface Call {
-  /** As OpenAPI names it: `POST /api/v1/tenants/{id}/claim`. */
-  operation: string;
-  /** What makes it another call than the plain one of its operation. */
-  with?: string;
-  /** For the other parameters of the path. */
-  path?: Readonly<Record<string, string>>;
-  query?: string;
-  body?: unknown;
+/** A call about a tenant; null: one never seen. */
+export interface TenantCall extends Call<TenantRecord | null> {
   /** The body is a tar of the tenant's files. */
   tar?: true;
   /** A copy: of the tenant to another, or of another to the tenant. */
   copy?: "of it" | "to it";
-  decide: Decision;
 }
 
 const T = "/api/v1/tenants/{id}";
@@ -29,7 +21,7 @@ const SAVED = { n: "1" };
 /** Nobody waits: what takes time is 202. */
 const AT_ONCE = "wait=0s";
 
-const reads = (path: string, more: Partial<Call> = {}): Call => ({
+const reads = (path: string, more: Partial<TenantCall> = {}): TenantCall => ({
   operation: `GET ${T}${path}`,
   ...more,
   decide: always(200),
@@ -54,15 +46,15 @@ const batch: Decision = (record) => {
 const changes = (
   operation: string,
   change: PlannedChange,
-  more: Partial<Call>,
+  more: Partial<TenantCall>,
   has: (record: TenantRecord) => boolean = () => true,
-): Call => ({
+): TenantCall => ({
   operation,
   ...more,
   decide: taken({ type: "change", change, ifMatch: null }, 200, (record) => (record && has(record) ? record : null)),
 });
 
-const acts = (name: string, action: Parameters<typeof acted>[0], body: object = {}, said?: string): Call => ({
+const acts = (name: string, action: Parameters<typeof acted>[0], body: object = {}, said?: string): TenantCall => ({
   operation: `POST ${T}/${name}`,
   ...(said === undefined ? {} : { with: said }),
   query: AT_ONCE,
@@ -84,7 +76,7 @@ const claim: TenantEvent = { type: "claim", poolId: null, delivery: null, allowF
 const released = (request: { force?: boolean; sync?: boolean }) => asked({ type: "release", request });
 
 /** Every operation with a tenant's id in it, and those of sync specs that name one; some with more than one body. */
-export const CALLS: readonly Call[] = [
+const CALLS: readonly TenantCall[] = [
   {
     operation: `POST ${T}/claim`,
     query: AT_ONCE,
@@ -193,3 +185,9 @@ export const CALLS: readonly Call[] = [
   reads("/export"),
   { operation: `POST ${T}/fsck`, body: {}, decide: always(200) },
 ];
+
+export const tenants = tableOf(
+  T,
+  STANDINGS.map(({ name, record }) => ({ name, standing: record })),
+  CALLS,
+);
