@@ -55,10 +55,13 @@ export class Containers {
     lookAt: (id: ContainerId): number | null => this.#live.get(id) ?? null,
   };
 
-  /** What the fleet has to count: every slot but those that it has not admitted. */
+  /**
+   * What the fleet has to count: every slot but those that it has not admitted, and those that are being ended: one may
+   * have been given back already, and would count again.
+   */
   counted(): Counted[] {
     return this.#store.slots
-      .filter((slot) => !this.#unadmitted.has(slot.containerId))
+      .filter(({ containerId: id }) => !this.#unadmitted.has(id) && !this.#retirements.has(id))
       .map(({ containerId, tier }) => ({ containerId, tier }));
   }
 
