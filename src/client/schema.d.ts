@@ -3253,26 +3253,32 @@ export interface components {
                 lite?: {
                     running: number | null;
                     cap: number;
+                    waiting: number | null;
                 };
                 basic?: {
                     running: number | null;
                     cap: number;
+                    waiting: number | null;
                 };
                 "standard-1"?: {
                     running: number | null;
                     cap: number;
+                    waiting: number | null;
                 };
                 "standard-2"?: {
                     running: number | null;
                     cap: number;
+                    waiting: number | null;
                 };
                 "standard-3"?: {
                     running: number | null;
                     cap: number;
+                    waiting: number | null;
                 };
                 "standard-4"?: {
                     running: number | null;
                     cap: number;
+                    waiting: number | null;
                 };
             };
         };
@@ -5322,7 +5328,7 @@ export interface operations {
     claimTenant: {
         parameters: {
             query?: {
-                /** @description How long to wait for the end. */
+                /** @description How long to wait for the end. Named, it is also how long the claim waits for room where the pool or its tier is full, in the order of arrival; otherwise that is refused at once. */
                 wait?: string;
             };
             header?: {

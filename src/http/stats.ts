@@ -27,7 +27,10 @@ const statsView = z
       warn: z.int().openapi({ description: "Tenants that lost changes with their container." }),
       errors: z.int().openapi({ description: "Tenants whose save failed." }),
     }),
-    capacity: z.record(z.enum(TIERS), z.object({ running: z.int().nullable(), cap: z.int() })),
+    capacity: z.record(
+      z.enum(TIERS),
+      z.object({ running: z.int().nullable(), cap: z.int(), waiting: z.int().nullable() }),
+    ),
   })
   .openapi("Stats");
 

@@ -16,6 +16,9 @@ import { tenantParam } from "./params.ts";
 import { claimed, claimView, released, releaseView, status, statusView } from "./views.ts";
 import { waitSchema } from "./wait.ts";
 
+const WAITS =
+  "How long to wait for the end. Named, it is also how long the claim waits for room where the pool or its tier is full, in the order of arrival; otherwise that is refused at once.";
+
 const claim = guarded("tenants:run", {
   method: "post",
   path: "/api/v1/tenants/{id}/claim",
@@ -24,7 +27,7 @@ const claim = guarded("tenants:run", {
   middleware: jsonBody("optional"),
   request: {
     params: tenantParam,
-    query: z.object({ wait: waitSchema(10_000) }),
+    query: z.object({ wait: waitSchema(10_000, WAITS) }),
     body: { content: { "application/json": { schema: claimSchema } } },
   },
   responses: {
@@ -69,7 +72,8 @@ export const tenants = resource()
     const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
     await requireSelfService(principal, c.env, id, body.poolId ?? null, background);
     await checkClaim(c.env, c.executionCtx, id, body, address.label);
-    const request = { ...body, tenantId: id, publicUrl: address.endpoints.http };
+    const capacityWaitMs = c.req.query("wait") === undefined ? 0 : capacityWait(wait);
+    const request = { ...body, tenantId: id, publicUrl: address.endpoints.http, capacityWaitMs };
     const outcome = await tenantOf(c.env, id).claim(request, wait, by(c));
     if (!outcome.ok) throw Problem.of(outcome.failure);
     if (outcome.value.kind === "pending") return c.json(...accepted(outcome.value.operation, address.endpoints));
@@ -97,3 +101,6 @@ export const tenants = resource()
     const shown = suspended && { ...suspended, actor: actorFor(c.get("principal"), suspended.actor) };
     return c.json(status({ ...known, ...(shown ? { suspended: shown } : {}) }, host, endpoints), 200);
   });
+
+/** A little less than the caller waits, who is then told that there is no room and not that it goes on. */
+const capacityWait = (waitMs: number): number => Math.floor(waitMs - Math.min(500, waitMs / 5));

@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 export const MAX_WAIT_MS = 300_000;
 
 /** `?wait=` in ms: `<n>s` or `<n>ms`, at most 300 s (contract: API conventions). */
-export const waitSchema = (defaultMs: number) =>
+export const waitSchema = (defaultMs: number, description = "How long to wait for the end.") =>
   z
     .string()
     .regex(/^\d{1,9}(?:ms|s)$/, "must be a number of seconds or milliseconds, as in 10s or 500ms")
@@ -12,7 +12,7 @@ export const waitSchema = (defaultMs: number) =>
     .optional()
     .transform((ms) => ms ?? defaultMs)
     .openapi({
-      param: { description: "How long to wait for the end." },
+      param: { description },
       type: "string",
       example: "60s",
       default: `${defaultMs / 1000}s`,

@@ -30,7 +30,7 @@ export const refillFrom = ({ breaker, failures }: PoolRecord): number =>
 /** Faults that trying again does not mend: an image that is not there, a configuration that the platform refuses. */
 const PERMANENT_CODES: readonly Failure["code"][] = ["invalid", "unsupported"];
 export const isPermanentFault = ({ code, extra }: Failure): boolean =>
-  PERMANENT_CODES.includes(code) || extra?.permanent === true || extra?.runtime === "unknown_image";
+  PERMANENT_CODES.includes(code) || extra?.permanent === true;
 
 /** The record after a start that failed, and whether the breaker opened by it. */
 export function afterFailure(

@@ -1,6 +1,7 @@
 import { deleted } from "./administer.ts";
 import type { Containers } from "./containers.ts";
 import type { Effects } from "./effects.ts";
+import { endingDue } from "./plan-ending.ts";
 import { leased } from "./plan-lease.ts";
 import { type Drain, isDeleted, type PoolRecord, type Slot } from "./record.ts";
 import type { PoolStore } from "./store.ts";
@@ -40,6 +41,8 @@ export class Deletion {
   readonly #containers: Containers;
   #pass: Promise<void> | null = null;
   #again = false;
+  /** What an earlier life of the object put off is tried at once. */
+  #isEager = true;
   readonly #waiting = new Set<() => void>();
 
   constructor(store: PoolStore, effects: Effects, containers: Containers) {
@@ -53,8 +56,9 @@ export class Deletion {
     return new Promise((resolve) => this.#waiting.add(resolve));
   }
 
-  /** Goes on with it, where there is one; once more for whoever asks while it goes on. */
-  proceed(): Promise<void> {
+  /** Goes on with it, where there is one; once more for whoever asks while it goes on. `now`: also with ends that failed and were put off. */
+  proceed(when: "now" | "later" = "later"): Promise<void> {
+    if (when === "now") this.#isEager = true;
     if (this.#pass) this.#again = true;
     this.#pass ??= this.#proceed().finally(() => {
       this.#pass = null;
@@ -79,7 +83,10 @@ export class Deletion {
     const drain = this.#underWay();
     if (!drain) return;
     const { slots } = this.#store;
-    const idle = slots.filter((slot) => slot.lease === null || slot.state === "draining");
+    const [now, isEager] = [Date.now(), this.#isEager];
+    this.#isEager = false;
+    const isDue = (slot: Slot) => slot.state !== "draining" || isEager || endingDue(slot) <= now;
+    const idle = slots.filter((slot) => (slot.lease === null || slot.state === "draining") && isDue(slot));
     await Promise.all([
       ...idle.map((slot) => this.#containers.retire(slot.containerId, "pool deleted")),
       drain.releases ? this.#releaseAll() : null,

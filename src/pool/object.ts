@@ -125,7 +125,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     );
     if (!decided.ok) return decided;
     const ended = this.#deletion.ended();
-    this.#background(this.#deletion.proceed());
+    this.#background(this.#deletion.proceed("now"));
     if (waitMs > 0) {
       await within(waitMs, "drain", ended).catch((error) => {
         if (!(error instanceof DeadlineError)) throw error;

@@ -1,6 +1,7 @@
 import { configOf } from "../config.ts";
 import { messageOf, within } from "../durable/deadline.ts";
 import { fleetOf } from "../durable/stubs.ts";
+import type { FleetFigures } from "../fleet/types.ts";
 import { log } from "../log.ts";
 import { TIERS, type Tier } from "../runtime/port.ts";
 
@@ -15,7 +16,7 @@ export interface Stats {
   /** Of tenants: saved and well; with changes that no container holds any more; whose save failed. */
   sync: { ok: number; warn: number; errors: number };
   /** Null where the Fleet does not answer. */
-  capacity: Record<Tier, { running: number | null; cap: number }>;
+  capacity: Record<Tier, { running: number | null; cap: number; waiting: number | null }>;
 }
 
 /** Containers by pool, state and tier. */
@@ -36,7 +37,7 @@ const SYNC = `SELECT
 
 export async function readStats(env: Env): Promise<{ stats: Stats; containers: ContainerCount[] }> {
   const db = env.DB;
-  const [rows, running] = await Promise.all([
+  const [rows, fleet] = await Promise.all([
     db.batch([
       db.prepare("SELECT COUNT(*) AS count FROM pools"),
       db.prepare("SELECT state, COUNT(*) AS count FROM tenants GROUP BY state ORDER BY state"),
@@ -45,7 +46,7 @@ export async function readStats(env: Env): Promise<{ stats: Stats; containers: C
         "SELECT pool_id AS poolId, state, tier, COUNT(*) AS count FROM containers GROUP BY pool_id, state, tier ORDER BY 1, 2, 3",
       ),
     ]),
-    fleetCounts(env),
+    fleetFigures(env),
   ]);
   const [pools, byState, sync, byPool] = rows.map(({ results }) => results);
   const containers = (byPool ?? []) as ContainerCount[];
@@ -66,7 +67,14 @@ export async function readStats(env: Env): Promise<{ stats: Stats; containers: C
       tenants,
       sync: { ok, warn, errors },
       capacity: Object.fromEntries(
-        TIERS.map((tier) => [tier, { running: running && (running[tier] ?? 0), cap: tierCaps[tier] }]),
+        TIERS.map((tier) => [
+          tier,
+          {
+            running: fleet && (fleet.counts[tier] ?? 0),
+            cap: tierCaps[tier],
+            waiting: fleet && (fleet.waiting[tier] ?? 0),
+          },
+        ]),
       ) as Stats["capacity"],
     },
   };
@@ -74,9 +82,9 @@ export async function readStats(env: Env): Promise<{ stats: Stats; containers: C
 
 const sum = (counts: readonly ContainerCount[]): number => counts.reduce((total, { count }) => total + count, 0);
 
-async function fleetCounts(env: Env): Promise<Record<string, number> | null> {
+async function fleetFigures(env: Env): Promise<FleetFigures | null> {
   try {
-    return await within(FLEET_MS, "fleet", fleetOf(env).counts());
+    return await within(FLEET_MS, "fleet", fleetOf(env).figures());
   } catch (error) {
     log.warn("the fleet did not answer", { error: messageOf(error) });
     return null;

@@ -97,7 +97,7 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
   const hasState = lease.workload.volumes.state !== undefined;
   const held: Held = {
     containerId: lease.containerId,
-    poolId: record.poolId,
+    poolId: lease.poolId,
     epoch: record.epoch,
     port: lease.workload.port,
     tier: lease.tier,

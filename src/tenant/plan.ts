@@ -146,7 +146,12 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
 function unwanted(record: TenantRecord, event: StepResult): Plan {
   const lease = "lease" in event ? event.lease : null;
   if (!lease || !record.poolId || lease.containerId === record.held?.containerId) return nothing(record);
-  const step: Step = { do: "retire", containerId: lease.containerId, poolId: record.poolId, reason: "came too late" };
+  const step: Step = {
+    do: "retire",
+    containerId: lease.containerId,
+    poolId: lease.poolId ?? record.poolId,
+    reason: "came too late",
+  };
   return { kind: "go", record, steps: [step], journal: [] };
 }
 

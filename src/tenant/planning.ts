@@ -123,7 +123,8 @@ export function droppedBy(
   lease: Lease | null,
   reason: string,
 ): { retiring: TenantRecord["retiring"]; steps: Step[] } {
-  const { poolId } = record;
+  // A fallback pool's container is that pool's to end.
+  const poolId = lease?.poolId ?? record.poolId;
   if (!lease || !poolId) return { retiring: record.retiring, steps: [] };
   const slot = { containerId: lease.containerId, poolId };
   return { retiring: [...record.retiring, slot], steps: [retireStep(slot, reason)] };

@@ -186,7 +186,11 @@ onContainers("a request that cannot be carried out", () => {
   it("no capacity is 503 with Retry-After, and leaves no tenant half claimed", async () => {
     const { client } = shared;
     await client.claimed("first", { poolId: "bad-input-full" });
-    const answer = isProblem(await client.claim("second", { poolId: "bad-input-full" }), 503, "capacity_exhausted");
+    const answer = isProblem(
+      await client.claim("second", { poolId: "bad-input-full" }, "1s"),
+      503,
+      "capacity_exhausted",
+    );
     expect(Number(answer.headers["retry-after"])).toBeGreaterThan(0);
     expect(answer.body.retryAfterMs).toBeGreaterThan(0);
     expect((await client.status("second")).body).toMatchObject({ state: "idle", assigned: false });

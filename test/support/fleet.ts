@@ -68,6 +68,9 @@ export async function aPool(
 
 export const claim = (tenant: string, poolId?: string, more: object = {}) =>
   call<ClaimBody>("POST", `/api/v1/tenants/${tenant}/claim?wait=10s`, { ...(poolId ? { poolId } : {}), ...more });
+/** The same, refused at once where there is no room. */
+export const claimAtOnce = (tenant: string, poolId: string) =>
+  call<ClaimBody>("POST", `/api/v1/tenants/${tenant}/claim`, { poolId });
 export const release = (tenant: string, body: object = {}) =>
   call("POST", `/api/v1/tenants/${tenant}/release?wait=10s`, body);
 export const status = (tenant: string) => call("GET", `/api/v1/tenants/${tenant}/status`);

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { aPool, call, claim, release, request, status } from "../support/fleet.ts";
+import { aPool, call, claim, claimAtOnce, release, request, status } from "../support/fleet.ts";
 
 const aWorkload = (id: string, more: object = {}) => ({ id, image: "sandbox", port: 8080, ...more });
 const operationAt = (location: string | null) => call("GET", location ?? "/");
@@ -124,7 +124,7 @@ describe("a claim", () => {
   test("that finds no room is 503 with Retry-After", async () => {
     const pool = await aPool("full", { minSize: 0, maxSize: 1 });
     await claim("inside", pool);
-    const refused = await claim("outside", pool);
+    const refused = await claimAtOnce("outside", pool);
     expect(refused).toMatchObject({ status: 503, body: { code: "capacity_exhausted" } });
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
   });

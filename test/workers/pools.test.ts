@@ -8,6 +8,7 @@ import {
   aPool,
   call,
   claim,
+  claimAtOnce,
   env,
   eventually,
   put,
@@ -346,7 +347,7 @@ describe("the fleet's cap", () => {
   it("does not open the breaker", async () => {
     vi.spyOn(Fleet.prototype, "admit").mockResolvedValue({ admitted: false, reason: "cap", retryAfterMs: 1 });
     const id = await aPool("capped", { minSize: 0, maxSize: 9 });
-    for (let n = 0; n < 6; n += 1) expect((await claim(`capped-${n}`, id)).status).toBe(503);
+    for (let n = 0; n < 6; n += 1) expect((await claimAtOnce(`capped-${n}`, id)).status).toBe(503);
     expect(await pool(id)).toMatchObject({ breaker: { state: "closed", failures: 0 } });
   });
 });

@@ -19,7 +19,7 @@ interface Stats {
   tenantsActive: number;
   tenants: Record<string, number>;
   sync: { ok: number; warn: number; errors: number };
-  capacity: Record<string, { running: number; cap: number }>;
+  capacity: Record<string, { running: number; cap: number; waiting: number }>;
 }
 const stats = async (path = "/api/v1/stats") => (await call<Stats>("GET", path)).body;
 const scrape = async () => {
@@ -44,7 +44,7 @@ describe("the statistics", () => {
       expect(after.containers).toEqual({ used: before.containers.used + 1, total: before.containers.total + 2 });
       expect(after.tenantsActive).toBe(before.tenantsActive + 1);
       expect(after.tenants.active).toBe(after.tenantsActive);
-      expect(after.capacity.lite).toEqual({ running: (before.capacity.lite?.running ?? 0) + 2, cap: 200 });
+      expect(after.capacity.lite).toEqual({ running: (before.capacity.lite?.running ?? 0) + 2, cap: 200, waiting: 0 });
     }, 1_000);
     expect(await stats("/stats")).toEqual(await stats());
   });
