@@ -1,4 +1,5 @@
 import { configOf } from "../config.ts";
+import { within } from "../durable/deadline.ts";
 import { poolOf, tenantOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
 import { log } from "../log.ts";
@@ -32,11 +33,14 @@ export function holderOf(env: Env, tenantId: TenantId, epoch: Epoch, grant: Gate
   return { tenantId, epoch, ...(token ? { gatewayToken: token } : {}) };
 }
 
+/** The object takes no call before it knows, for at most 30 s (platform). */
+const ANSWER_MS = 8_000;
+
 /** Asks the pool to whom it gave a container, and that tenant what the container is to it (docs/adr/0001). @throws when either does not answer */
 export async function whomItServes(env: Env, { poolId, containerId }: BootPlan): Promise<Whom> {
-  const lease = await poolOf(env, poolId).holder(containerId);
+  const lease = await within(ANSWER_MS, "holder", poolOf(env, poolId).holder(containerId));
   if (!lease) return { state: "warm", holder: null, leasedTo: null };
-  const served = await tenantOf(env, lease.tenantId).servedBy(containerId);
+  const served = await within(ANSWER_MS, "servedBy", tenantOf(env, lease.tenantId).servedBy(containerId));
   if (!served) return { state: "warm", holder: null, leasedTo: lease };
   const holder = holderOf(env, lease.tenantId, served.epoch, served.gateway);
   return { state: served.admission === "open" ? "assigned" : "saving", holder, leasedTo: null };

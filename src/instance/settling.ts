@@ -1,8 +1,11 @@
+import { within } from "../durable/deadline.ts";
 import { KEEP_MS } from "./environment.ts";
 import { whomItServes } from "./holder.ts";
 import type { Life } from "./life.ts";
 import type { BootRecord } from "./record.ts";
 import type { TenantStorage } from "./tenant-storage.ts";
+
+const REGISTER_MS = 5_000;
 
 /** Learns again what an Instance's memory held, where it left memory while its container ran on (an eviction, a deploy, a hot reload). */
 export class Settling {
@@ -50,12 +53,15 @@ export class Settling {
    */
   async #rehydrate(boot: BootRecord): Promise<void> {
     const life = this.#life;
-    await life.runtime.keepFor(KEEP_MS);
-    await this.#storage.control(boot);
+    const registered = Promise.all([life.runtime.keepFor(KEEP_MS), this.#storage.control(boot)]);
+    await within(REGISTER_MS, "what the platform forgot", registered);
     const whom = await whomItServes(this.#env, boot.plan);
     if (!this.#isUnclear) return; // somebody else was told meanwhile
     const { volumes } = boot.plan.workload;
-    if (whom.holder && volumes.state) await this.#storage.intercept(boot, whom.holder.tenantId, whom.holder.epoch);
+    if (whom.holder && volumes.state) {
+      const { tenantId, epoch } = whom.holder;
+      await within(REGISTER_MS, "the storage intercept", this.#storage.intercept(boot, tenantId, epoch));
+    }
     life.state = whom.state;
     life.holder = whom.holder;
     life.leasedTo = whom.leasedTo;
