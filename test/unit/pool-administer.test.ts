@@ -56,6 +56,22 @@ describe("a configuration", () => {
     expect(value(configure(next, {}, 4, [])).record.earlier).toEqual([]);
   });
 
+  it("that the registry replaced already changes nothing, and none of a life that ended begins another", () => {
+    const told = (before: PoolRecord | null, version: number, createdAt: number, maxSize: number) => {
+      const registered = { version, createdAt };
+      const given = { spec: aSpec({ maxSize }), workload: aWorkload(), workloadVersion: 1, registered };
+      return configured(before, [], given, by, 9);
+    };
+    const third = value(told(value(told(null, 1, 100, 4)).record, 3, 100, 9)).record;
+    expect(third).toMatchObject({ spec: { maxSize: 9 }, registered: { version: 3, createdAt: 100 } });
+    expect(value(told(third, 2, 100, 7))).toEqual({ record: third, entries: [] });
+    expect(value(told(aPool(), 2, 100, 7)).record.spec.maxSize).toBe(7); // a record from before versions were kept
+    const draining = value(drained(third, [], "refuse", "pop-1", by, 1)).record;
+    const gone = draining.drain ? deleted(draining, draining.drain, 2).record : draining;
+    expect(told(gone, 3, 100, 9)).toMatchObject({ ok: false, failure: { extra: { refused: "pool_draining" } } });
+    expect(value(told(gone, 1, 200, 5)).record).toMatchObject({ spec: { maxSize: 5 }, drain: null });
+  });
+
   it("of another workload, or of a pool that is being deleted, is refused", () => {
     expect(configure(aPool(), { workloadId: "other" })).toMatchObject({ ok: false, failure: { code: "invalid" } });
     const draining = value(drained(aPool(), [aSlot(1)], "refuse", "pop-1", by, 1)).record;

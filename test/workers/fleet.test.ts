@@ -1,3 +1,4 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { fleetOf } from "../../src/durable/stubs.ts";
 import { containerId, type PoolId } from "../../src/ids.ts";
@@ -27,5 +28,23 @@ describe("the fleet", () => {
     expect(await fleet.counts()).toMatchObject({ "standard-3": 1 });
     for (let n = 0; n < 3; n += 1) await fleet.release(id);
     expect((await fleet.counts())["standard-3"]).toBeUndefined();
+  });
+
+  it("goes on with what a version stored that kept no bucket", async () => {
+    const stub = env.FLEET.getByName("fleet") as unknown as DurableObjectStub;
+    const id = fresh();
+    await runInDurableObject(stub, async (_, state) => {
+      await state.storage.deleteAll();
+      state.storage.sql.exec(
+        "CREATE TABLE admissions (container_id TEXT PRIMARY KEY, pool_id TEXT NOT NULL, tier TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
+      );
+      state.storage.sql.exec("INSERT INTO admissions VALUES (?, 'demo', 'basic', 1)", id);
+    });
+    await evictDurableObject(stub);
+    const fleet = fleetOf(env);
+    expect(await fleet.counts()).toEqual({ basic: 1 });
+    expect(await fleet.admit(fresh(), pool, "basic")).toEqual({ admitted: true });
+    expect(await fleet.counts()).toEqual({ basic: 2 });
+    expect(await fleet.renew(pool, [])).toEqual({ strangers: [id] });
   });
 });
