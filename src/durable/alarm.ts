@@ -11,9 +11,12 @@ export class Alarm {
     this.#storage = storage;
   }
 
-  /** Sets it, unless it rings earlier anyway. Inside a commit it is part of that. `at` lies in the future. */
+  /**
+   * Sets it, unless it rings earlier anyway. Inside a commit it is part of that. `at` lies in the future, and one that is
+   * known to have been due is not relied on: it may be lost.
+   */
   arm(at: number | null): void {
-    if (at === null || (this.#at !== null && this.#at <= at && !isLate(this.#at))) return;
+    if (at === null || (this.#at !== null && this.#at <= at && this.#at > Date.now())) return;
     this.#storage.setAlarm(at);
     this.#at = at;
   }
@@ -23,7 +26,7 @@ export class Alarm {
    * have rung long ago, is set again. Costs nothing while one is known to be set.
    */
   async rearm(due: () => number | null): Promise<void> {
-    if (this.#at !== null && !isLate(this.#at)) return;
+    if (this.#at !== null && this.#at > Date.now()) return;
     const armed = await this.#storage.getAlarm();
     if (armed !== null && !isLate(armed)) {
       this.#at ??= armed;
@@ -39,7 +42,7 @@ export class Alarm {
     return armed === null || isLate(armed) ? "lost" : "set";
   }
 
-  /** It rang, so none is set now. */
+  /** It rang, or a transaction was rolled back: what is set is not known now. */
   rang(): void {
     this.#at = null;
   }
@@ -48,6 +51,6 @@ export class Alarm {
 /** What became of an object's alarm. */
 export type AlarmStanding = "none" | "set" | "lost";
 
-/** An alarm that is later than this does not come any more (workerd's retries end before; platform trap). */
+/** An alarm that is later than this does not come any more (the platform's own repetitions end before). */
 const LATE_MS = 120_000;
 export const isLate = (at: number): boolean => at < Date.now() - LATE_MS;

@@ -29,6 +29,13 @@ export function withEnd(record: TenantRecord, containerId: ContainerId, end: Con
   return { ...record, ends: [{ ...end, containerId }, ...earlier].slice(0, KEPT_ENDS) };
 }
 
+/** A kill inside a container that went on. The same record for one that was counted. */
+export function withOom(record: TenantRecord, at: number): TenantRecord {
+  const { ooms = [] } = record;
+  if (at <= (ooms[0] ?? 0)) return record;
+  return { ...record, ooms: [at, ...ooms.filter((earlier) => earlier > at - DAY_MS)].slice(0, KEPT_ENDS) };
+}
+
 export const hasEnd = ({ ends }: TenantRecord, containerId: ContainerId): boolean =>
   ends?.some((end) => end.containerId === containerId) === true;
 
@@ -51,8 +58,9 @@ export interface OutOfMemory {
 }
 
 /** Null when none was in the last day. */
-export function outOfMemory({ ends = [], held, tier }: TenantRecord, now: number): OutOfMemory | null {
-  const last24h = ends.filter(({ cause, at }) => cause === "oom" && at > now - DAY_MS).length;
+export function outOfMemory({ ends = [], ooms = [], held, tier }: TenantRecord, now: number): OutOfMemory | null {
+  const times = [...ends.filter(({ cause }) => cause === "oom").map(({ at }) => at), ...ooms];
+  const last24h = times.filter((at) => at > now - DAY_MS).length;
   if (last24h === 0) return null;
   const of = held?.tier ?? tier;
   const hint = `Its containers ran out of memory ${last24h} times in a day: give the tenant a larger tier${of ? ` than ${of}` : ""}.`;

@@ -1,4 +1,6 @@
+import type { ContainerId } from "../ids.ts";
 import type { ContainerEnd, Observation } from "../instance/types.ts";
+import { withOom } from "./ends.ts";
 import type { Fresh, Going, Limits, Plan, TenantEvent } from "./events.ts";
 import { lost, noteEnd } from "./plan-recover.ts";
 import { beginSleep } from "./plan-save.ts";
@@ -24,15 +26,29 @@ export function observed(
   }
   // The operation in flight meets it; how it ended is known only here.
   if (before.operation) return end && !observation.alive ? noted(before, held, end) : nothing(before);
-  const record = knowing(before, held, event, now);
-  if (record.state !== "active" || !record.held) return { kind: "go", record, steps: [], journal: [] };
+  const known = knowing(before, held, event, now);
+  const { record, journal } = withKill(known, observation.lastOomAt, held.containerId);
+  if (record.state !== "active" || !record.held) return { kind: "go", record, steps: [], journal };
   const lastActivityAt = Math.max(record.lastActivityAt ?? held.since, observation.lastActivityAt);
   const seen = lastActivityAt === record.lastActivityAt ? record : { ...record, lastActivityAt };
   const idleTimeoutMs = idleTimeoutOf(record, record.held);
   if (idleTimeoutMs !== null && observation.openRequests === 0 && now - lastActivityAt >= idleTimeoutMs) {
-    return beginSleep(seen, lastActivityAt, fresh, limits, now);
+    const planned = beginSleep(seen, lastActivityAt, fresh, limits, now);
+    return planned.kind === "go" ? { ...planned, journal: [...journal, ...planned.journal] } : planned;
   }
-  return { kind: "go", record: seen, steps: [], journal: [] };
+  return { kind: "go", record: seen, steps: [], journal };
+}
+
+/** The workload was killed for its memory and started again in its container: counted like one that ended with it. */
+function withKill(
+  before: TenantRecord,
+  at: number | undefined,
+  containerId: ContainerId,
+): Pick<Going, "record" | "journal"> {
+  const record = at === undefined ? before : withOom(before, at);
+  const journal =
+    record === before ? [] : [{ type: "container.oom", detail: { containerId, exitCode: 137, restarted: true } }];
+  return { record, journal };
 }
 
 /** How it ended, or why it is as good as ended; null for one that goes on. An answer that is missing is neither. */

@@ -68,6 +68,8 @@ export interface TenantRecord {
   errors: (Failure & { at: number })[];
   /** How its containers ended by themselves, newest first (`withEnd`). Absent while none did. */
   ends?: EndOf[];
+  /** When a workload was killed for its memory and its container went on, newest first. */
+  ooms?: number[];
   /** When containers ended, or did not come to serve, lately: what backoff and breaker count. */
   crashes?: number[];
   /** Containers that took the place of one that ended by itself. */

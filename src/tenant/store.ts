@@ -85,7 +85,7 @@ export class TenantStore {
       });
     } catch (error) {
       this.journal.forget();
-      this.alarm.rang(); // what is set is not known now
+      this.alarm.rang();
       throw error;
     }
     this.#cached = record;
