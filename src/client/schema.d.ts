@@ -3408,7 +3408,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `in_use`: In use. `idempotency_in_flight`: The first request is still in flight. `already_exists`: Already exists. `claimed_elsewhere`: Claimed in another pool. `operation_in_progress`: Another operation is in progress. `invalid_transition`: Not possible in this state. `not_running`: Not running. `not_a_file`: Not a regular file. `stale_epoch`: Superseded. `guard_blocked`: Save refused by a guard. `conflict`: The state moved while it was saved. `save_failed`: Save failed. `operation_interrupted`: Interrupted, result unknown. */
+        /** @description `in_use`: In use. `idempotency_in_flight`: The first request is still in flight. `already_exists`: Already exists. `claimed_elsewhere`: Claimed in another pool. `operation_in_progress`: Another operation is in progress. `invalid_transition`: Not possible in this state. `not_running`: Not running. `not_a_file`: Not a regular file. `stale_epoch`: Superseded. `guard_blocked`: Save refused by a guard. `conflict`: The state moved while it was saved. `save_failed`: Save failed. `state_missing`: Saved state is missing. `operation_interrupted`: Interrupted, result unknown. */
         Problem409: {
             headers: {
                 [name: string]: unknown;

@@ -69,6 +69,15 @@ export class Journal {
     if (this.head().seq === 0) this.#head = { seq, hash, delivered: seq };
   }
 
+  /** Inside a commit: goes on where this chain was, as D1 has it, after its owner lost it. */
+  adopt(last: ChainedEntry): void {
+    this.#create();
+    const sql = "INSERT OR REPLACE INTO history (seq, doc) VALUES (?, ?)";
+    this.#sql.exec(sql, last.seq, JSON.stringify(last));
+    this.#sql.exec(sql, DELIVERED, String(last.seq));
+    this.#head = { seq: last.seq, hash: last.hash, delivered: last.seq };
+  }
+
   /** For an object that never stored anything: saves looking. */
   begin(): void {
     this.#created = false;

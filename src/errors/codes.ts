@@ -257,6 +257,15 @@ const catalogue = {
     retry: false,
     suggestion: "The saved state is intact. Claim again, or with `allowFresh` as an admin.",
   },
+  state_missing: {
+    status: 409,
+    title: "Saved state is missing",
+    meaning:
+      "What the tenant had is not there any more: what it saved, or (`needs`) the config and secrets that only its lost object kept. Nothing is started as if it had never been.",
+    retry: false,
+    suggestion:
+      "Rebuild the vault, or restore or import a state; claim with what `needs` names; an admin goes on without by a claim with `allowFresh`.",
+  },
   operation_interrupted: {
     status: 409,
     title: "Interrupted, result unknown",

@@ -1,5 +1,5 @@
 import { stopwatch } from "../durable/stopwatch.ts";
-import { done, type Outcome } from "../outcome.ts";
+import { done, failed, type Outcome } from "../outcome.ts";
 import type { GenerationSummary } from "../vault/types.ts";
 import { claimTar } from "./claim-tar.ts";
 import type { Inside } from "./inside.ts";
@@ -28,6 +28,9 @@ export async function provision(
     const fenced = await storage.open();
     if (!fenced.ok) return fenced;
     head = fenced.value.head;
+    if (head === null && assignment.saved !== undefined && !assignment.fresh) {
+      return failed("state_missing", `The vault has nothing, and generation ${assignment.saved} was saved.`);
+    }
     timings.fence = lap();
   }
   const specs = assignment.fresh ? [] : (assignment.specs ?? []);

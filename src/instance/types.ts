@@ -35,6 +35,8 @@ export interface Assignment {
   gateway?: GatewayGrant;
   /** Begin with an empty state directory although there are generations; an admin said so. */
   fresh: boolean;
+  /** What the tenant has saved: where its vault has nothing any more, the assignment fails (`state_missing`). Absent: nothing. */
+  saved?: Generation;
   /** Sync specs whose files are fetched before the tenant is served. */
   specs?: SpecRun[];
   restoreTimeoutMs: number;

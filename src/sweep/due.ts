@@ -21,7 +21,7 @@ export async function sweepDue(sweep: Sweep, after: string): Promise<Part> {
   const touch = (id: TenantId, mode: "look" | "mend") => tenantOf(sweep.env, id).touch(mode);
   const judge = async (id: TenantId) => {
     const standing = await touch(id, "look");
-    if (!standing) return { orphan: "D1 has it, its object does not", but: "a rebuild removes it" };
+    if (!standing) return { orphan: "D1 has it, its object does not: it is made anew" };
     return standing.alarm === "lost" ? { orphan: `its alarm was lost while it was ${standing.state}` } : null;
   };
   const part = await examine(sweep, "due", tenants, judge, async (id) => (await touch(id, "mend")) !== null);

@@ -1,7 +1,7 @@
 import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
-import type { PoolId } from "../ids.ts";
+import { generation, type PoolId } from "../ids.ts";
 import type { Assignment } from "../instance/types.ts";
 import { log } from "../log.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
@@ -202,6 +202,7 @@ export class Effects {
       }),
       ...(gateway ? { gateway } : {}),
       fresh: step.fresh,
+      ...(record.generation > 0 ? { saved: generation(record.generation) } : {}),
       ...(specs.length > 0 ? { specs } : {}),
       restoreTimeoutMs: deadlines.restoreMs,
       startTimeoutMs: deadlines.startMs,

@@ -1,3 +1,4 @@
+import type { ChainedEntry } from "../audit/entry.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
 import { COOLDOWN } from "../durable/cadence.ts";
@@ -6,7 +7,7 @@ import type { TenantId } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { nextAlarm } from "./alarms.ts";
 import { Effects } from "./effects.ts";
-import type { Fresh, Limits, Plan, Step, TenantEvent } from "./events.ts";
+import type { Fresh, JournalEntry, Limits, Plan, Step, TenantEvent } from "./events.ts";
 import { operationId } from "./operation-id.ts";
 import { plan } from "./plan.ts";
 import { leadsTo } from "./plan-act.ts";
@@ -122,6 +123,15 @@ export class Machine {
     }
     this.#ctx.waitUntil(finished);
     return { planned, fresh, finished };
+  }
+
+  /** A record that was made anew, with what is recorded of that. What is due begins at once. */
+  begin(record: TenantRecord, last: ChainedEntry, journal: JournalEntry[]): void {
+    const now = Date.now();
+    this.#store.adopt(last);
+    this.#store.save({ record, now, by: SYSTEM, journal, alarm: this.#due(record, now, true) });
+    this.#onChange();
+    this.tick();
   }
 
   /** The alarm, or whoever needs an operation of this object's earlier life to go on. */

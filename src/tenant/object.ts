@@ -7,7 +7,7 @@ import { COOLDOWN } from "../durable/cadence.ts";
 import { within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
 import { instanceOf, vaultOf } from "../durable/stubs.ts";
-import type { ContainerId, Epoch, Generation, TenantId } from "../ids.ts";
+import { type ContainerId, type Epoch, type Generation, parseTenantId, type TenantId } from "../ids.ts";
 import type { ContainerEnd, SpecProgress } from "../instance/types.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
@@ -15,6 +15,7 @@ import type { AdmissionKind } from "./admissions.ts";
 import { Admitting } from "./admitting.ts";
 import { nextAlarm } from "./alarms.ts";
 import { actionAnswer, claimAnswer, releaseAnswer } from "./answers.ts";
+import { LostRecord } from "./lost-record.ts";
 import { Machine } from "./machine.ts";
 import { importer } from "./operation-id.ts";
 import { view } from "./planning.ts";
@@ -65,9 +66,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     () => deliver(this.env.DB, this.#store),
   );
   readonly #machine = new Machine(this.ctx, this.env, this.#store, () => this.#outbox.soon());
+  readonly #lost = new LostRecord(this.env, parseTenantId(this.ctx.id.name ?? ""), this.#store, this.#machine);
   readonly #admitting = new Admitting(this.ctx.storage, this.#store);
 
   async claim(request: ClaimRequest, waitMs: number, by: By): Promise<Outcome<Awaited<ClaimAnswer>>> {
+    const unknown = await this.#lost.unknown();
+    if (unknown) return unknown;
     const { config, secrets, publicUrl } = request;
     const given = config !== undefined || secrets !== undefined || publicUrl !== undefined;
     const delivery = given ? await givenBy(this.env, this.#store, request) : null;
@@ -90,6 +94,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     waitMs: number,
     by: By,
   ): Promise<Outcome<Awaited<ReleaseAnswer>>> {
+    await this.#lost.findIfKnown();
     if (!this.#record()) return neverSeen(tenantId);
     return this.#machine.ask(tenantId, { type: "release", request }, by, waitMs, (record) =>
       releaseAnswer(record, null),
@@ -97,6 +102,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record) return neverSeen(tenantId);
     const planned = await preparedAction(this.env, record, action);
@@ -106,6 +112,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async upgrade(toVersion: number): Promise<UpgradeAnswer> {
+    await this.#lost.findIfKnown();
     const record = this.#store.load();
     const standing = standingOf(record, toVersion);
     if (standing !== null) return standing;
@@ -117,6 +124,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async beginImport(tenantId: TenantId, request: ImportRequest, by: By): Promise<Outcome<ImportGrant>> {
+    const unknown = await this.#lost.unknown();
+    if (unknown) return unknown;
     const { planned } = this.#machine.take({ type: "import", request }, tenantId, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
     const record = planned.kind === "go" ? planned.record : null;
@@ -136,6 +145,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async pin(tenantId: TenantId, generation: Generation, pinned: boolean, by: By): Promise<Outcome<null>> {
+    await this.#lost.findIfKnown();
     if (!this.#record()) return neverSeen(tenantId);
     const outcome = await vaultOf(this.env, tenantId).pin(generation, { pinned });
     return outcome.ok
@@ -144,12 +154,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async note(tenantId: TenantId, action: string, detail: Record<string, unknown>, by: By): Promise<Outcome<null>> {
+    await this.#lost.findIfKnown();
     if (!this.#record()) return neverSeen(tenantId);
     this.#machine.take({ type: "noted", entry: { type: action, detail } }, null, by);
     return done(null);
   }
 
   async change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>> {
+    await this.#lost.findIfKnown();
     for (let attempt = 1; ; attempt += 1) {
       const record = this.#record();
       if (!record) return neverSeen(tenantId);
@@ -164,6 +176,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async settings(tenantId: TenantId): Promise<Outcome<Settings>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record) return neverSeen(tenantId);
     const [latest] = record.delivery.configVersion === 0 ? [] : this.#store.configs();
@@ -171,10 +184,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async configs(tenantId: TenantId): Promise<Outcome<ConfigVersion[]>> {
+    await this.#lost.findIfKnown();
     return this.#record() ? done(this.#store.configs()) : neverSeen(tenantId);
   }
 
   async access(): Promise<TenantAccess | null> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     return record && { tokenVersion: record.tokenVersion, suspended: record.state === "suspended" };
   }
@@ -185,6 +200,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     ttlMs: number,
     requestId: string | null = null,
   ): Promise<Outcome<{ secret: string }>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record) return failed("not_found", "There is no such tenant.");
     const now = Date.now();
@@ -195,11 +211,13 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
+    await this.#lost.findIfKnown();
     if (!this.#record()) return null;
     return this.#admitting.redeem(kind, secret, Date.now());
   }
 
   async noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>> {
+    await this.#lost.findIfKnown();
     if (!this.#record()) return neverSeen(tenantId);
     const { planned } = this.#machine.take({ type: "files", note }, null, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
@@ -209,12 +227,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async status(tenantId: TenantId): Promise<Outcome<TenantStatus>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record) return neverSeen(tenantId);
     return done(statusOf(record, Date.now()));
   }
 
   async syncState(tenantId: TenantId, specId: string): Promise<Outcome<TenantSyncState>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record) return neverSeen(tenantId);
     const { syncs, operation, held } = record;
@@ -236,10 +256,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async syncRuns(specId: string, until: number, limit: number): Promise<SyncRun[]> {
+    await this.#lost.findIfKnown();
     return this.#store.syncs.list(specId, until, limit);
   }
 
   async cancelSync(tenantId: TenantId, specId: string, by: By): Promise<Outcome<null>> {
+    await this.#lost.findIfKnown();
     if (!this.#record()) return neverSeen(tenantId);
     const { planned, finished } = this.#machine.take({ type: "cancel_sync", specId }, null, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
@@ -248,6 +270,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async operation(id: string): Promise<Outcome<OperationView>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (record?.operation?.id === id) return done(view(record, record.operation));
     const ended = this.#store.operation(id);
@@ -261,6 +284,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     stale: { containerId: ContainerId; epoch: Epoch } | null,
     waitMs: number,
   ): Promise<Route> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
     if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) {
@@ -278,6 +302,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null> {
+    await this.#lost.find();
     const record = this.#record();
     if (!record) return false;
     if (record.held) return record.held.containerId === containerId;
@@ -285,6 +310,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async drain(containerId: ContainerId, waitMs: number): Promise<boolean> {
+    await this.#lost.findIfKnown();
     const { tenantId } = this.#record() ?? {};
     if (tenantId === undefined) return true;
     await this.#machine.ask(tenantId, { type: "drain", containerId }, SYSTEM, waitMs, () => ({}));
@@ -294,10 +320,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async ended(containerId: ContainerId, _epoch: Epoch, _end: ContainerEnd): Promise<void> {
+    await this.#lost.findIfKnown();
     if (this.#record()?.held?.containerId === containerId) await this.#machine.look();
   }
 
   async servedBy(containerId: ContainerId): Promise<Served | null> {
+    await this.#lost.find();
     const record = this.#record();
     if (record?.held?.containerId !== containerId) return null;
     const { epoch, gateway } = record.held;
@@ -305,6 +333,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async touch(mode: "look" | "mend"): Promise<TenantStanding | null> {
+    if (mode === "mend") await this.#lost.find();
     const record = this.#store.load();
     if (!record) return null;
     const alarm = await this.#store.alarm.standing(nextAlarm(record, Date.now(), 0));
@@ -316,6 +345,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async project(): Promise<Outcome<null>> {
+    await this.#lost.findIfKnown();
     while ((await deliver(this.env.DB, this.#store)) === "more");
     const record = this.#record(); // read with the number that it is sent under
     if (!record) return failed("not_found", "There is no such tenant.");
@@ -328,6 +358,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async rewrap(): Promise<Outcome<{ rewrapped: boolean }>> {
+    await this.#lost.findIfKnown();
     const record = this.#record();
     if (!record?.secrets) return done({ rewrapped: false });
     const { secrets, tenantId } = record;

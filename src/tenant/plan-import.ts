@@ -89,7 +89,8 @@ export function imported(
   const { generation, files, bytes, changed } = outcome.value;
   const ended: TenantRecord = { ...record, operation: null };
   // The vault of a sync spec has generations of its own.
-  const next: TenantRecord = isOfSpec(operation) ? ended : { ...ended, generation, lastSaveAt: now };
+  const { missing: _, ...found } = ended;
+  const next: TenantRecord = isOfSpec(operation) ? ended : { ...found, generation, lastSaveAt: now };
   const leads = { error: "asleep", destroyed: "idle" } as const;
   const leaves = (record.state === "error" || record.state === "destroyed") && !isOfSpec(operation);
   const state = leaves ? leads[record.state as keyof typeof leads] : record.state;

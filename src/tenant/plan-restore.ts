@@ -72,7 +72,8 @@ export function restored(
   if (!outcome.ok) return failedRestore(record, operation, outcome.failure, now);
   const made = outcome.value;
   const { generation } = made.committed;
-  const current = { ...record, generation, lastSaveAt: now };
+  const { missing: _, ...rest } = record;
+  const current: TenantRecord = { ...rest, generation, lastSaveAt: now };
   if (record.state !== "waking" || record.poolId === null) return ended(current, operation, made, now);
   // The epoch of the restore is the vault's for ever: the container that restores its result needs one of its own.
   const next = epoch(record.epoch + 1);

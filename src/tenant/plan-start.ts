@@ -1,7 +1,7 @@
-import { type Epoch, epoch, type PoolId } from "../ids.ts";
+import { type Epoch, epoch, generation, type PoolId } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import { actionAnswer, claimAnswer } from "./answers.ts";
-import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
+import type { Fresh, JournalEntry, Limits, Plan, Step, StepResult } from "./events.ts";
 import { recoveryFailed } from "./plan-recover.ts";
 import { droppedBy, end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Held, Operation, TenantRecord } from "./record.ts";
@@ -22,6 +22,10 @@ export const contentDetail = ({ delivery, secrets }: Pick<TenantRecord, "deliver
   configVersion: delivery.configVersion,
   secretsVersion: secrets?.version ?? 0,
 });
+
+/** What a tenant that was made anew lacks still. */
+export const needsOf = ({ rebuilt, delivery, secrets }: TenantRecord): ("config" | "secrets")[] =>
+  rebuilt?.needs.filter((part) => (part === "config" ? delivery.config === undefined : secrets === null)) ?? [];
 
 /** What a start may have beside its kind. */
 interface Beginning {
@@ -45,6 +49,11 @@ export function begin(
   { steps = [], detail = {}, notBefore = now, capacityWaitMs = 0 }: Beginning = {},
 ): Plan {
   if (record.poolId === null) return refuse("invalid", "This tenant has no pool.");
+  const needs = needsOf(record);
+  if (needs.length > 0 && startsFresh === "never") {
+    const detail = `The tenant was made anew from what others knew of it, which is not its ${needs.join(" and its ")}: claim it with them.`;
+    return refuse("state_missing", detail, { needs });
+  }
   const next = epoch(record.epoch + 1);
   const operation: Operation = {
     ...operationOf(record, kind, fresh, notBefore - now + limits.startMs + capacityWaitMs, now),
@@ -91,8 +100,9 @@ export function leased(record: TenantRecord, operation: Operation, event: Result
   return { kind: "go", record, steps: [step], journal: [] };
 }
 
-export function assigned(record: TenantRecord, operation: Operation, event: Result<"assigned">, now: number): Plan {
-  if (record.poolId === null) return nothing(record);
+export function assigned(before: TenantRecord, operation: Operation, event: Result<"assigned">, now: number): Plan {
+  const { missing: _, rebuilt: __, ...record } = before;
+  if (record.poolId === null) return nothing(before);
   const { lease } = event;
   const hasState = lease.workload.volumes.state !== undefined;
   const held: Held = {
@@ -113,13 +123,15 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
   };
   const ran =
     lease.workloadVersion === undefined ? {} : { ran: { poolId: held.poolId, version: lease.workloadVersion } };
+  // What an admin went on without is not looked for again.
+  const withoutState = operation.fresh === "now" && before.missing !== undefined;
   const next: TenantRecord = {
     ...record,
     ...ran,
     operation: null,
     held,
     delivered: event.fingerprint,
-    generation: event.assigned.restored?.generation ?? record.generation,
+    generation: event.assigned.restored?.generation ?? (withoutState ? generation(0) : record.generation),
     // The workload may write from now on. What was lost unsaved stays visible until a save succeeds.
     unsavedSince: hasState ? (operation.kind === "recover" ? (record.unsavedSince ?? now) : now) : null,
     lastActivityAt: now,
@@ -151,19 +163,22 @@ export function assigned(record: TenantRecord, operation: Operation, event: Resu
 /** How a start that failed is tried again, on another container; null when it is not. */
 function retryOf(operation: Operation, failure: Failure): Operation | null {
   const again = { ...operation, attempts: operation.attempts + 1 };
-  if (failure.code === "restore_failed" && operation.fresh === "if-restore-fails") return { ...again, fresh: "now" };
+  const unrestored = failure.code === "restore_failed" || failure.code === "state_missing";
+  if (unrestored && operation.fresh === "if-restore-fails") return { ...again, fresh: "now" };
   return PASSING.includes(failure.code) && operation.attempts < START_ATTEMPTS ? again : null;
 }
 
 export function startFailed(
-  record: TenantRecord,
+  before: TenantRecord,
   operation: Operation,
   event: Result<"start_failed">,
   limits: Limits,
   now: number,
 ): Plan {
   const { failure, lease } = event;
-  if (operation.kind === "recover") return recoveryFailed(record, operation, event, limits, now);
+  const record = withMissing(before, failure, now);
+  const lost = record === before ? [] : [{ type: "data.loss_suspected", detail: { generation: record.generation } }];
+  if (operation.kind === "recover") return also(recoveryFailed(record, operation, event, limits, now), lost);
   const { retiring, steps } = droppedBy(record, lease, failure.code);
   const errors = withError(record, failure, now);
   const again = retryOf(operation, failure);
@@ -173,7 +188,7 @@ export function startFailed(
       kind: "go",
       record: { ...record, retiring, epoch: next, operation: again, errors },
       steps: [...steps, leaseStep(again, record.poolId, next)],
-      journal: [{ type: "tenant.start_retried", detail: { epoch: next, code: failure.code } }],
+      journal: [...lost, { type: "tenant.start_retried", detail: { epoch: next, code: failure.code } }],
     };
   }
   const transition = isNothingStarted(failure) && operation.from !== "error" ? "refused" : "failed";
@@ -181,12 +196,22 @@ export function startFailed(
   const back = operation.kind === "claim" ? ("idle" as const) : ("asleep" as const);
   const desired = transition === "refused" ? back : record.desired;
   const stoppedReason = failure.code === "capacity_exhausted" ? ("capacity" as const) : ("failure" as const);
-  return move(
+  const planned = move(
     record,
     transition,
     { operation: null, retiring, desired, stoppedReason, errors },
     { steps, ended: end(record, operation, now, { error: failure }), detail: { code: failure.code } },
   );
+  return also(planned, lost);
+}
+
+const also = (planned: Plan, entries: JournalEntry[]): Plan =>
+  planned.kind === "go" && entries.length > 0 ? { ...planned, journal: [...entries, ...planned.journal] } : planned;
+
+/** What its vault does not have any more although it had: nothing starts on an empty directory as if that were all. */
+function withMissing(record: TenantRecord, { code }: Failure, now: number): TenantRecord {
+  if (code !== "state_missing" || record.missing) return record;
+  return { ...record, missing: { at: now, generation: generation(record.generation) } };
 }
 
 /** Codes of starts after which nothing runs that did not run before; and a pool that is not there, or is being deleted. */

@@ -149,7 +149,7 @@ function unwanted(record: TenantRecord, event: StepResult): Plan {
   const step: Step = {
     do: "retire",
     containerId: lease.containerId,
-    poolId: lease.poolId ?? record.poolId,
+    poolId: lease.poolId,
     reason: "came too late",
   };
   return { kind: "go", record, steps: [step], journal: [] };

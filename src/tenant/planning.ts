@@ -126,7 +126,7 @@ export function droppedBy(
   // A fallback pool's container is that pool's to end.
   const poolId = lease?.poolId ?? record.poolId;
   if (!lease || !poolId) return { retiring: record.retiring, steps: [] };
-  const slot = { containerId: lease.containerId, poolId };
+  const slot = { containerId: lease.containerId, poolId: lease.poolId };
   return { retiring: [...record.retiring, slot], steps: [retireStep(slot, reason)] };
 }
 

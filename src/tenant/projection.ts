@@ -1,5 +1,6 @@
 import { recordDelivered } from "../audit/d1.ts";
 import { nextAlarm } from "./alarms.ts";
+import { restOf } from "./rebuild.ts";
 import type { TenantRecord } from "./record.ts";
 import type { TenantStore } from "./store.ts";
 
@@ -24,14 +25,15 @@ export function projected(db: D1Database, record: TenantRecord, { journal }: Ten
   return db
     .prepare(
       `INSERT INTO tenants (tenant_id, seq, state, desired, pool_id, container_id, tier, epoch, generation,
-         unsaved_since, last_activity_at, last_error, created_at, updated_at, due_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         unsaved_since, last_activity_at, last_error, created_at, updated_at, due_at, rest)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (tenant_id) DO UPDATE SET
          seq = excluded.seq, state = excluded.state, desired = excluded.desired, pool_id = excluded.pool_id,
          container_id = excluded.container_id, tier = excluded.tier, epoch = excluded.epoch,
          generation = excluded.generation, unsaved_since = excluded.unsaved_since,
          last_activity_at = excluded.last_activity_at, last_error = excluded.last_error,
-         created_at = excluded.created_at, updated_at = excluded.updated_at, due_at = excluded.due_at
+         created_at = excluded.created_at, updated_at = excluded.updated_at, due_at = excluded.due_at,
+         rest = excluded.rest
        WHERE excluded.seq >= seq`,
     )
     .bind(
@@ -50,5 +52,6 @@ export function projected(db: D1Database, record: TenantRecord, { journal }: Ten
       record.createdAt,
       latest?.at ?? record.createdAt,
       nextAlarm(record, Date.now(), 0),
+      JSON.stringify(restOf(record)),
     );
 }

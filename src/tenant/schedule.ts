@@ -1,3 +1,4 @@
+import { needsOf } from "./plan-start.ts";
 import type { TenantRecord } from "./record.ts";
 
 const DAY_MS = 86_400_000;
@@ -6,7 +7,7 @@ const AGAIN_MS = 60_000;
 
 /** When a tenant is woken by its lifecycle; null when only a request wakes it. Pure. */
 export function wakeAtOf(record: TenantRecord, now: number): number | null {
-  if (record.state !== "asleep") return null;
+  if (record.state !== "asleep" || needsOf(record).length > 0) return null;
   const failedJustNow = record.errors[0]?.at === now;
   switch (record.lifecycle.mode) {
     case "on-demand":

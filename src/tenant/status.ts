@@ -1,4 +1,5 @@
 import { outOfMemory } from "./ends.ts";
+import { needsOf } from "./plan-start.ts";
 import { view } from "./planning.ts";
 import { driftOf, type TenantRecord } from "./record.ts";
 import { viewsOf } from "./secrets.ts";
@@ -41,7 +42,7 @@ export function statusOf(record: TenantRecord, now: number): TenantStatus {
     restarts: record.restarts ?? 0,
     ...(oom ? { oom } : {}),
     ...(record.missing ? { missing: record.missing } : {}),
-    ...(record.rebuilt ? { rebuilt: record.rebuilt } : {}),
+    ...(record.rebuilt ? { rebuilt: { at: record.rebuilt.at, needs: needsOf(record) } } : {}),
     // Also while the save of a suspension has failed, and is tried again or held.
     ...(SUSPENDED.has(record.state) && record.suspension ? { suspended: record.suspension } : {}),
     ...(record.operation ? { operation: view(record, record.operation) } : {}),

@@ -1,4 +1,4 @@
-import { type AuditEntry, audited, documentHash } from "../audit/entry.ts";
+import { type AuditEntry, audited, type ChainedEntry, documentHash } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
 import { Alarm } from "../durable/alarm.ts";
 import { commit } from "../durable/commit.ts";
@@ -61,6 +61,11 @@ export class TenantStore {
       if (stored === null) this.journal.begin();
     }
     return this.#cached;
+  }
+
+  /** Before the first commit of a record that is made anew: its chain goes on where D1 says that it was. */
+  adopt(last: ChainedEntry): void {
+    commit(this.#storage, () => this.journal.adopt(last));
   }
 
   /** One durable commit: the record, the operation that ended, the journal and the alarm. */
