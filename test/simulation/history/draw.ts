@@ -54,6 +54,11 @@ const PAUSES: Weights<"none" | "moment" | "operation" | "cadence" | "long"> = {
   long: 0.6,
 };
 
+const LONG_MS = 200_000;
+/** An hour of a pool at rest costs as much as a hundred claims: a history has so many, and then its pauses become short ones. */
+const LONG_IN_ALL_MS = 2 * 3_600_000;
+const SHORTER = 500;
+
 export function drawHistory(seed: number, steps: number): History {
   const random = seeded(seed);
   const setup = drawSetup(random);
@@ -62,9 +67,14 @@ export function drawHistory(seed: number, steps: number): History {
   const pauses = swarmed(random, PAUSES);
   /** Of all steps, those that are faults. */
   const share = random.pick([0, 0.08, 0.2, 0.35]);
+  let hoursLeft = LONG_IN_ALL_MS;
   const drawn = Array.from({ length: steps }, (): Step => {
     const event = random() < share ? drawFault(random, faults) : drawEvent(random, asked, setup);
-    return { event, thenMs: pauseAfter(random, event, pauses) };
+    const drawnMs = pauseAfter(random, event, pauses);
+    if (drawnMs < LONG_MS) return { event, thenMs: drawnMs };
+    const thenMs = hoursLeft > 0 ? drawnMs : Math.ceil(drawnMs / SHORTER);
+    if (hoursLeft > 0) hoursLeft -= drawnMs;
+    return { event, thenMs };
   });
   return { seed, setup, steps: drawn };
 }
@@ -203,6 +213,6 @@ function pauseAfter(random: Random, event: Event, pauses: Weights<keyof typeof P
     case "cadence":
       return logarithmic(random, 10_000, 200_000);
     case "long":
-      return logarithmic(random, 200_000, 8 * 3_600_000);
+      return logarithmic(random, LONG_MS, 4 * 3_600_000);
   }
 }

@@ -22,7 +22,7 @@ export interface SeedResult {
 }
 
 /** Every so many seeds the world goes on for a day after the end: what is only begun has to be gone by then. */
-const A_DAY_EVERY = 10;
+const A_DAY_EVERY = 30;
 
 /** Draws the history of a seed, and plays it in a world of its own. */
 export const playSeed = (seed: number, steps: number, options: SeedOptions = {}): Promise<SeedResult> =>
