@@ -2,6 +2,7 @@ import { type Random, seeded } from "../../support/random.ts";
 import type { ActName, Change, ClientEvent, Event, PoolEvent, Step, WorkloadEvent } from "./events.ts";
 import { isFault } from "./events.ts";
 import { drawFault, FAULT_WEIGHTS } from "./faults.ts";
+import { withMotifs } from "./motifs.ts";
 import { logarithmic, swarmed, type Weights, weighted } from "./random.ts";
 import { drawSetup, type Setup } from "./setup.ts";
 
@@ -76,7 +77,7 @@ export function drawHistory(seed: number, steps: number): History {
     if (hoursLeft > 0) hoursLeft -= drawnMs;
     return { event, thenMs };
   });
-  return { seed, setup, steps: drawn };
+  return { seed, setup, steps: share === 0 ? drawn : withMotifs(seeded(~seed), drawn, setup) };
 }
 
 function drawEvent(random: Random, weights: Weights<Asked>, setup: Setup): Event {

@@ -87,7 +87,7 @@ export type ClassName = (typeof CLASSES)[number];
 
 export type Fault =
   /** One of the containers that run; `tenant`: that one's, if it has one. */
-  | { do: "container"; which: number; how: "crash" | "oom" | "exit" | "freeze" | "vanish" }
+  | { do: "container"; which: number; tenant?: number; how: "crash" | "oom" | "exit" | "freeze" | "vanish" }
   /** The next time that any container comes to this point. */
   | { do: "plan"; at: FaultPoint; how: RuntimeFault; ms: number; times: number }
   /** The `nth` call from now on of a method (null: of any) of a class. */

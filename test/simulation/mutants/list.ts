@@ -30,6 +30,11 @@ export const MUTANTS: readonly Mutant[] = [
       "      parts.store.writeRecord(plan.next);\n",
     ],
   ),
+  of("stale-fence", "a vault is bound again to an epoch that was superseded", [
+    "vault/plan.ts",
+    "if (epoch < record.epoch) return refused(stale(epoch, record.epoch));",
+    "",
+  ]),
   of("stale-request", "an Instance takes requests of any epoch", [
     "instance/life.ts",
     "this.holder?.tenantId === tenantId && this.holder.epoch === epoch;",

@@ -2,6 +2,7 @@ import type { FaultOptions } from "../../../src/runtime/simulated/faults.ts";
 import type { ClassName, Fault } from "../history/events.ts";
 import { type Faults, OK, type Point, type Verdict } from "../world/faults.ts";
 import type { ObjectClass, ObjectView, World } from "../world/types.ts";
+import { tenantName } from "./names.ts";
 
 const CLASS_OF: Readonly<Record<ClassName, ObjectClass>> = {
   TENANT: "Tenant",
@@ -147,10 +148,11 @@ export class Chaos implements Faults {
     return there[which % Math.max(1, there.length)] ?? null;
   }
 
-  #strike({ which, how }: Extract<Fault, { do: "container" }>): void {
+  #strike({ which, tenant, how }: Extract<Fault, { do: "container" }>): void {
     const { running, controls } = this.#world.containers;
-    const id = running[which % Math.max(1, running.length)];
-    if (id === undefined) return;
+    const own = tenant === undefined ? null : this.#held(tenantName(tenant));
+    const id = own ?? running[which % Math.max(1, running.length)];
+    if (id === undefined || !running.includes(id)) return;
     const control = controls.for(id);
     switch (how) {
       case "crash":
@@ -169,6 +171,13 @@ export class Chaos implements Faults {
         control.vanish();
         return;
     }
+  }
+
+  #held(tenantId: string): string | null {
+    const record = this.#world.objects
+      .find("Tenant", tenantId)
+      ?.document<{ held: { containerId: string } | null }>("tenant");
+    return record?.held?.containerId ?? null;
   }
 
   #plan({ at, how, ms, times }: Extract<Fault, { do: "plan" }>): void {
