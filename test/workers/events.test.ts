@@ -21,7 +21,7 @@ describe("events", () => {
     const pool = await aPool("events-story");
     const { body } = await claim("tess", pool);
     await put("tess", "a.txt", "x");
-    simulation.for(body.containerId).crash();
+    simulation.for(body.containerId).crash(1);
     await claim("tess");
     await call("POST", "/api/v1/tenants/tess/sync?wait=10s", { direction: "outward" });
     await release("tess");
