@@ -353,8 +353,8 @@ describe("whatever happens to a tenant", () => {
             if (step.do === "assign" || step.do === "lease" || step.do === "restore" || step.do === "conclude")
               expect(step.epoch).toBe(record.epoch);
         }
-        // Left alone, every transitional state ends at its deadline.
-        for (let ticks = 0; ticks < 3 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
+        // Left alone, every transitional state ends at its deadline; a recovery is tried for half an hour.
+        for (let ticks = 0; ticks < 20 && TRANSITIONAL.includes(tenant.record.state); ticks += 1) {
           tenant.now = (tenant.record.operation?.deadlineAt ?? tenant.now) + 1;
           tenant.send({ type: "tick", running: true, syncing: false });
           if (tenant.record.state === "destroying") tenant.confirmGone(); // which lasts as long as a part is there
