@@ -95,11 +95,15 @@ export class Machine {
   /** `finished` resolves when everything that the event set going has ended. Null `tenantId`: only for a tenant that is known. */
   take(event: TenantEvent, tenantId: TenantId | null, by: By): Taken {
     const now = Date.now();
-    const before = this.#store.load() ?? (tenantId === null ? null : newTenant(tenantId, now));
+    const known = this.#store.load();
+    const before = known ?? (tenantId === null ? null : newTenant(tenantId, now));
     if (!before) return { planned: { kind: "wait", operationId: "", again: false }, fresh: null, finished: null };
     const fresh = drawn(before.tenantId);
     const planned = plan(before, event, fresh, this.#limits(), now);
-    if (planned.kind !== "go") return { planned, fresh, finished: null };
+    if (planned.kind !== "go") {
+      if (known) this.rearm(known); // whoever is refused, or waits, may be the first to come since the alarm got lost
+      return { planned, fresh, finished: null };
+    }
     const { record, steps, ended, also, journal, newConfig, synced } = planned;
     if (record !== before || journal.length > 0 || synced) {
       const alarm = this.#due(record, now, journal.length > 0);
