@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { configOf } from "../config.ts";
 import { isLate } from "../durable/alarm.ts";
-import { messageOf } from "../durable/deadline.ts";
+import { messageOf, within } from "../durable/deadline.ts";
 import type { Epoch, Generation } from "../ids.ts";
 import { log } from "../log.ts";
 import { type Failure, failed, type Outcome } from "../outcome.ts";
@@ -53,6 +53,8 @@ import type {
 import { Uploads } from "./uploads.ts";
 
 const RETRY_MS = 10 * 60 * 1000;
+/** Within what the platform gives an alarm (15 min): whatever hangs, the next one is set. */
+const TEND_MS = 12 * 60 * 1000;
 
 /**
  * One tenant's saved state: the only writer of its generations, file index and small contents. Thin: `plan.ts`, `assemble.ts` and `tree.ts` decide,
@@ -206,7 +208,7 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
 
   async #tend(): Promise<void> {
     try {
-      const next = await tend(this.#parts);
+      const next = await within(TEND_MS, "tending", tend(this.#parts));
       if (next !== null) this.#arm(next);
     } catch (error) {
       log.error("vault: tending failed", { error: messageOf(error) });

@@ -62,8 +62,8 @@ export async function streamThrough<T>(
     await within(STALL_MS, "storing the body", Promise.race([writer.close(), refused]));
     return { ...digests, stored: await within(STALL_MS, "storing the body", storing) };
   } catch (error) {
-    // Whatever is wrong, the stream must not end as if it were whole.
-    await writer.abort(error).catch(() => {});
+    // Whatever is wrong, the stream must not end as if it were whole. That it ends is not waited for: a write that nobody reads holds it up.
+    writer.abort(error).catch(() => {});
     throw await causeOf(storing, error);
   }
 }
@@ -71,9 +71,9 @@ export async function streamThrough<T>(
 /** When the store itself refused, its reason says more than the broken pipe that it left. */
 async function causeOf(storing: Promise<unknown>, error: unknown): Promise<unknown> {
   if (error instanceof S3Error) return error;
-  return storing.then(
+  return within(STALL_MS, "the store's reason", storing).then(
     () => error,
-    (reason: unknown) => reason,
+    (reason: unknown) => (reason instanceof DeadlineError ? error : reason),
   );
 }
 

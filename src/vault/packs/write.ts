@@ -159,8 +159,9 @@ async function put(
     await writer.close();
   };
   // Whichever side fails first, the other must not wait for it; and what took too long must not land later, perhaps after an erasure.
-  const ending = async (error: unknown): Promise<never> => {
-    await writer.abort(error).catch(() => {}); // the stream is broken already
+  // Nor is the end of the stream waited for: a write that nobody reads holds it up for ever.
+  const ending = (error: unknown): never => {
+    writer.abort(error).catch(() => {}); // the stream is broken already
     throw error;
   };
   const putting = parts.bucket().put(object, readable);
