@@ -206,11 +206,7 @@ export function ended(record: TenantRecord, now: number): Plan {
   const next = { ...record, operation: null, destruction: { ...rest, dataUntil } };
   const gone = { ...next, state: "destroyed" as const };
   const answer = actionAnswer(gone, operation.saved ?? null, { total: now - operation.startedAt });
-  const result = {
-    ...answer,
-    ...(destruction.proof ? { erased: destruction.proof } : {}),
-    ...(operation.notSaved ? { notSaved: operation.notSaved } : {}),
-  };
+  const result = { ...answer, ...(destruction.proof ? { erased: destruction.proof } : {}) };
   const detail = { dataUntil, ...proofDetail(destruction) };
   return move(next, "destroyed", {}, { ended: end(record, operation, now, { result }), detail });
 }

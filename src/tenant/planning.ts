@@ -69,7 +69,10 @@ export function end(
   result: { result: ClaimAnswer | ReleaseAnswer } | { error: Failure } | { cancelled: string },
 ): OperationView {
   const common = { ...view(record, operation), endedAt: now };
-  if ("result" in result) return { ...common, status: "succeeded", result: result.result };
+  const { notSaved } = operation;
+  if ("result" in result) {
+    return { ...common, status: "succeeded", result: { ...result.result, ...(notSaved ? { notSaved } : {}) } };
+  }
   if ("error" in result) return { ...common, status: "failed", error: result.error };
   return { ...common, status: "cancelled", step: result.cancelled };
 }
