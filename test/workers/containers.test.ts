@@ -129,7 +129,7 @@ describe("a removed container", () => {
     await eventually(async () => {
       await runDurableObjectAlarm(stub(id));
       expect((await ofPool(id)).items.map((one) => one.id)).not.toContain(warm?.id);
-    });
+    }, 15_000); // it is told again after 7 s
   });
 
   it("that never was is 404", async () => {
