@@ -9,7 +9,7 @@ describe("every change of a tenant's state", () => {
     const { body } = await claim("scribe", pool);
     await put("scribe", "a.txt", "x");
     await claim("scribe"); // changes nothing
-    simulation.for(body.containerId).crash();
+    simulation.for(body.containerId).crash(1);
     await claim("scribe");
     await release("scribe");
     await status("scribe");
