@@ -38,10 +38,10 @@ const POINTS: readonly FaultPoint[] = [
   "destroy",
 ];
 
-/** What can go wrong at a point. */
+/** What can go wrong at a point; one that is lost at `ready` counts as running and never answers. */
 const HOW: Readonly<Partial<Record<FaultPoint, readonly RuntimeFault[]>>> = {
   start: ["fail", "fail-late", "capacity", "rate"],
-  ready: ["slow", "hang"],
+  ready: ["slow", "hang", "lose"],
   restore: ["fail", "truncate", "truncate", "slow", "hang"],
 };
 const USUAL: readonly RuntimeFault[] = ["fail", "slow", "hang", "lose"];

@@ -14,6 +14,8 @@ export interface PoolSetup {
   idleTimeoutMs: number;
   /** With a state volume, started on claim; without one, on boot. */
   hasState: boolean;
+  /** How its tenants come to a new version of the workload. */
+  upgrade: "onRestart" | "rolling" | "pinned";
 }
 
 /** Small numbers, so that tenants meet, pools run out and caps are reached. */
@@ -34,5 +36,6 @@ function drawPool(random: Random, isFirst: boolean): PoolSetup {
     maxSize: Math.max(1, minSize) + random.int(4),
     idleTimeoutMs: random.pick([60_000, 300_000, 900_000, 3_600_000]),
     hasState: isFirst || random() < 0.5,
+    upgrade: random.pick(["onRestart", "rolling", "rolling", "pinned"] as const),
   };
 }

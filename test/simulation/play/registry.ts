@@ -67,7 +67,7 @@ export class Registry {
     }
   }
 
-  /** Somebody looks at everything that there is, as the daily cron does: an alarm that the platform lost is set again by it. */
+  /** Somebody looks at everything that there is, which sets an alarm that the platform lost; then the daily sweep, as it is. */
   async sweep(env: Env): Promise<null> {
     const { tenantOf, poolOf, vaultOf } = this.#world.modules.stubs;
     const ids = async (sql: string) => (await env.DB.prepare(sql).all<{ id: string }>()).results.map(({ id }) => id);
@@ -76,6 +76,7 @@ export class Registry {
       await vaultOf(env, id as never).describe();
     }
     for (const id of await ids("SELECT id FROM pools")) await poolOf(env, id as never).describe();
+    await this.#world.modules.sweepDaily(env, this.#world.now);
     return null;
   }
 
@@ -120,5 +121,12 @@ function workloadOf(index: number, { hasState }: PoolSetup, version: number): Wo
   });
 }
 
-const poolOf = (index: number, { minSize, maxSize, idleTimeoutMs }: PoolSetup): PoolSpec =>
-  poolSchema.parse({ id: poolName(index), workloadId: `w${index}`, minSize, maxSize, idleTimeoutMs });
+const poolOf = (index: number, { minSize, maxSize, idleTimeoutMs, upgrade }: PoolSetup): PoolSpec =>
+  poolSchema.parse({
+    id: poolName(index),
+    workloadId: `w${index}`,
+    minSize,
+    maxSize,
+    idleTimeoutMs,
+    upgrade: { policy: upgrade },
+  });
