@@ -10,6 +10,15 @@ onContainers("what can be asked of a tenant", () => {
     return answer.body as Record<string, unknown>;
   };
 
+  /** A save of what is written all the time may find no quiet moment on a busy machine; it says so, and is asked for again. */
+  const savedLive = async (tenant: string, direction: "outward" | "both") => {
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await shared.client.api("POST", `/tenants/${tenant}/sync?wait=60s`, { direction });
+      if (answer.status === 200) return answer.body as Record<string, unknown>;
+      expect([answer.body.code, attempt < 10], answer.text).toEqual(["save_failed", true]);
+    }
+  };
+
   it("a restart of the process ends the workload's process, and nothing else", async () => {
     const { client } = shared;
     const { containerId } = await client.claimed("acts", { poolId: "work" });
@@ -53,10 +62,10 @@ onContainers("what can be asked of a tenant", () => {
        (i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i > .t; mv .t counter; sleep 0.05; done) >/dev/null 2>&1 &
        echo started`,
     );
-    const first = await act("writes", "sync", { direction: "outward" });
+    const first = await savedLive("writes", "outward");
     expect(first).toMatchObject({ state: "active", containerId, saved: { generation: 1 } });
     await client.put("writes", "later.txt", "second save");
-    const second = await act("writes", "sync", { direction: "both" });
+    const second = await savedLive("writes", "both");
     expect(second).toMatchObject({ saved: { generation: 2 } });
     // The container dies with what came after; what the second save said is all there.
     await container.kill();
