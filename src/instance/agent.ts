@@ -68,6 +68,9 @@ const REAL_TIME: Timing = {
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 };
 
+/** So often in a row an agent may leave the question for a job without an answer. */
+const UNANSWERED = 4;
+
 /** rclone's remote control inside one boot of a container (docs/container.md). */
 export class AgentClient {
   readonly #runtime: ContainerRuntime;
@@ -122,9 +125,16 @@ export class AgentClient {
   async finish(job: AgentJob, deadlineAt: number, look?: (stats: SyncStats) => void): Promise<Outcome<SyncStats>> {
     let pauseMs = FIRST_POLL_MS;
     let lookAt = this.#time.now() + LOOK_MS;
+    let unanswered = 0;
     while (true) {
       const status = await this.#call({ path: "job/status", body: { jobid: job.jobid } }, statusAnswer);
-      if (!status.ok) return status;
+      if (!status.ok) {
+        // An agent that is busy with large files may be slow to say so: asking again changes nothing.
+        unanswered += 1;
+        if (status.failure.code === "deadline_exceeded" && unanswered < UNANSWERED) continue;
+        return status;
+      }
+      unanswered = 0;
       if (job.executeId !== status.value.executeId) {
         return failed("operation_interrupted", "The agent was started again and knows nothing of the job.");
       }

@@ -114,6 +114,23 @@ describe("the agent client", () => {
     expect(time.pauses).toEqual([5, 10, 20, 40, 80, 160, 250, 250, 185]);
   });
 
+  const STATS = { bytes: 1, checks: 0, deletes: 0, errors: 0, transfers: 1, totalBytes: 1, totalTransfers: 1 };
+  it.each([
+    [3, { ok: true }],
+    [4, { ok: false, failure: { code: "deadline_exceeded" } }],
+  ])("asks for a job again when %i answers in a row do not come, four at most", async (silent, expected) => {
+    const { clock } = timing();
+    let asked = 0;
+    const runtime = answering((request) => {
+      if (new URL(request.url).pathname === "/core/stats") return Response.json(STATS);
+      asked += 1;
+      if (asked <= silent) throw new RuntimeError("timeout", "No answer.");
+      return Response.json({ finished: true, success: true, error: "", executeId: "e" });
+    });
+    const outcome = await new AgentClient(runtime, KEYS, clock).finish({ jobid: 3, executeId: "e" }, 60_000);
+    expect(outcome).toMatchObject(expected);
+  });
+
   it("does not take the job of another run of the agent for its own", async () => {
     const { clock } = timing();
     const runtime = answering(() => Response.json({ finished: true, success: true, error: "", executeId: "later" }));
