@@ -1,6 +1,27 @@
 import { describe, expect, it } from "vitest";
 import { ask, aWorld, Base, stub, until } from "./support.ts";
 
+/** A Tenant that keeps a text and tells a Pool of it, and what the Pool heard. */
+async function aTellingWorld() {
+  const heard: string[] = [];
+  class Tenant extends Base {
+    async tell(text: string): Promise<void> {
+      this.keep(text);
+      await stub(this.env, "POOL").hear?.(text);
+    }
+    async read(): Promise<string | null> {
+      return this.kept();
+    }
+  }
+  class Pool extends Base {
+    async hear(text: string): Promise<void> {
+      heard.push(text);
+    }
+  }
+  const world = await aWorld({ Tenant, Pool });
+  return { world, heard };
+}
+
 describe("what an object stores", () => {
   it("a transaction that throws takes back its rows and its alarm", async () => {
     class Tenant extends Base {
@@ -22,22 +43,7 @@ describe("what an object stores", () => {
   });
 
   it("a crash before the confirmation takes back what was written, and the message that waited for it", async () => {
-    const heard: string[] = [];
-    class Tenant extends Base {
-      async tell(text: string): Promise<void> {
-        this.keep(text);
-        await stub(this.env, "POOL").hear?.(text);
-      }
-      async read(): Promise<string | null> {
-        return this.kept();
-      }
-    }
-    class Pool extends Base {
-      async hear(text: string): Promise<void> {
-        heard.push(text);
-      }
-    }
-    const world = await aWorld({ Tenant, Pool });
+    const { world, heard } = await aTellingWorld();
     await ask(world, "TENANT", "tell", "first");
     const call = world.worker("tell", async (env) => stub(env, "TENANT").tell?.("second"));
     await until(world, /^call .*Tenant\/x\.tell/);
@@ -50,22 +56,7 @@ describe("what an object stores", () => {
   });
 
   it("a confirmed write and its message outlive a crash", async () => {
-    const heard: string[] = [];
-    class Tenant extends Base {
-      async tell(text: string): Promise<void> {
-        this.keep(text);
-        await stub(this.env, "POOL").hear?.(text);
-      }
-      async read(): Promise<string | null> {
-        return this.kept();
-      }
-    }
-    class Pool extends Base {
-      async hear(text: string): Promise<void> {
-        heard.push(text);
-      }
-    }
-    const world = await aWorld({ Tenant, Pool });
+    const { world, heard } = await aTellingWorld();
     const call = world.worker("tell", async (env) => stub(env, "TENANT").tell?.("told"));
     await until(world, /^confirm Tenant\/x/);
     const tenant = world.objects.find("Tenant", "x");
