@@ -28,6 +28,7 @@ export class Alarm {
   async rearm(due: () => number | null): Promise<void> {
     if (this.#at !== null && this.#at > Date.now()) return;
     const armed = await this.#storage.getAlarm();
+    if (this.#at !== null && this.#at > Date.now()) return; // set meanwhile
     if (armed !== null && !isLate(armed)) {
       this.#at ??= armed;
       return;

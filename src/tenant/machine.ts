@@ -100,12 +100,12 @@ export class Machine {
     if (!before) return { planned: { kind: "wait", operationId: "", again: false }, fresh: null, finished: null };
     const fresh = drawn(before.tenantId);
     const planned = plan(before, event, fresh, this.#limits(), now);
-    if (planned.kind !== "go") {
-      if (known) this.rearm(known); // whoever is refused, or waits, may be the first to come since the alarm got lost
-      return { planned, fresh, finished: null };
-    }
+    const stores = planned.kind === "go" && (planned.record !== before || planned.journal.length > 0 || planned.synced);
+    // A commit arms the alarm. Whoever comes and changes nothing may be the first since it got lost.
+    if (!stores && known) this.rearm(known);
+    if (planned.kind !== "go") return { planned, fresh, finished: null };
     const { record, steps, ended, also, journal, newConfig, synced } = planned;
-    if (record !== before || journal.length > 0 || synced) {
+    if (stores) {
       const alarm = this.#due(record, now, journal.length > 0);
       const more = {
         ...(ended ? { ended } : {}),

@@ -75,7 +75,6 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const { config, secrets, publicUrl } = request;
     const given = config !== undefined || secrets !== undefined || publicUrl !== undefined;
     const delivery = given ? await givenBy(this.env, this.#store, request) : null;
-    this.#record();
     await this.#machine.look(); // an existing claim is an answer about a container that is there
     const event = {
       type: "claim" as const,

@@ -211,3 +211,16 @@ describe("an alarm that is lost in the middle of an operation", () => {
     await isWhole(name);
   });
 });
+
+describe("an alarm that is lost while a tenant serves", () => {
+  it("is armed again by a claim that finds nothing to change", async () => {
+    const name = await aTenant(OPERATIONS.release as Operation);
+    const stub = stubOf("TENANT", name);
+    await runInDurableObject(stub, (_, { storage }) => storage.deleteAlarm());
+    await abortAllDurableObjects();
+    expect((await claim(name)).status).toBe(200);
+    await eventually(async () => {
+      expect(await runInDurableObject(stub, (_, { storage }) => storage.getAlarm())).toBeGreaterThan(Date.now());
+    });
+  });
+});

@@ -52,11 +52,16 @@ export const MUTANTS: readonly Mutant[] = [
     '.filter((slot) => (slot.state === "warm" || slot.state === "starting") && slot.lease === null)',
     '.filter((slot) => slot.state === "warm" || slot.state === "starting" || slot.state === "assigned")',
   ]),
-  of("alarm-dropped", "a tenant's alarm that finds nothing to do sets no next one", [
-    "tenant/machine.ts",
-    "    if (record) this.#store.alarm.arm(this.#due(record, Date.now(), false));\n",
-    "",
-  ]),
+  of(
+    "alarm-dropped",
+    "a tenant's alarm that finds nothing to do sets no next one",
+    [
+      "tenant/machine.ts",
+      "    if (record) this.#store.alarm.arm(this.#due(record, Date.now(), false));\n",
+      "",
+    ],
+    ["tenant/machine.ts", "    if (!stores && known) this.rearm(known);\n", ""],
+  ),
   of("sent-twice", "a request that may have had its effect is sent again", [
     "proxy/proxy.ts",
     'bodyOf(request) === null && (verdict === "stale" || verdict === "absent" || isSafe(request));',
