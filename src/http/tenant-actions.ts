@@ -18,7 +18,13 @@ import { acted, actionView } from "./views.ts";
 import { waitSchema } from "./wait.ts";
 
 /** What a tenant can be asked to do, one route each; all of them can be waited for. */
-const action = <T extends z.ZodType>(name: string, permission: Permission, summary: string, schema: T) =>
+const action = <T extends z.ZodType>(
+  name: string,
+  permission: Permission,
+  summary: string,
+  schema: T,
+  wait = waitSchema(0),
+) =>
   guarded(permission, {
     method: "post",
     path: `/api/v1/tenants/{id}/${name}`,
@@ -28,12 +34,17 @@ const action = <T extends z.ZodType>(name: string, permission: Permission, summa
     middleware: [knownTenantFirst, jsonBody("optional")],
     request: {
       params: tenantParam,
-      query: z.object({ wait: waitSchema(0) }),
+      query: z.object({ wait }),
       body: { content: { "application/json": { schema } } },
     },
     responses: { 200: json(actionView, "Done"), 202: stillRunning, ...refusals },
   });
 
+/** Of what starts a container. */
+const alsoForRoom = waitSchema(
+  0,
+  "How long to wait for the end, and for room where the pool or its tier is full, in the order of arrival.",
+);
 const force = z.boolean().optional().openapi({ description: "Go on also when the state cannot be saved; for admins." });
 const nothing = z.strictObject({}).openapi("NoFields");
 /** As S3 says them, and in the words of its engine. */
@@ -46,7 +57,7 @@ const DIRECTIONS = {
   bidirectional: "both",
 } as const;
 
-const start = action("start", "tenants:run", "Wake a sleeping tenant, or claim again", nothing);
+const start = action("start", "tenants:run", "Wake a sleeping tenant, or claim again", nothing, alsoForRoom);
 const stop = action(
   "stop",
   "tenants:run",
@@ -58,18 +69,21 @@ const restart = action(
   "tenants:run",
   "Restart the workload, or move the tenant to a fresh container",
   z.strictObject({ scope: z.enum(["process", "container", "image"]).default("container"), force }),
+  alsoForRoom,
 );
 const sync = action(
   "sync",
   "tenants:run",
   "Save now (outward), or go back to what is saved (inward)",
   z.strictObject({ direction: z.enum(Object.keys(DIRECTIONS) as [keyof typeof DIRECTIONS]) }),
+  alsoForRoom,
 );
 const restore = action(
   "restore",
   "tenants:run",
   "Make an earlier generation current again, as a new one; what runs is saved first",
   z.strictObject({ generation: z.int().min(1), force }),
+  alsoForRoom,
 );
 const suspend = action(
   "suspend",

@@ -4,6 +4,7 @@ import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
 import { claimSchema, releaseSchema } from "../registry/requests.ts";
+import { roomWithin } from "../tenant/room.ts";
 import { accepted, stillRunning } from "./accepted.ts";
 import { jsonBody } from "./body.ts";
 import { checkClaim } from "./claim.ts";
@@ -72,7 +73,7 @@ export const tenants = resource()
     const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
     await requireSelfService(principal, c.env, id, body.poolId ?? null, background);
     await checkClaim(c.env, c.executionCtx, id, body, address.label);
-    const capacityWaitMs = c.req.query("wait") === undefined ? 0 : capacityWait(wait);
+    const capacityWaitMs = c.req.query("wait") === undefined ? 0 : roomWithin(wait);
     const request = { ...body, tenantId: id, publicUrl: address.endpoints.http, capacityWaitMs };
     const outcome = await tenantOf(c.env, id).claim(request, wait, by(c));
     if (!outcome.ok) throw Problem.of(outcome.failure);
@@ -101,6 +102,3 @@ export const tenants = resource()
     const shown = suspended && { ...suspended, actor: actorFor(c.get("principal"), suspended.actor) };
     return c.json(status({ ...known, ...(shown ? { suspended: shown } : {}) }, host, endpoints), 200);
   });
-
-/** A little less than the caller waits, who is then told that there is no room and not that it goes on. */
-const capacityWait = (waitMs: number): number => Math.floor(waitMs - Math.min(500, waitMs / 5));

@@ -49,6 +49,7 @@ export class Admitting {
     } catch (error) {
       this.#admissions.forget();
       this.#store.journal.forget();
+      this.#store.alarm.rang();
       throw error;
     }
   }

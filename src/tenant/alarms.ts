@@ -1,7 +1,8 @@
 import { CADENCE, COOLDOWN, spread } from "../durable/cadence.ts";
-import { erasureDue } from "./plan-destroy.ts";
+import { erasureDue } from "./destruction.ts";
 import { staleAt } from "./plan-stale.ts";
-import { idleTimeoutOf, isWaiting, type Retiring, type TenantRecord } from "./record.ts";
+import { idleTimeoutOf, isWaiting, type Operation, type Retiring, type TenantRecord } from "./record.ts";
+import { isStranded } from "./stranded.ts";
 import { nextDue, type Syncs } from "./syncs.ts";
 
 /**
@@ -10,23 +11,30 @@ import { nextDue, type Syncs } from "./syncs.ts";
  * `jitter` in [0, 1) spreads the cadence by up to a fifth.
  */
 export function nextAlarm(record: TenantRecord, now: number, jitter: number): number | null {
-  const due: number[] = [...operationDue(record, now, jitter), ...heldDue(record, now, jitter)];
-  if (record.retiring.length > 0) due.push(now + Math.min(...record.retiring.map((slot) => retireDelay(slot, now))));
-  if (record.hold) due.push(record.hold.kind === "retry" ? record.hold.at : record.hold.until);
-  if (record.wakeAt !== null) due.push(record.wakeAt);
-  if (record.state === "destroyed" && record.destruction?.dataUntil) due.push(record.destruction.dataUntil);
-  due.push(erasureDue(record) ?? Infinity, staleAt(record) ?? Infinity);
+  const { operation, retiring } = record;
+  const due = operation ? [operationDue(record, operation, now, jitter)] : restDue(record, now, jitter);
+  due.push(...heldDue(record, now, jitter));
+  if (retiring.length > 0) due.push(now + Math.min(...retiring.map((slot) => retireDelay(slot, now))));
   const next = Math.ceil(Math.min(...due));
   return next === Infinity ? null : Math.max(next, now + 1);
 }
 
-function operationDue(record: TenantRecord, now: number, jitter: number): number[] {
-  const { operation } = record;
-  if (!operation) return record.state === "active" && record.syncs ? [syncAt(record.syncs, now)] : [];
-  if (isWaiting(operation, now)) return [operation.notBefore ?? now];
+function operationDue(record: TenantRecord, operation: Operation, now: number, jitter: number): number {
+  if (isWaiting(operation, now)) return operation.notBefore ?? now;
   // What is deleted already is gone; what failed is tried again at its deadline.
-  if (record.state === "destroying" && operation.saveId === undefined) return [operation.deadlineAt];
-  return [Math.min(operation.deadlineAt, now + spread(CADENCE.transitional, jitter))];
+  if (record.state === "destroying" && operation.saveId === undefined) return operation.deadlineAt;
+  return Math.min(operation.deadlineAt, now + spread(CADENCE.transitional, jitter));
+}
+
+/** What an operation in flight puts off, whatever time it was for: until that has ended, its time would come again and again. */
+function restDue(record: TenantRecord, now: number, jitter: number): number[] {
+  const { state, hold, syncs, destruction } = record;
+  const due = [record.wakeAt, erasureDue(record), staleAt(record)].map((at) => at ?? Infinity);
+  if (hold) due.push(hold.kind === "retry" ? hold.at : hold.until);
+  if (state === "active" && syncs) due.push(syncAt(syncs, now));
+  if (state === "destroyed" && destruction?.dataUntil) due.push(destruction.dataUntil);
+  if (isStranded(record)) due.push(now + spread(CADENCE.transitional, jitter));
+  return due;
 }
 
 function heldDue(record: TenantRecord, now: number, jitter: number): number[] {

@@ -30,7 +30,7 @@ export const newParts = (data: Destruction["data"]): Parts =>
 /** Of a record that is older than parts are: everything is to be looked at. */
 export const partsOf = ({ data, parts }: Destruction): Parts => parts ?? newParts(data);
 
-/** What is not confirmed gone. A container is as long as one is held or retiring. */
+/** What is not confirmed gone. A container is as long as one is held or retiring, and until its pool says that it has none. */
 export function missingParts(record: TenantRecord): Part[] {
   const { destruction } = record;
   if (!destruction) return [];
@@ -39,7 +39,7 @@ export function missingParts(record: TenantRecord): Part[] {
 }
 
 const isDone = ({ held, retiring }: TenantRecord, part: Part, parts: Parts): boolean =>
-  part === "container" ? held === null && retiring.length === 0 : parts[part]?.done === true;
+  parts[part]?.done === true && (part !== "container" || (held === null && retiring.length === 0));
 
 /** What became of one; the same destruction for a part that it does not have. */
 export function withPart(destruction: Destruction, part: Part, came: Failure | "done", now: number): Destruction {
@@ -59,6 +59,14 @@ export function attempted(record: TenantRecord, destruction: Destruction): Destr
     parts[part] = { ...before, attempts: before.attempts + 1 };
   }
   return { ...destruction, parts };
+}
+
+/** When what is left of the data is deleted again; null when nothing is left. */
+export function erasureDue({ state, destruction }: TenantRecord): number | null {
+  if (state !== "destroyed" || !destruction) return null;
+  const parts = destruction.parts ?? {};
+  const left = destruction.data === "delete" || parts.specs?.done === false || parts.pool?.done === false;
+  return left ? (destruction.retryAt ?? 0) : null;
 }
 
 export function partViews(record: TenantRecord): PartView[] {

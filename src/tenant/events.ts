@@ -69,9 +69,9 @@ export type TenantEvent =
 
 /**
  * An action with what the shell looked up for it: the version of the workload that a restart of the image is to reach,
- * the sync specs of the pool.
+ * the sync specs of the pool; and how long what it starts may wait for capacity.
  */
-export type PlannedAction = Action & { minWorkloadVersion?: number; specs?: SpecBrief[] };
+export type PlannedAction = Action & { minWorkloadVersion?: number; specs?: SpecBrief[]; capacityWaitMs?: number };
 
 /** A change with what the shell prepared: secrets sealed, an earlier config read. */
 export type PlannedChange =
@@ -143,7 +143,7 @@ export type Step =
   | { do: "observe"; containerId: ContainerId }
   | { do: "erase"; epoch: Epoch }
   /** Deletes a part of the tenant that somebody else keeps. Not found is done. */
-  | { do: "withdraw"; part: Exclude<Part, "container" | "state">; epoch: Epoch }
+  | { do: "withdraw"; part: Exclude<Part, "state">; epoch: Epoch }
   /** Nothing but a look at whether everything has ended. */
   | { do: "settle" }
   /** Sockets of sessions of lower token versions are closed. */

@@ -23,7 +23,7 @@ export type TenantTransition =
   | "resumed_asleep"
   | "lost" // the container is certainly gone, or hangs
   | "recover" // the same, of one that was kept and is to run on
-  | "broken" // … again and again
+  | "broken" // … again and again, or nothing can take its place
   | "destroy"
   | "destroyed";
 
@@ -49,7 +49,14 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     lost: "recovering",
     destroy: "destroying",
   },
-  asleep: { claim: "waking", wake: "waking", release: "releasing", suspended: "suspended", destroy: "destroying" },
+  asleep: {
+    claim: "waking",
+    wake: "waking",
+    release: "releasing",
+    released: "idle", // after what a guard had refused was accepted
+    suspended: "suspended",
+    destroy: "destroying",
+  },
   waking: { assigned: "active", refused: "asleep", failed: "error", destroy: "destroying" },
   recovering: {
     assigned: "active",
@@ -70,6 +77,7 @@ const table: { readonly [State in TenantState]: { readonly [T in TenantTransitio
     restore: "saving",
     lost: "idle",
     recover: "recovering",
+    broken: "error", // what it is to go on with is not known
     slept: "asleep",
     released: "idle",
     suspended: "suspended", // its save failed, and there is nothing left to save

@@ -22,6 +22,7 @@ import { view } from "./planning.ts";
 import { givenBy, preparedAction, preparedChange, wrappedAnew } from "./preparation.ts";
 import { deliver, projected } from "./projection.ts";
 import type { TenantRecord } from "./record.ts";
+import { roomWithin } from "./room.ts";
 import { routeOf } from "./route.ts";
 import { savesOf, settingsOf, standsAs, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
@@ -107,7 +108,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (!record) return neverSeen(tenantId);
     const planned = await preparedAction(this.env, record, action);
     if (!planned.ok) return planned;
-    const event = { type: "act" as const, action: planned.value, by };
+    const event = { type: "act" as const, action: { ...planned.value, capacityWaitMs: roomWithin(waitMs) }, by };
     return this.#machine.ask(tenantId, event, by, waitMs, (after) => actionAnswer(after, null));
   }
 
@@ -295,7 +296,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       const route = routeOf(this.#record() ?? record);
       if (route !== "pending") return route;
       const left = deadline - Date.now();
-      const answer = left > 0 ? await this.#machine.ask(tenantId, { type: "wake" }, SYSTEM, left, () => ({})) : null;
+      const answer = left > 0 ? await this.#machine.ask(tenantId, { type: "wake" }, SYSTEM, left, settled) : null;
       if (answer && !answer.ok) return { kind: "failed", failure: answer.failure };
       if (answer?.value.kind !== "done") return this.#starting();
     }
@@ -393,6 +394,9 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     };
   }
 }
+
+/** Null where a request would wait for something that is not under way. */
+const settled = (record: TenantRecord): object | null => (routeOf(record) === "pending" ? null : {});
 
 const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
   failed("not_found", `There is no tenant ${tenantId}.`);

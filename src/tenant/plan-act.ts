@@ -5,7 +5,6 @@ import { destroy } from "./plan-destroy.ts";
 import { forcing, restart, sync } from "./plan-restart.ts";
 import { restore } from "./plan-restore.ts";
 import { beginSave } from "./plan-save.ts";
-
 import { beginManual, specsOf } from "./plan-sync.ts";
 import { callingOff, inProgress, joining, move, nothing, refuse } from "./planning.ts";
 import { isLossy, type Operation, type TenantRecord } from "./record.ts";
@@ -34,10 +33,10 @@ export function act(
     case "stop":
       return stop(record, forcing(action), fresh, limits, now);
     case "start":
-      return start(record, fresh, limits, now);
+      return start(record, action, fresh, limits, now);
     case "restart":
       if (record.held) return restart(record, action, fresh, limits, now);
-      return HAS_NOTHING[record.state] ? withoutContainer(record, "restarted") : start(record, fresh, limits, now);
+      return HAS_NOTHING[record.state] ? withoutContainer(record, "restarted") : start(record, action, fresh, limits, now);
     case "sync":
       return save(record, action, fresh, limits, now);
     case "restore":
@@ -87,6 +86,7 @@ function stop(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limit
       // Nothing runs, and nothing is to: the next request wakes it, and is told what comes of it.
       return move(record, "slept", { desired: "asleep", stoppedReason: "user" });
     case "asleep":
+      return stays(record);
     case "idle":
     case "suspended":
       return nothing(record);
@@ -95,10 +95,27 @@ function stop(record: TenantRecord, request: ReleaseRequest, fresh: Fresh, limit
   }
 }
 
+/** One that is always on and waits for capacity does not start any more; any other sleeps as it did. */
+function stays(record: TenantRecord): Plan {
+  if (record.lifecycle.mode !== "always-on" || record.wakeAt === null) return nothing(record);
+  return {
+    kind: "go",
+    record: { ...record, wakeAt: null, stoppedReason: "user" },
+    steps: [],
+    journal: [{ type: "tenant.stopped", detail: { epoch: record.epoch } }],
+  };
+}
+
 /** As a claim that brings nothing. */
-function start(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
+function start(
+  record: TenantRecord,
+  { capacityWaitMs = 0 }: PlannedAction,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
   if (record.state === "destroyed") return withoutContainer(record, "started");
-  const plain = { type: "claim", poolId: null, delivery: null, allowFresh: false } as const;
+  const plain = { type: "claim", poolId: null, delivery: null, allowFresh: false, capacityWaitMs } as const;
   return claim(record, plain, fresh, limits, now);
 }
 
@@ -123,7 +140,8 @@ function save(
   if (!record.held.hasState) return beginManual(known, { specs: specs.value, way }, fresh, limits, now);
   // A fresh container fetches what its specs bring when it is claimed.
   if (action.direction === "inward") {
-    return restart(record, { kind: "restart", scope: "container" }, fresh, limits, now);
+    const { capacityWaitMs = 0 } = action;
+    return restart(record, { kind: "restart", scope: "container", capacityWaitMs }, fresh, limits, now);
   }
   const rest = action.spec === undefined ? specs.value.map(({ id }) => id) : [];
   return sync(

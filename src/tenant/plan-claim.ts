@@ -1,9 +1,11 @@
 import { merged } from "./delivery.ts";
+import { erasureDue } from "./destruction.ts";
 import type { Fresh, Limits, Plan, TenantEvent } from "./events.ts";
 import { resume } from "./plan-resume.ts";
-import { begin, contentDetail } from "./plan-start.ts";
+import { type Beginning, begin, contentDetail } from "./plan-start.ts";
 import { inProgress, joining, nothing, refuse } from "./planning.ts";
 import type { TenantRecord } from "./record.ts";
+import { ROOM_MS } from "./room.ts";
 
 /** What it means in each state that somebody wants a container, or sends a request. */
 
@@ -53,7 +55,7 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
           errors: [{ pointer: "/poolId", detail: "required" }],
         });
       // What is to be gone is not restored, and what a new life saves is not deleted with it.
-      if (record.destruction?.data === "delete")
+      if (erasureDue(record) !== null)
         return refuse("invalid_transition", "What this tenant saved is being deleted; claim it again after that.", {
           state: record.state,
         });
@@ -83,9 +85,18 @@ export function claim(record: TenantRecord, event: Claim, fresh: Fresh, limits: 
 const keeping = (planned: Plan, kept: { newConfig?: { version: number; config: unknown } }): Plan =>
   planned.kind === "go" ? { ...planned, ...kept } : planned;
 
-export function wake(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
-  if (record.state === "asleep" && !record.operation)
-    return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now);
+/** For a request, or for the tenant's lifecycle. Neither says how long it would wait for room. */
+export function wake(
+  record: TenantRecord,
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+  more: Pick<Beginning, "byLifecycle"> = {},
+): Plan {
+  if (record.state === "asleep" && !record.operation) {
+    const beginning = { ...more, capacityWaitMs: ROOM_MS.wake };
+    return begin({ ...record, desired: "active" }, "wake", "never", fresh, limits, now, beginning);
+  }
   const again = record.state === "sleeping" || record.state === "asleep";
   return record.operation ? joining(record, again) : nothing(record);
 }

@@ -4,7 +4,7 @@ import type { Failure } from "../outcome.ts";
 import type { ErasureProof } from "../vault/types.ts";
 import { destroyDelay } from "./alarms.ts";
 import { actionAnswer } from "./answers.ts";
-import { attempted, missingParts, newParts, type Part, partsOf, withPart } from "./destruction.ts";
+import { attempted, erasureDue, missingParts, newParts, type Part, partsOf, withPart } from "./destruction.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step } from "./events.ts";
 import { concludeSteps } from "./plan-import.ts";
 import { quiesceStep, saveFailed } from "./plan-save.ts";
@@ -66,7 +66,7 @@ export function destroy(
 export function removed(record: TenantRecord, operation: Operation, now: number): Plan {
   const { retiring } = letGo(record, "destroy");
   const { saveId: _, ...withoutSave } = operation;
-  const { missing: __, ...bare } = record;
+  const { missing: __, rebuilt: ___, ...bare } = record;
   const destruction = record.destruction ?? { data: "keep" as const, dataUntil: null };
   const begun: TenantRecord = {
     ...bare,
@@ -88,13 +88,17 @@ export function removed(record: TenantRecord, operation: Operation, now: number)
 
 /** Everything that is not confirmed gone, again. */
 export function removalSteps(record: TenantRecord): Step[] {
-  const missing = missingParts(record);
-  const steps = missing.flatMap((part): Step[] => {
-    if (part === "container") return record.retiring.map((slot) => retireStep(slot, "destroy"));
-    return part === "state" ? [{ do: "erase", epoch: record.epoch }] : [{ do: "withdraw", part, epoch: record.epoch }];
-  });
-  // A destruction of which nothing is left ends with this look at what there is.
-  return [...steps, { do: "settle" }];
+  const { epoch, retiring } = record;
+  const [others, container] = [missingParts(record).filter((part) => part !== "container"), "container" as const];
+  const steps = others.map((part): Step => (part === "state" ? { do: "erase", epoch } : { do: "withdraw", part, epoch }));
+  return [
+    ...retiring.map((slot) => retireStep(slot, "destroy")),
+    ...steps,
+    // Last, as it waits for those that are going. A lease that was under way is known to the pool alone.
+    ...(missingParts(record).includes(container) ? [{ do: "withdraw", part: container, epoch } as const] : []),
+    // A destruction of which nothing is left ends with this look at what there is.
+    { do: "settle" },
+  ];
 }
 
 /** The alarm of a tenant that is being destroyed: deletes what is left, and nothing else. */
@@ -142,14 +146,6 @@ export function tickDestroyed(record: TenantRecord, now: number): Plan | null {
   if (erasureDue(record) === null) return null;
   if (now < (destruction.retryAt ?? 0)) return nothing(record);
   return eraseAgain(record, destruction, now, []);
-}
-
-/** When what is left of the data is deleted again; null when nothing is left. */
-export function erasureDue({ state, destruction }: TenantRecord): number | null {
-  if (state !== "destroyed" || !destruction) return null;
-  const parts = destruction.parts ?? {};
-  const left = destruction.data === "delete" || parts.specs?.done === false || parts.pool?.done === false;
-  return left ? (destruction.retryAt ?? 0) : null;
 }
 
 /** `proof`: what was deleted, and that a listing after it found nothing. */

@@ -1,7 +1,7 @@
 import { epoch } from "../ids.ts";
 import { actionAnswer } from "./answers.ts";
+import { erasureDue } from "./destruction.ts";
 import type { Fresh, Limits, Plan, Step, StepResult, TenantEvent } from "./events.ts";
-
 import { end, inProgress, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 
@@ -30,7 +30,7 @@ export function beginImport(record: TenantRecord, event: Import, fresh: Fresh, l
       if (source.kind === "rebuild" && !force) break;
       return hasContainer(record);
     case "destroyed":
-      if (record.destruction?.data !== "delete") break;
+      if (erasureDue(record) === null) break;
       return refuse("invalid_transition", "What this tenant saved is being deleted; import after that.", {
         state: record.state,
       });

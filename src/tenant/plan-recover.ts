@@ -7,6 +7,7 @@ import type { Fresh, JournalEntry, Limits, Plan, Step, TenantEvent } from "./eve
 import { begin } from "./plan-start.ts";
 import { droppedBy, end, letGo, move, nothing, withError } from "./planning.ts";
 import type { Held, Loss, Operation, TenantRecord } from "./record.ts";
+import { ROOM_MS, startingAt } from "./room.ts";
 
 /**
  * Decisions about a container that ended by itself, or hangs: whether another one takes its place, and when. What cannot
@@ -72,23 +73,64 @@ function withoutContainer(
   limits: Limits,
   now: number,
 ): Plan {
-  const lastLoss = lossOf(record, held.containerId, event.detail, now);
-  const { retiring, steps } = letGo(record, "lost");
-  const bare: TenantRecord = { ...record, held: null, lastLoss, retiring };
   const detail = { cause: event.end?.cause ?? "lost", exitCode: event.end?.exitCode ?? null, reason: event.detail };
-  if (record.state === "active") return replaced(bare, record, held, event, { steps, detail }, fresh, limits, now);
+  if (record.state === "active") {
+    const lastLoss = lossOf(record, held.containerId, event.detail, now);
+    const { retiring, steps } = letGo(record, "lost");
+    return replaced(
+      { ...record, held: null, lastLoss, retiring },
+      record,
+      held,
+      event,
+      { steps, detail },
+      fresh,
+      limits,
+      now,
+    );
+  }
   // An operation in flight will meet it.
   if (record.state !== "release_failed" || record.operation) return nothing(record);
-  const over = { hold: null, unsavedSince: null };
-  if (record.suspension) return move(bare, "suspended", { ...over, desired: "asleep" }, { steps, detail });
-  switch (record.desired) {
-    case "active":
-      return begin({ ...bare, hold: null }, "recover", "never", fresh, limits, now, { steps, detail });
-    case "asleep":
-      return move(bare, "slept", over, { steps, detail });
-    default:
-      return move(bare, "lost", { ...over, desired: "idle" }, { steps, detail });
-  }
+  return keptNoMore(record, { reason: "lost", loss: event.detail, idle: "lost", detail }, fresh, limits, now);
+}
+
+/**
+ * A container that was kept after a failed save goes, and the tenant becomes what it was to be. What a guard refused is
+ * mostly in the vault, aside; where it is not, what the container held is lost, and `loss` says why.
+ */
+export function keptNoMore(
+  record: TenantRecord,
+  why: { reason: string; loss: string; idle: "lost" | "released"; detail?: Record<string, unknown> },
+  fresh: Fresh,
+  limits: Limits,
+  now: number,
+): Plan {
+  const { held, hold, desired } = record;
+  const isAside = hold?.kind === "guard" && hold.generation !== undefined;
+  const lastLoss = held && !isAside ? lossOf(record, held.containerId, why.loss, now) : record.lastLoss;
+  const { retiring, steps } = letGo(record, why.reason);
+  const more = { steps, ...(why.detail ? { detail: why.detail } : {}) };
+  const bare = { ...record, held: null, retiring, lastLoss, hold: null };
+  const settled = { ...bare, unsavedSince: null };
+  if (record.suspension) return move(settled, "suspended", { desired: "asleep" }, more);
+  if (desired === "active") return recover(isAside ? settled : bare, more, fresh, limits, now);
+  return desired === "asleep"
+    ? move(settled, "slept", {}, more)
+    : move(settled, why.idle, { desired: "idle" }, more);
+}
+
+interface More {
+  steps: Step[];
+  detail?: Record<string, unknown>;
+  notBefore?: number;
+}
+
+/** Another container takes its place. What cannot be started is an error that says why: nothing else would ever tell. */
+function recover(bare: TenantRecord, more: More, fresh: Fresh, limits: Limits, now: number): Plan {
+  const planned = begin(bare, "recover", "never", fresh, limits, now, { ...more, capacityWaitMs: ROOM_MS.replace });
+  if (planned.kind !== "refuse") return planned;
+  const errors = withError(bare, planned.failure, now);
+  const detail = { ...more.detail, code: planned.failure.code };
+  return move(bare, "broken", { errors, stoppedReason: "failure" }, { steps: more.steps, detail });
 }
 
 function replaced(
@@ -119,7 +161,7 @@ function replaced(
     return planned.kind === "go" ? { ...planned, ...ended } : planned;
   }
   const notBefore = now + restartDelay(crashes, now - held.since);
-  const planned = begin(counted, "recover", "never", fresh, limits, now, { ...more, notBefore });
+  const planned = recover(counted, { ...more, notBefore }, fresh, limits, now);
   return planned.kind === "go" ? { ...planned, ...ended } : planned;
 }
 
@@ -171,12 +213,8 @@ export function recoveryFailed(
     return move(record, capacity ? "refused" : "failed", over, { steps, ended, detail });
   }
   const next = epoch(record.epoch + 1);
-  const again: Operation = {
-    ...operation,
-    attempts: operation.attempts + 1,
-    notBefore,
-    deadlineAt: notBefore + limits.startMs,
-  };
+  const later = { ...operation, attempts: operation.attempts + 1, notBefore };
+  const again = startingAt(later, notBefore, ROOM_MS.replace, limits);
   return {
     kind: "go",
     record: { ...record, epoch: next, operation: again },

@@ -1,7 +1,6 @@
 import { releaseAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
 import { afterSave, beginSave, quiesceStep } from "./plan-save.ts";
-
 import { callingOff, end, inProgress, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
 import type { ReleaseRequest } from "./types.ts";
@@ -22,10 +21,12 @@ export function release(
     return { kind: "wait", operationId: record.operation.id, again: true };
   }
   switch (record.state) {
+    // A quarantined generation can be accepted later, without a container.
     case "idle":
-      // A quarantined generation can be accepted later, without a container.
       return request.force ? promote(record, request, fresh, limits, now) : nothing(record);
     case "asleep":
+      if (request.force) return promote(record, request, fresh, limits, now);
+      return endAssignment(record, request, fresh, now);
     case "error":
       return endAssignment(record, request, fresh, now);
     case "active":
@@ -125,6 +126,7 @@ function endAssignment(record: TenantRecord, request: ReleaseRequest, fresh: Fre
     ...record,
     state: "idle",
     desired: "idle",
+    stoppedReason: "user",
     operation: null,
     held: null,
     retiring,

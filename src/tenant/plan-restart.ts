@@ -10,6 +10,7 @@ import { contentDetail, leaseStep } from "./plan-start.ts";
 import { toDo } from "./plan-sync.ts";
 import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
+import { ROOM_MS, startingAt } from "./room.ts";
 import type { ReleaseRequest } from "./types.ts";
 
 /** Decisions about a running workload that goes on running: restarts, and saves in between. */
@@ -21,9 +22,13 @@ type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 export function restart(record: TenantRecord, action: Restart, fresh: Fresh, limits: Limits, now: number): Plan {
   const { scope, minWorkloadVersion = 0 } = action;
   if (scope === "process") return restartProcess(record, fresh, limits, now);
-  const more = { restart: scope === "image" ? { scope, minWorkloadVersion } : { scope } };
+  const more = { restart: scope === "image" ? { scope, minWorkloadVersion } : { scope }, ...waitingFor(action, now) };
   return beginSave(record, "restart", forcing(action), fresh, limits, now, more);
 }
+
+/** Until when what follows its save waits for room, where that was said. */
+export const waitingFor = ({ capacityWaitMs }: { capacityWaitMs?: number }, now: number) =>
+  capacityWaitMs === undefined ? {} : { capacityUntil: now + capacityWaitMs };
 
 export const forcing = ({ force }: { force?: boolean }): ReleaseRequest => (force ? { force } : {});
 
@@ -87,13 +92,8 @@ export function restartedFrom(
   if (record.poolId === null) return nothing(record);
   const { retiring, steps } = letGo(record, operation.kind);
   const next = epoch(record.epoch + 1);
-  const goingOn: Operation = {
-    ...operation,
-    deadlineAt: now + limits.startMs,
-    saved: committed,
-    attempts: 1,
-    from: "asleep",
-  };
+  const leftFrom: Operation = { ...operation, saved: committed, attempts: 1, from: "asleep" };
+  const goingOn = startingAt(leftFrom, now, ROOM_MS.replace, limits);
   const bare = { ...record, operation: goingOn, held: null, retiring, epoch: next, hold: null };
   return move(
     bare,

@@ -2,11 +2,12 @@ import { type Epoch, epoch } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import { actionAnswer } from "./answers.ts";
 import type { Fresh, Limits, Plan, PlannedAction, Step, StepResult } from "./events.ts";
-import { forcing } from "./plan-restart.ts";
+import { forcing, waitingFor } from "./plan-restart.ts";
 import { beginSave } from "./plan-save.ts";
 import { leaseStep } from "./plan-start.ts";
 import { end, inProgress, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Made, Operation, TenantRecord } from "./record.ts";
+import { ROOM_MS, startingAt } from "./room.ts";
 
 /**
  * Decisions about going back to an earlier generation. The history stays linear: its tree becomes a new generation, so
@@ -25,7 +26,10 @@ export function restore(record: TenantRecord, action: Restore, fresh: Fresh, lim
   switch (record.state) {
     case "active":
     case "release_failed":
-      return beginSave(record, "restore", forcing(action), fresh, limits, now, { restore: { generation } });
+      return beginSave(record, "restore", forcing(action), fresh, limits, now, {
+        restore: { generation },
+        ...waitingFor(action, now),
+      });
     case "idle":
     case "asleep":
     case "suspended":
@@ -77,7 +81,8 @@ export function restored(
   if (record.state !== "waking" || record.poolId === null) return ended(current, operation, made, now);
   // The epoch of the restore is the vault's for ever: the container that restores its result needs one of its own.
   const next = epoch(record.epoch + 1);
-  const goingOn = { ...operation, restore: { ...wanted, made }, attempts: 1, deadlineAt: now + limits.startMs };
+  const restoring = { ...operation, restore: { ...wanted, made }, attempts: 1 };
+  const goingOn = startingAt(restoring, now, ROOM_MS.replace, limits);
   return {
     kind: "go",
     record: { ...current, epoch: next, operation: goingOn },

@@ -10,7 +10,8 @@ type Result<T extends StepResult["type"]> = Extract<StepResult, { type: T }>;
 /**
  * A failed release is called off: the same container serves again, under a new epoch. It is the container's epoch from
  * here on, whether the Instance comes to hear of it or not. What an earlier save of this release sent no longer says
- * what the container holds as soon as its workload may run again, so a save after this has a new name.
+ * what the container holds as soon as its workload may run again: a save after this has a new name, and what a guard had
+ * refused before is neither what `force` accepts then nor all that would be lost.
  */
 export function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan {
   if (record.operation) return joining(record, true);
@@ -18,13 +19,16 @@ export function resume(record: TenantRecord, fresh: Fresh, limits: Limits, now: 
   const next = epoch(record.epoch + 1);
   const operation = operationOf(record, "claim", fresh, limits.startMs, now);
   const held = { ...record.held, epoch: next };
-  const hold = record.hold?.kind === "retry" ? { ...record.hold, saveId: fresh.saveId } : record.hold;
   return {
     kind: "go",
-    record: { ...record, epoch: next, held, hold, operation },
+    record: { ...record, epoch: next, held, hold: outdated(record.hold, fresh), operation },
     steps: [{ do: "resume", operationId: operation.id, containerId: held.containerId, epoch: next }],
     journal: [{ type: "tenant.resuming", detail: { epoch: next, operation: operation.id } }],
   };
+}
+
+function outdated(hold: TenantRecord["hold"], { saveId }: Fresh): TenantRecord["hold"] {
+  return hold?.kind === "guard" ? { kind: "guard", until: hold.until } : hold && { ...hold, saveId };
 }
 
 export function resumed(record: TenantRecord, operation: Operation, event: Result<"resumed">, now: number): Plan {
@@ -45,6 +49,7 @@ export function resumed(record: TenantRecord, operation: Operation, event: Resul
     operation: null,
     hold: null,
     suspension: null,
+    stoppedReason: null,
     desired: "active" as const,
     lastActivityAt: now,
   };

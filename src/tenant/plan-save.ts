@@ -8,7 +8,7 @@ import type { TenantTransition } from "./lifecycle.ts";
 import { removed } from "./plan-destroy.ts";
 import { lossOf } from "./plan-recover.ts";
 import { restartedFrom, synced } from "./plan-restart.ts";
-
+import { lacking } from "./plan-start.ts";
 import { beforeLeaving, goOn } from "./plan-sync.ts";
 import { end, letGo, move, nothing, refuse, savedView, withError } from "./planning.ts";
 import { type Hold, isLossy, type Leaving, type LeavingKind, type Operation, type TenantRecord } from "./record.ts";
@@ -35,9 +35,11 @@ export function drain(record: TenantRecord, containerId: string, fresh: Fresh, l
   return beginSave(record, "sleep", {}, fresh, limits, now, { deploy: true });
 }
 
-/** What failed is done again: a sleep is still a sleep, whose tenant the next request wakes. */
+/** What failed is done again, for the reason that it had: a sleep is still a sleep, whose tenant the next request wakes. */
 export function retrySave(record: TenantRecord, hold: Retry, fresh: Fresh, limits: Limits, now: number): Plan {
-  return beginSave(record, hold.of, hold.release, fresh, limits, now, hold.more);
+  const planned = beginSave(record, hold.of, hold.release, fresh, limits, now, hold.more);
+  if (planned.kind !== "go") return planned;
+  return { ...planned, record: { ...planned.record, stoppedReason: record.stoppedReason } };
 }
 
 /** What each of them wants the tenant to be in the end, and which way of the lifecycle it takes. */
@@ -59,6 +61,9 @@ export function beginSave(
   more: Leaving = {},
 ): Plan {
   if (!record.held) return refuse("invalid_transition", "There is no container.", { state: record.state });
+  const { transition, desired } = LEADS[kind];
+  const lacks = desired === "active" ? lacking(record) : null;
+  if (lacks) return lacks;
   // A save whose reply was lost is asked for again by its own name, so that it cannot happen twice.
   const saveId = record.hold?.kind === "retry" ? record.hold.saveId : fresh.saveId;
   const operation: Operation = {
@@ -73,7 +78,6 @@ export function beginSave(
     saveId,
     ...more,
   };
-  const { transition, desired } = LEADS[kind];
   return move(
     record,
     transition,
@@ -81,7 +85,7 @@ export function beginSave(
       operation,
       hold: null,
       desired,
-      stoppedReason: reasonOf(kind, more),
+      stoppedReason: desired === "active" ? null : reasonOf(kind, more),
       // One whose save failed is called off by whatever else is asked for then.
       suspension: kind === "suspend" ? record.suspension : null,
     },

@@ -5,7 +5,7 @@ import { nothing, refuse } from "./planning.ts";
 import type { TenantRecord } from "./record.ts";
 
 /** What is set about a tenant. Nothing here touches a running container: it all holds from the next start on. */
-export function change(record: TenantRecord, wanted: PlannedChange, ifMatch: number | null): Plan {
+export function change(record: TenantRecord, wanted: PlannedChange, ifMatch: number | null, now: number): Plan {
   if (record.state === "destroying" || record.state === "destroyed") {
     return refuse("invalid_transition", `A tenant that is ${record.state} cannot be changed.`, { state: record.state });
   }
@@ -17,12 +17,12 @@ export function change(record: TenantRecord, wanted: PlannedChange, ifMatch: num
     case "tier":
       if (wanted.tier === record.tier) return nothing(record);
       return set(record, { tier: wanted.tier }, "tenant.tier_set", { from: record.tier, to: wanted.tier });
-    case "lifecycle":
+    case "lifecycle": {
       if (canonical(wanted.lifecycle) === canonical(record.lifecycle)) return nothing(record);
-      // A wake time of the earlier lifecycle means nothing any more.
-      return set(record, { lifecycle: wanted.lifecycle, wakeAt: null }, "tenant.lifecycle_set", {
-        ...wanted.lifecycle,
-      });
+      // A wake time of the earlier lifecycle means nothing any more. Whoever makes it always-on wants it on, whoever stopped it.
+      const wakeAt = wanted.lifecycle.mode === "always-on" ? now : null;
+      return set(record, { lifecycle: wanted.lifecycle, wakeAt }, "tenant.lifecycle_set", { ...wanted.lifecycle });
+    }
     case "config": {
       const { delivery, newConfig } = merged(record, { config: { value: wanted.config } });
       if (!newConfig) return nothing(record);

@@ -1,3 +1,4 @@
+import { COOLDOWN } from "../durable/cadence.ts";
 import { type Epoch, epoch, generation, type PoolId } from "../ids.ts";
 import type { Failure } from "../outcome.ts";
 import { actionAnswer, claimAnswer } from "./answers.ts";
@@ -5,6 +6,7 @@ import type { Fresh, JournalEntry, Limits, Plan, Step, StepResult } from "./even
 import { recoveryFailed } from "./plan-recover.ts";
 import { droppedBy, end, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Held, Operation, TenantRecord } from "./record.ts";
+import { startingAt } from "./room.ts";
 import { claimRun, recorded, scheduledAnew, takenUp } from "./syncs.ts";
 import type { OperationKind } from "./types.ts";
 
@@ -28,7 +30,7 @@ export const needsOf = ({ rebuilt, delivery, secrets }: TenantRecord): ("config"
   rebuilt?.needs.filter((part) => (part === "config" ? delivery.config === undefined : secrets === null)) ?? [];
 
 /** What a start may have beside its kind. */
-interface Beginning {
+export interface Beginning {
   /** Before anything is started. */
   steps?: Step[];
   detail?: Record<string, unknown>;
@@ -36,6 +38,16 @@ interface Beginning {
   notBefore?: number;
   /** How long it may wait for capacity, in ms. */
   capacityWaitMs?: number;
+  /** Nobody asked for it but the tenant's lifecycle. */
+  byLifecycle?: true;
+}
+
+/** Refused where the tenant lacks what a start has to give it; null for every other tenant. */
+export function lacking(record: TenantRecord): Plan | null {
+  const needs = needsOf(record);
+  if (needs.length === 0) return null;
+  const detail = `The tenant was made anew from what others knew of it, which is not its ${needs.join(" and its ")}: claim it with them.`;
+  return refuse("state_missing", detail, { needs });
 }
 
 /** Epoch + 1 and the first step of a start; everything durable that a start needs is in this one record. */
@@ -46,28 +58,26 @@ export function begin(
   fresh: Fresh,
   limits: Limits,
   now: number,
-  { steps = [], detail = {}, notBefore = now, capacityWaitMs = 0 }: Beginning = {},
+  { steps = [], detail = {}, notBefore = now, capacityWaitMs = 0, byLifecycle }: Beginning = {},
 ): Plan {
   if (record.poolId === null) return refuse("invalid", "This tenant has no pool.");
-  const needs = needsOf(record);
-  if (needs.length > 0 && startsFresh === "never") {
-    const detail = `The tenant was made anew from what others knew of it, which is not its ${needs.join(" and its ")}: claim it with them.`;
-    return refuse("state_missing", detail, { needs });
-  }
+  const lacks = startsFresh === "never" ? lacking(record) : null;
+  if (lacks) return lacks;
   const next = epoch(record.epoch + 1);
-  const operation: Operation = {
-    ...operationOf(record, kind, fresh, notBefore - now + limits.startMs + capacityWaitMs, now),
+  const begun: Operation = {
+    ...operationOf(record, kind, fresh, limits.startMs, now),
     fresh: startsFresh,
     ...(notBefore > now ? { notBefore } : {}),
-    ...(capacityWaitMs > 0 ? { capacityUntil: now + capacityWaitMs } : {}),
+    ...(byLifecycle ? { byLifecycle } : {}),
   };
+  const operation = startingAt(begun, notBefore, capacityWaitMs, limits);
   const transition = kind !== "recover" ? kind : record.state === "active" ? "lost" : "recover";
   // Whoever starts what crashed again and again says that it is to be tried again.
   const forgiven = kind !== "recover" && record.state === "error" ? { crashes: [] } : {};
   return move(
     record,
     transition,
-    { epoch: next, operation, ...forgiven },
+    { epoch: next, operation, stoppedReason: null, ...forgiven },
     {
       steps: notBefore > now ? steps : [...steps, leaseStep(operation, record.poolId, next)],
       detail: {
@@ -196,10 +206,11 @@ export function startFailed(
   const back = operation.kind === "claim" ? ("idle" as const) : ("asleep" as const);
   const desired = transition === "refused" ? back : record.desired;
   const stoppedReason = failure.code === "capacity_exhausted" ? ("capacity" as const) : ("failure" as const);
+  const later = operation.byLifecycle ? { wakeAt: now + COOLDOWN.wake } : {};
   const planned = move(
     record,
     transition,
-    { operation: null, retiring, desired, stoppedReason, errors },
+    { operation: null, retiring, desired, stoppedReason, errors, ...later },
     { steps, ended: end(record, operation, now, { error: failure }), detail: { code: failure.code } },
   );
   return also(planned, lost);

@@ -1,10 +1,9 @@
 import { CADENCE } from "../durable/cadence.ts";
 import type { Fresh, Going, Limits, Plan, Step } from "./events.ts";
-import { TRANSITIONAL } from "./lifecycle.ts";
 import { wake } from "./plan-claim.ts";
 import { tickDestroyed, tickDestroying } from "./plan-destroy.ts";
 import { conclude, concludeSteps } from "./plan-import.ts";
-import { lossOf } from "./plan-recover.ts";
+import { keptNoMore } from "./plan-recover.ts";
 import { promoteStep } from "./plan-release.ts";
 import { restartStep, startStep } from "./plan-restart.ts";
 import { restoreStep } from "./plan-restore.ts";
@@ -12,8 +11,11 @@ import { quiesceStep, retrySave, saveFailed, saveStep } from "./plan-save.ts";
 import { expire, staleAt } from "./plan-stale.ts";
 import { leaseStep, startFailed } from "./plan-start.ts";
 import { beginInterval, dropped, intervalStep, nextStep } from "./plan-sync.ts";
-import { end, letGo, move, retireStep, withError } from "./planning.ts";
-import { type Held, type Hold, idleTimeoutOf, isWaiting, type Operation, type TenantRecord } from "./record.ts";
+import { end, retireStep } from "./planning.ts";
+import { type Held, idleTimeoutOf, isWaiting, type Operation, type TenantRecord } from "./record.ts";
+import { stranded } from "./stranded.ts";
+
+const GUARD_IS_OVER = { reason: "guard hold is over", loss: "its save was refused", idle: "released" } as const;
 
 /** The alarm: what is overdue, what was interrupted, and otherwise a look at the container. */
 export function tick(
@@ -37,7 +39,9 @@ export function tick(
   if (state === "release_failed" && hold?.kind === "retry" && now >= hold.at) {
     return retrySave(record, hold, fresh, limits, now);
   }
-  if (state === "release_failed" && hold?.kind === "guard" && now >= hold.until) return letGoGuarded(record, hold, now);
+  if (state === "release_failed" && hold?.kind === "guard" && now >= hold.until) {
+    return keptNoMore(record, GUARD_IS_OVER, fresh, limits, now);
+  }
   const look: Step[] =
     record.held && isLookDue(record, record.held, now) ? [{ do: "observe", containerId: record.held.containerId }] : [];
   const planned: Going = { kind: "go", record, steps: [...again, ...look], journal: [] };
@@ -49,35 +53,9 @@ export function tick(
 function dueNow(record: TenantRecord, fresh: Fresh, limits: Limits, now: number): Plan | null {
   if (record.state === "destroyed") return tickDestroyed(record, now);
   if (record.state === "asleep" && record.wakeAt !== null && now >= record.wakeAt) {
-    return wake({ ...record, wakeAt: null }, fresh, limits, now);
+    return wake({ ...record, wakeAt: null }, fresh, limits, now, { byLifecycle: true });
   }
   return now >= (staleAt(record) ?? Infinity) ? expire(record, fresh, limits, now) : null;
-}
-
-/**
- * A state that waits for an operation, and none is there; or one that serves, and no container. No event leads to either,
- * and if one ever did it would not stay: every state has an exit.
- */
-function stranded(record: TenantRecord, limits: Limits, now: number): Plan | null {
-  const { state, held, epoch: at } = record;
-  const isActive = state === "active";
-  if (isActive ? held !== null : !TRANSITIONAL.includes(state)) return null;
-  const detail = isActive ? "It was active without a container." : `It was ${state} without an operation.`;
-  const errors = withError(record, { code: "operation_interrupted", detail }, now);
-  const leads = held
-    ? ({ state: "release_failed", hold: { kind: "guard", until: now + limits.guardHoldMs } } as const)
-    : ({ state: "error", stoppedReason: "failure", hold: null } as const);
-  const journal = [{ type: "tenant.stranded", detail: { from: state, to: leads.state, epoch: at } }];
-  return { kind: "go", record: { ...record, ...leads, errors }, steps: [], journal };
-}
-
-/** What was sent is mostly in the vault, aside; where it is not, what the container held is lost, and said so. */
-function letGoGuarded(record: TenantRecord, hold: Extract<Hold, { kind: "guard" }>, now: number): Plan {
-  const { retiring, steps } = letGo(record, "guard hold is over");
-  const lost = hold.generation === undefined ? record.held : null;
-  const lastLoss = lost ? lossOf(record, lost.containerId, "its save was refused", now) : record.lastLoss;
-  const [way, desired] = record.suspension ? (["suspended", "asleep"] as const) : (["released", "idle"] as const);
-  return move(record, way, { held: null, retiring, hold: null, desired, lastLoss, unsavedSince: null }, { steps });
 }
 
 /** The sync of an interval: begun when it is due, gone on with when its performer is gone, ended when its time is over. */

@@ -80,7 +80,7 @@ function decide(record: TenantRecord, event: TenantEvent, fresh: Fresh, limits: 
     case "act":
       return act(record, event.action, event.by, fresh, limits, now);
     case "change":
-      return change(record, event.change, event.ifMatch);
+      return change(record, event.change, event.ifMatch, now);
     case "import":
       return beginImport(record, event, fresh, limits, now);
     case "noted":

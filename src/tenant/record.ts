@@ -51,7 +51,7 @@ export interface TenantRecord {
   /** Tokens and sessions of lower versions open nothing. From 1. */
   tokenVersion: number;
   suspension: Suspension | null;
-  /** Of the latest stop; means something while there is no container. */
+  /** Of the latest stop; null from the next start on. */
   stoppedReason: StoppedReason | null;
   destruction: Destruction | null;
   generation: number;
@@ -143,6 +143,8 @@ export interface Operation {
   notBefore?: number;
   /** Until when it waits for capacity, ms since 1970. */
   capacityUntil?: number;
+  /** Of a wake: nobody asked for it but the tenant's lifecycle. */
+  byLifecycle?: true;
   /** What was saved on the way, for the answer at the end. */
   saved?: SavedView | null;
   /** Why nothing was, where it goes on all the same. */
@@ -207,7 +209,7 @@ export const isWaiting = ({ notBefore }: Operation, now: number): boolean => not
 /** Operations that save a container's state because they take it away. */
 export type LeavingKind = "release" | "sleep" | "restart" | "restore" | "suspend";
 /** What such an operation carries beside what all have. */
-export type Leaving = Pick<Operation, "idleSince" | "restart" | "restore" | "deploy">;
+export type Leaving = Pick<Operation, "idleSince" | "restart" | "restore" | "deploy" | "capacityUntil">;
 
 export interface Loss {
   containerId: ContainerId;

@@ -1,22 +1,23 @@
+import { COOLDOWN } from "../durable/cadence.ts";
 import { needsOf } from "./plan-start.ts";
 import type { TenantRecord } from "./record.ts";
 
 const DAY_MS = 86_400_000;
-/** After a wake that found no capacity. */
-const AGAIN_MS = 60_000;
 
-/** When a tenant is woken by its lifecycle; null when only a request wakes it. Pure. */
+/** When a tenant is woken by its lifecycle; null when only somebody who asks for it wakes it. Pure. */
 export function wakeAtOf(record: TenantRecord, now: number): number | null {
-  if (record.state !== "asleep" || needsOf(record).length > 0) return null;
-  const failedJustNow = record.errors[0]?.at === now;
-  switch (record.lifecycle.mode) {
+  const { state, poolId, lifecycle, wakeAt, stoppedReason } = record;
+  if (state !== "asleep" || poolId === null || needsOf(record).length > 0) return null;
+  switch (lifecycle.mode) {
     case "on-demand":
       return null;
     case "always-on":
-      return failedJustNow ? now + AGAIN_MS : (record.wakeAt ?? now);
+      if (wakeAt !== null) return wakeAt;
+      // Whoever stopped it meant it: it stays so until somebody asks for it, or makes it always-on again.
+      if (stoppedReason === "user") return null;
+      return record.errors[0]?.at === now ? now + COOLDOWN.wake : now;
     case "scheduled":
-      if (failedJustNow && record.wakeAt !== null) return now + AGAIN_MS;
-      return record.wakeAt ?? nextOf(record.lifecycle.wakeTimes ?? [], now);
+      return wakeAt ?? nextOf(lifecycle.wakeTimes ?? [], now);
   }
 }
 

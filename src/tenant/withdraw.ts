@@ -1,6 +1,7 @@
 import { keysOfTenant, revokeKey } from "../auth/key-store.ts";
 import type { By } from "../auth/principal.ts";
 import { poolOf, specVaultOf } from "../durable/stubs.ts";
+import type { PoolId, TenantId } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { deleteDomain, listDomains } from "../registry/domains.ts";
 import type { Step } from "./events.ts";
@@ -21,6 +22,8 @@ export async function withdraw(
   const { tenantId, destruction, syncs, poolId } = record;
   const by: By = { actor: destruction?.by ?? "system", requestId: null };
   switch (part) {
+    case "container":
+      return poolId === null ? done(null) : withoutContainers(env, tenantId, poolId);
     case "specs":
       for (const specId of syncs?.used ?? []) {
         const erased = await specVaultOf(env, tenantId, specId).erase(epoch);
@@ -41,4 +44,16 @@ export async function withdraw(
       if (poolId !== null) await poolOf(env, poolId).forget(tenantId);
       return done(null);
   }
+}
+
+/** Also such as the tenant never came to know of: their lease was under way when it was destroyed. */
+async function withoutContainers(env: Env, tenantId: TenantId, poolId: PoolId): Promise<Outcome<null>> {
+  const pool = poolOf(env, poolId);
+  const slots = await pool.containers();
+  if (!slots.ok) return slots.failure.code === "not_found" ? done(null) : slots;
+  for (const slot of slots.value.filter((one) => one.tenantId === tenantId)) {
+    const gone = await pool.retire(slot.containerId, "destroy");
+    if (!gone.ok) return gone;
+  }
+  return done(null);
 }

@@ -59,7 +59,7 @@ export class Driver {
   /** Every part of a destruction is confirmed gone. */
   confirmGone(): Plan {
     for (const { containerId } of this.record.retiring) this.send({ type: "retired", containerId });
-    for (const part of ["specs", "domains", "keys", "pool"] as const) {
+    for (const part of ["specs", "domains", "keys", "pool", "container"] as const) {
       this.send({ type: "withdrawn", part, failure: null });
     }
     return this.record.destruction?.data === "delete"

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type ContainerId, epoch, type PoolId, type TenantId } from "../../src/ids.ts";
+import { SYSTEM } from "../../src/auth/principal.ts";
+import { type ContainerId, epoch, generation, type PoolId, type TenantId } from "../../src/ids.ts";
 import type { Failure } from "../../src/outcome.ts";
 import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { Limits, TenantEvent } from "../../src/tenant/events.ts";
@@ -79,6 +80,61 @@ describe("a refused save", () => {
     expect(over(blocked)).toMatchObject({ state: "idle", lastLoss: null });
   });
 
+  it("of a container that dies meanwhile is no loss where the vault kept it", () => {
+    const gone = { type: "lost", containerId: held.containerId, epoch: epoch(1), detail: "killed" } as const;
+    expect(run(blocked, gone).record).toMatchObject({ state: "idle", held: null, lastLoss: null, unsavedSince: null });
+    expect(run(conflict, gone).record).toMatchObject({ state: "idle", lastLoss: { detail: "killed" } });
+  });
+
+  it("leads, when the hold is over, to what the tenant was to be: asleep after a sleep, running on after a restart", () => {
+    const over = { type: "tick", running: false } as const;
+    const refused = (asked: TenantEvent) => {
+      const { hold, ...rest } = run(
+        active,
+        asked,
+        { operationId: "op-0", type: "quiesced", busy: false, failure: null },
+        {
+          operationId: "op-0",
+          type: "saved",
+          outcome: { ok: false, failure: { code: "guard_blocked", detail: "shrank", extra: { generation: 7 } } },
+        },
+      ).record;
+      expect(hold).toMatchObject({ kind: "guard", generation: 7 });
+      return run({ ...rest, hold: { kind: "guard", until: NOW, generation: generation(7) } }, over);
+    };
+    const idle: TenantEvent = {
+      type: "observed",
+      containerId: held.containerId,
+      observation: {
+        state: "assigned",
+        alive: true,
+        tenantId: null,
+        epoch: null,
+        lastActivityAt: 0,
+        openRequests: 0,
+        health,
+      },
+    };
+    expect(refused(idle).record).toMatchObject({ state: "asleep", desired: "asleep", stoppedReason: "idle", held: null });
+    expect(refused({ type: "act", action: { kind: "stop" }, by: SYSTEM }).record).toMatchObject({ state: "asleep" });
+    const restart = refused({ type: "act", action: { kind: "restart", scope: "container" }, by: SYSTEM });
+    expect(restart.record).toMatchObject({ state: "recovering", epoch: 2, lastLoss: null, unsavedSince: null });
+    expect(restart.steps).toMatchObject([{ do: "retire", containerId: "c-1" }, { do: "lease", epoch: 2 }]);
+  });
+
+  it("can be accepted later by a release with force, also where the tenant sleeps", () => {
+    const asleep: TenantRecord = { ...active, state: "asleep", desired: "asleep", held: null, unsavedSince: null };
+    const force = { type: "release", request: { force: true } } as const;
+    const { record, steps } = run(asleep, force);
+    expect(steps).toMatchObject([{ do: "promote", operationId: "op-0" }]);
+    expect(run(record, { type: "tick", running: false }).steps).toMatchObject([{ do: "promote" }]);
+    const kept = { generation: generation(7), files: 1, bytes: 1, changed: 1 };
+    const accepted = run(record, { operationId: "op-0", type: "promoted", committed: kept, failure: null });
+    expect(accepted.record).toMatchObject({ state: "idle", desired: "idle", generation: 7, operation: null });
+    const none = run(record, { operationId: "op-0", type: "promoted", committed: null, failure: null });
+    expect(none.record).toMatchObject({ state: "idle", generation: 0, operation: null });
+  });
+
   it("is promoted by force as what was kept, and saved by force where nothing was", () => {
     const force = { type: "release", request: { force: true } } as const;
     expect(run(blocked, force).steps).toMatchObject([{ do: "promote", generation: 7 }]);
@@ -111,6 +167,26 @@ describe("a container that is kept", () => {
     const { record } = run(begun.record, { operationId: "op-9", type: "resumed", failure });
     expect(record).toMatchObject({ state: "release_failed", operation: null, epoch: 2, held: { epoch: 2 } });
     expect(record.hold).toMatchObject({ kind: "retry", saveId: "save-9" });
+  });
+});
+
+describe("a refused save that a claim tried to call off", () => {
+  const failure: Failure = { code: "operation_interrupted", detail: "lost" };
+  const called = run(
+    blocked,
+    { type: "claim", poolId: null, delivery: null, allowFresh: false },
+    { operationId: "op-0", type: "resumed", failure },
+  ).record;
+
+  it("does not stand for what the container holds any more, whose workload may have run: force saves that", () => {
+    expect(called).toMatchObject({ state: "release_failed", operation: null, hold: { kind: "guard" } });
+    const forced = run(called, { type: "release", request: { force: true } });
+    expect(forced).toMatchObject({ record: { state: "releasing" }, steps: [{ do: "quiesce" }] });
+  });
+
+  it("is a loss when the container goes", () => {
+    const gone = { type: "lost", containerId: held.containerId, epoch: epoch(2), detail: "killed" } as const;
+    expect(run(called, gone).record).toMatchObject({ held: null, lastLoss: { detail: "killed" } });
   });
 });
 
@@ -147,5 +223,14 @@ describe("a sleep", () => {
       state: "sleeping",
       desired: "asleep",
     });
+  });
+
+  it("keeps its reason when its save is tried again", () => {
+    const begun: TenantRecord = {
+      ...interrupted,
+      stoppedReason: "idle",
+      hold: { kind: "retry", at: NOW, attempts: 1, saveId: "save-0", release: {}, of: "sleep" },
+    };
+    expect(run(begun, { type: "tick", running: false }).record).toMatchObject({ stoppedReason: "idle" });
   });
 });

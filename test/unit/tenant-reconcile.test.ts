@@ -6,6 +6,7 @@ import type { Observation } from "../../src/instance/types.ts";
 import { nextAlarm } from "../../src/tenant/alarms.ts";
 import { TRANSITIONAL } from "../../src/tenant/lifecycle.ts";
 import { plan } from "../../src/tenant/plan.ts";
+import { operationOf } from "../../src/tenant/planning.ts";
 import type { TenantRecord } from "../../src/tenant/record.ts";
 import type { Desired, TenantState } from "../../src/tenant/types.ts";
 import { Driver, health, limits, pool } from "../support/tenant-driver.ts";
@@ -75,8 +76,28 @@ describe("a tick", () => {
           const isLeft = record !== null && !TRANSITIONAL.includes(record.state);
           expect(isLeft || record?.operation != null, `${state}, ${desired}`).toBe(true);
           if (record?.operation) expect(nextAlarm(record, NOW, 0)).toBeGreaterThan(NOW);
+          const due = nextAlarm(aRecord(state, desired, held), NOW, 0);
+          expect(due, `${state}: a tick that comes`).toBeLessThanOrEqual(NOW + 60_000);
         }
       }
+    }
+  });
+});
+
+describe("an alarm", () => {
+  it("does not ring again and again for what has to wait for an operation in flight", () => {
+    const past = NOW - 1;
+    const overdue: [string, Partial<TenantRecord>][] = [
+      ["asleep", { wakeAt: past }],
+      ["release_failed", { hold: { kind: "guard", until: past } }],
+      ["release_failed", { hold: { kind: "retry", at: past, attempts: 1, saveId: "s", release: {}, of: "release" } }],
+      ["destroyed", { destruction: { data: "keep", dataUntil: past } }],
+    ];
+    for (const [state, more] of overdue) {
+      const bare = { ...aRecord(state as TenantState, "asleep", state === "release_failed"), ...more };
+      expect(nextAlarm(bare, NOW, 0), state).toBe(NOW + 1);
+      const operation = operationOf(bare, "import", fresh, limits.importMs, NOW - 10_000);
+      expect(nextAlarm({ ...bare, operation }, NOW, 0), `${state}, busy`).toBe(NOW + 10_000);
     }
   });
 });
@@ -132,7 +153,7 @@ describe("destroying", () => {
     tenant.now = tenant.record.operation?.deadlineAt ?? 0;
     tenant.send({ type: "tick", running: false });
     const left = tenant.steps.map((step) => (step.do === "withdraw" ? step.part : step.do));
-    expect(left).toEqual(["retire", "specs", "erase", "domains", "pool", "settle"]);
+    expect(left).toEqual(["retire", "specs", "erase", "domains", "pool", "container", "settle"]);
     tenant.confirmGone();
     expect(tenant.record).toMatchObject({ state: "destroyed", operation: null });
   });

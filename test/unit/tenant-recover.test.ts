@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
-import { type ContainerId, epoch } from "../../src/ids.ts";
+import { type ContainerId, epoch, generation } from "../../src/ids.ts";
 import type { ContainerEnd, EndCause } from "../../src/instance/types.ts";
 import type { Failure } from "../../src/outcome.ts";
 import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { PlannedAction } from "../../src/tenant/events.ts";
 import { RECOVERY_MS } from "../../src/tenant/plan-recover.ts";
 import { statusOf } from "../../src/tenant/status.ts";
-import { committed, Driver, health, lease } from "../support/tenant-driver.ts";
+import { committed, Driver, ERASED, health, lease, pool } from "../support/tenant-driver.ts";
 
 const MINUTE = 60_000;
 
@@ -347,5 +347,74 @@ describe("a saved state", () => {
     tenant.answer("save", { type: "saved", outcome: committed });
     dies(tenant);
     expect(tenant.record).toMatchObject({ state: "recovering", generation: 1, lastLoss: { generation: 1 } });
+  });
+});
+
+describe("a tenant that was made anew without its config, and runs", () => {
+  const lacking = () => {
+    const tenant = new Driver().activate();
+    tenant.record = { ...tenant.record, rebuilt: { at: 0, needs: ["config"] } };
+    return tenant;
+  };
+  const given = { type: "claim", poolId: null, delivery: { config: { value: { a: 1 } } }, allowFresh: false } as const;
+
+  it("says so when its container ends, and starts as soon as it is claimed with it", () => {
+    const tenant = lacking();
+    expect(dies(tenant)).toMatchObject({ journal: [{ type: "tenant.broken", detail: { code: "state_missing" } }] });
+    expect(tenant.record).toMatchObject({ state: "error", held: null, stoppedReason: "failure" });
+    expect(tenant.record.errors[0]).toMatchObject({ code: "state_missing" });
+    expect(tenant.steps).toMatchObject([{ do: "retire", containerId: "c-1" }]);
+    tenant.send(given);
+    expect(tenant.record.state).toBe("claiming");
+  });
+
+  it("says so when its container ends that was kept after a failed save", () => {
+    const tenant = lacking();
+    const hold = { kind: "guard", until: tenant.now, generation: generation(7) } as const;
+    tenant.record = { ...tenant.record, state: "release_failed", hold };
+    tick(tenant);
+    expect(tenant.record).toMatchObject({ state: "error", held: null, hold: null });
+  });
+
+  it("is not restarted into a container that gets none", () => {
+    const tenant = lacking();
+    for (const action of [
+      { kind: "restart", scope: "container" },
+      { kind: "restore", generation: generation(1) },
+    ] as const) {
+      expect(act(tenant, action)).toMatchObject({ kind: "refuse", failure: { code: "state_missing" } });
+    }
+    tenant.send(given);
+    expect(act(tenant, { kind: "restart", scope: "container" })).toMatchObject({ kind: "go" });
+  });
+
+  it("needs none of it any more once it was destroyed: its next life begins with what its claim brings", () => {
+    const tenant = lacking();
+    act(tenant, { kind: "destroy", deleteData: true });
+    tenant.confirmGone();
+    expect(tenant.record.state).toBe("destroyed");
+    tenant.send({ type: "claim", poolId: pool, delivery: null, allowFresh: false });
+    expect(tenant.record.state).toBe("claiming");
+  });
+});
+
+describe("a destroyed tenant", () => {
+  it("is claimed again when all of its data is deleted, that of its sync specs too", () => {
+    const tenant = new Driver().activate();
+    act(tenant, { kind: "destroy", deleteData: false });
+    tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
+    tenant.answer("save", { type: "saved", outcome: committed });
+    tenant.confirmGone();
+    expect(tenant.record).toMatchObject({ state: "destroyed", destruction: { data: "keep" } });
+    act(tenant, { kind: "destroy", deleteData: true });
+    tenant.send({ type: "erased", proof: ERASED });
+    expect(tenant.record.destruction).toMatchObject({ data: "deleted", parts: { specs: { done: false } } });
+    const claim = { type: "claim", poolId: pool, delivery: null, allowFresh: false } as const;
+    const tar = { type: "import", request: { source: { kind: "tar" }, force: false, token: "t" } } as const;
+    for (const event of [claim, tar]) {
+      expect(tenant.send(event)).toMatchObject({ kind: "refuse", failure: { code: "invalid_transition" } });
+    }
+    for (const part of ["specs", "pool"] as const) tenant.send({ type: "withdrawn", part, failure: null });
+    expect(tenant.send(claim)).toMatchObject({ kind: "go", record: { state: "claiming" } });
   });
 });

@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import {
   aPool,
@@ -231,6 +231,8 @@ describe("a destroyed tenant", () => {
     const claiming = claim("caught", pool);
     await eventually(async () => expect((await status("caught")).body).toMatchObject({ state: "claiming" }));
     expect((await act("caught", "destroy")).body).toMatchObject({ state: "destroyed" });
+    const { body } = await call<{ items: { tenantId?: string }[] }>("GET", `/api/v1/pools/${pool}/containers`);
+    expect(body.items.filter(({ tenantId }) => tenantId === "caught")).toEqual([]);
     expect((await claiming).status).toBe(409);
   });
 });
@@ -309,12 +311,19 @@ describe("what is set about a tenant", () => {
     expect((await setting("tiered", "tier", { tier: "huge" })).status).toBe(422);
   });
 
-  it("has a lifecycle: an always-on tenant does not sleep, and wakes when it is made so", async () => {
+  it("has a lifecycle: an always-on tenant stays stopped when somebody stopped it, and wakes when it is made so", async () => {
     const pool = await aPool("cycles", { minSize: 1, idleTimeoutMs: 1_000 });
     await claim("steady", pool);
     expect((await setting("steady", "lifecycle", { mode: "always-on" })).status).toBe(200);
     expect((await setting("steady", "lifecycle", { mode: "scheduled" })).status).toBe(422);
     await act("steady", "stop");
+    await runDurableObjectAlarm(env.TENANT.getByName("steady") as unknown as DurableObjectStub);
+    expect((await status("steady")).body).toMatchObject({ state: "asleep", stoppedReason: "user" });
+    await act("steady", "start");
+    expect((await status("steady")).body).toMatchObject({ state: "active" });
+    await setting("steady", "lifecycle", { mode: "on-demand" });
+    await act("steady", "stop");
+    await setting("steady", "lifecycle", { mode: "always-on" });
     await eventually(async () => expect((await status("steady")).body).toMatchObject({ state: "active" }));
   });
 });
