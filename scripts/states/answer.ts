@@ -4,7 +4,7 @@ import type { Plan, PlannedAction, TenantEvent } from "../../src/tenant/events.t
 import { begun, isAnswer } from "../../src/tenant/machine.ts";
 import { plan } from "../../src/tenant/plan.ts";
 import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
-import type { OperationView } from "../../src/tenant/types.ts";
+import type { OperationView } from "../../src/tenant/views.ts";
 import { FRESH, LIMITS, NOW, SPEC } from "./standings.ts";
 
 /** What a client is answered; `code` of a problem. */

@@ -6,9 +6,10 @@ import { missingParts } from "../../src/tenant/destruction.ts";
 import type { Fresh, Limits, StepResult, TenantEvent } from "../../src/tenant/events.ts";
 import { plan } from "../../src/tenant/plan.ts";
 import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
+import type { Action } from "../../src/tenant/requests.ts";
 import type { SealedSecrets } from "../../src/tenant/secrets.ts";
 import type { SpecBrief } from "../../src/tenant/syncs.ts";
-import type { Action, TenantState } from "../../src/tenant/types.ts";
+import type { TenantState } from "../../src/tenant/vocabulary.ts";
 
 /**
  * Tenants to ask things of: one in every state, and a few in which something else is under way. Each came there by the

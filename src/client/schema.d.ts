@@ -5496,7 +5496,7 @@ export interface operations {
     startTenant: {
         parameters: {
             query?: {
-                /** @description How long to wait for the end. */
+                /** @description How long to wait for the end, and for room where the pool or its tier is full, in the order of arrival. */
                 wait?: string;
             };
             header?: {
@@ -5621,7 +5621,7 @@ export interface operations {
     restartTenant: {
         parameters: {
             query?: {
-                /** @description How long to wait for the end. */
+                /** @description How long to wait for the end, and for room where the pool or its tier is full, in the order of arrival. */
                 wait?: string;
             };
             header?: {
@@ -5690,7 +5690,7 @@ export interface operations {
     syncTenant: {
         parameters: {
             query?: {
-                /** @description How long to wait for the end. */
+                /** @description How long to wait for the end, and for room where the pool or its tier is full, in the order of arrival. */
                 wait?: string;
             };
             header?: {
@@ -5754,7 +5754,7 @@ export interface operations {
     restoreTenant: {
         parameters: {
             query?: {
-                /** @description How long to wait for the end. */
+                /** @description How long to wait for the end, and for room where the pool or its tier is full, in the order of arrival. */
                 wait?: string;
             };
             header?: {

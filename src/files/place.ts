@@ -1,5 +1,6 @@
 import type { Failure } from "../outcome.ts";
-import type { TenantState, TenantStatus } from "../tenant/types.ts";
+import type { TenantStatus } from "../tenant/views.ts";
+import type { TenantState } from "../tenant/vocabulary.ts";
 
 /** Where a file is looked for: `auto` is the container where one runs, and what is saved where none does. */
 export type Source = "auto" | "vault" | "container";

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import type { OperationView } from "../tenant/types.ts";
+import type { OperationView } from "../tenant/views.ts";
 import { json } from "./context.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { pending, pendingView } from "./views.ts";

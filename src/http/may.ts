@@ -4,7 +4,7 @@ import { Problem } from "../errors/problem.ts";
 import type { TenantId } from "../ids.ts";
 import { poolAndWorkload } from "../registry/cache.ts";
 import type { ClaimBody } from "../registry/requests.ts";
-import type { ReleaseRequest } from "../tenant/types.ts";
+import type { ReleaseRequest } from "../tenant/requests.ts";
 
 /** What a role may say in a request that it may send (contract: Roles). */
 

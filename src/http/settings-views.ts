@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { actorFor } from "../audit/events.ts";
 import type { Principal } from "../auth/principal.ts";
 import { TIERS } from "../runtime/port.ts";
-import type { ConfigVersion, Settings } from "../tenant/types.ts";
+import type { ConfigVersion, Settings } from "../tenant/views.ts";
 
 /** What is set about a tenant, as it looks from outside. */
 

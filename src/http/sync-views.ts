@@ -7,7 +7,7 @@ import { SYNC_PROBLEMS } from "../sync/classify.ts";
 import type { TenantRun } from "../sync/history.ts";
 import { syncSpecShape } from "../sync/spec.ts";
 import type { SyncStatus } from "../sync/status.ts";
-import type { ActionAnswer, OperationView } from "../tenant/types.ts";
+import type { ActionAnswer, OperationView } from "../tenant/views.ts";
 import { acted, actionView } from "./views.ts";
 
 /** What sync specs look like from outside. Times are ISO 8601; a sink's secret never comes back. */

@@ -5,7 +5,7 @@ import { configOf } from "../config.ts";
 import { tenantOf } from "../durable/stubs.ts";
 import { Problem } from "../errors/problem.ts";
 import { generation, type TenantId } from "../ids.ts";
-import type { Action } from "../tenant/types.ts";
+import type { Action } from "../tenant/requests.ts";
 import { accepted, stillRunning } from "./accepted.ts";
 import { jsonBody } from "./body.ts";
 import { type AppEnv, json, refusals, resource } from "./context.ts";

@@ -8,7 +8,7 @@ import { pullFrom, readOut } from "../gateway/storage/body.ts";
 import { exportBundle } from "../gateway/storage/bundle-out.ts";
 import { generation, TENANT_ID, type TenantId } from "../ids.ts";
 import type { Outcome } from "../outcome.ts";
-import type { ActionAnswer } from "../tenant/types.ts";
+import type { ActionAnswer } from "../tenant/views.ts";
 import type { ArrivalOptions } from "../transfer/arrival.ts";
 import { type BringIn, bringIn } from "../transfer/bring-in.ts";
 import { stageCopy } from "../transfer/clone.ts";

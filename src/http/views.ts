@@ -2,15 +2,8 @@ import { z } from "@hono/zod-openapi";
 import type { Failure } from "../outcome.ts";
 import { TIERS } from "../runtime/port.ts";
 import type { PartView } from "../tenant/destruction.ts";
-import type {
-  ActionAnswer,
-  ClaimAnswer,
-  OperationKind,
-  OperationView,
-  ReleaseAnswer,
-  TenantState,
-  TenantStatus,
-} from "../tenant/types.ts";
+import type { ActionAnswer, ClaimAnswer, OperationView, ReleaseAnswer, TenantStatus } from "../tenant/views.ts";
+import type { OperationKind, TenantState } from "../tenant/vocabulary.ts";
 import type { Endpoints } from "./endpoints.ts";
 
 /** What tenants and operations look like from outside (contract: Shapes). Times are ISO 8601; absent is absent. */

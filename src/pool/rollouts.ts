@@ -5,7 +5,8 @@ import { instanceOf, tenantOf } from "../durable/stubs.ts";
 import type { TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
-import type { TenantState, TenantStatus } from "../tenant/types.ts";
+import type { TenantStatus } from "../tenant/views.ts";
+import type { TenantState } from "../tenant/vocabulary.ts";
 import { beingDeleted, type Decision, entry } from "./administer.ts";
 import type { PoolRecord } from "./record.ts";
 import {

@@ -1,6 +1,6 @@
 import type { SpecProgress } from "../instance/types.ts";
 import type { SyncFailure } from "../tenant/syncs.ts";
-import type { TenantStatus, TenantSyncState } from "../tenant/types.ts";
+import type { TenantStatus, TenantSyncState } from "../tenant/views.ts";
 import type { Size } from "../vault/types.ts";
 
 /** What one tenant says of a spec. Times in ms since 1970. */

@@ -1,7 +1,7 @@
 import { hasTable } from "../durable/document.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { sha256 } from "../sha256.ts";
-import type { Admission } from "./types.ts";
+import type { Admission } from "./requests.ts";
 
 export type AdmissionKind = "code" | "ticket";
 

@@ -3,8 +3,8 @@ import { commit } from "../durable/commit.ts";
 import type { Outcome } from "../outcome.ts";
 import { ADMISSION_SECRET_BYTES, type AdmissionKind, Admissions } from "./admissions.ts";
 import type { TenantRecord } from "./record.ts";
+import type { Admission } from "./requests.ts";
 import type { TenantStore } from "./store.ts";
-import type { Admission } from "./types.ts";
 
 /** Issues single-use secrets and takes them, each in one commit with the record of it. */
 export class Admitting {

@@ -1,7 +1,8 @@
 import type { SavedView } from "../instance/types.ts";
 import { savedView } from "./planning.ts";
 import { driftOf, type Held, type Made, type TenantRecord } from "./record.ts";
-import type { ActionAnswer, ClaimAnswer, Launch, ReleaseAnswer } from "./types.ts";
+import type { ActionAnswer, ClaimAnswer, ReleaseAnswer } from "./views.ts";
+import type { Launch } from "./vocabulary.ts";
 
 /** What whoever waited is told at the end. Pure. */
 

@@ -9,9 +9,11 @@ import type { Committed, ErasureProof } from "../vault/types.ts";
 import type { Given } from "./delivery.ts";
 import type { Part } from "./destruction.ts";
 import type { Made, TenantRecord } from "./record.ts";
+import type { Action, FileNote, ImportRequest, ReleaseRequest } from "./requests.ts";
 import type { SealedSecrets } from "./secrets.ts";
 import type { SpecBrief, SyncRun } from "./syncs.ts";
-import type { Action, FileNote, ImportRequest, Lifecycle, OperationView, ReleaseRequest } from "./types.ts";
+import type { OperationView } from "./views.ts";
+import type { Lifecycle } from "./vocabulary.ts";
 
 /** Fresh random names, drawn by the shell before planning, so that a plan is a function of its arguments. */
 export interface Fresh {

@@ -1,4 +1,4 @@
-import type { TenantState } from "./types.ts";
+import type { TenantState } from "./vocabulary.ts";
 
 /** What can happen to a tenant. Everything else is a detail of how. */
 export type TenantTransition =

@@ -6,7 +6,7 @@ import { type Failure, failed } from "../outcome.ts";
 import { alertEntries } from "./alerts.ts";
 import type { Machine } from "./machine.ts";
 import { knownElsewhere, rebuiltFrom } from "./rebuild.ts";
-import { newTenant } from "./record.ts";
+import { newTenant, type TenantRecord } from "./record.ts";
 import type { TenantStore } from "./store.ts";
 
 /**
@@ -44,6 +44,12 @@ export class LostRecord {
     } catch (error) {
       log.warn("what others know of a tenant was not to be had", { error: messageOf(error) });
     }
+  }
+
+  /** Null for a tenant that never was. Whoever asks also finds out whether its record or its alarm got lost. */
+  async known(): Promise<TenantRecord | null> {
+    await this.findIfKnown();
+    return this.#machine.record();
   }
 
   /** What would begin a tenant does not begin while it is not known whether there was one; null: it is known. */

@@ -14,7 +14,9 @@ import { leadsTo } from "./plan-act.ts";
 import { view } from "./planning.ts";
 import { newTenant, type TenantRecord } from "./record.ts";
 import type { TenantStore } from "./store.ts";
-import type { Awaited, OperationKind, OperationView } from "./types.ts";
+import type { Awaited } from "./types.ts";
+import type { OperationView } from "./views.ts";
+import type { OperationKind } from "./vocabulary.ts";
 
 /** How soon whoever waits for an operation that nobody performs looks whether it ended. */
 const LOOK_AGAIN_MS = 250;
@@ -102,11 +104,11 @@ export class Machine {
     const planned = plan(before, event, fresh, this.#limits(), now);
     const stores = planned.kind === "go" && (planned.record !== before || planned.journal.length > 0 || planned.synced);
     // A commit arms the alarm. Whoever comes and changes nothing may be the first since it got lost.
-    if (!stores && known) this.rearm(known);
+    if (!stores && known) this.#rearm(known);
     if (planned.kind !== "go") return { planned, fresh, finished: null };
     const { record, steps, ended, also, journal, newConfig, synced } = planned;
     if (stores) {
-      const alarm = this.#due(record, now, journal.length > 0);
+      const alarm = this.due(record, now, journal.length > 0 ? "something new" : "no more");
       const more = {
         ...(ended ? { ended } : {}),
         ...(also ? { also } : {}),
@@ -133,7 +135,7 @@ export class Machine {
   begin(record: TenantRecord, last: ChainedEntry, journal: JournalEntry[]): void {
     const now = Date.now();
     this.#store.adopt(last);
-    this.#store.save({ record, now, by: SYSTEM, journal, alarm: this.#due(record, now, true) });
+    this.#store.save({ record, now, by: SYSTEM, journal, alarm: this.due(record, now, "something new") });
     this.#onChange();
     this.tick();
   }
@@ -146,14 +148,16 @@ export class Machine {
     // Not waited for: the deadline of what this sets going is kept by the next alarm.
     this.take({ type: "tick", running, syncing }, null, SYSTEM);
     const record = this.#store.load();
-    if (record) this.#store.alarm.arm(this.#due(record, Date.now(), false));
+    if (record) this.#store.alarm.arm(this.due(record));
   }
 
   /** What is due next: of the record, and of what D1 was not told. */
-  #due(record: TenantRecord, now: number, tells: boolean): number | null {
+  due(record: TenantRecord, now = Date.now(), tells: "something new" | "no more" = "no more"): number | null {
     const alarm = nextAlarm(record, now, Math.random());
     const { seq, delivered } = this.#store.journal.head();
-    return tells || seq !== delivered ? Math.min(alarm ?? Infinity, now + COOLDOWN.delivery) : alarm;
+    return tells === "something new" || seq !== delivered
+      ? Math.min(alarm ?? Infinity, now + COOLDOWN.delivery)
+      : alarm;
   }
 
   /** Looks at the container that the tenant holds; a recovery that this starts is not waited for. */
@@ -164,9 +168,15 @@ export class Machine {
     if (seen) this.take(seen, null, SYSTEM);
   }
 
-  /** A lost alarm is armed again by any request. */
-  rearm(record: TenantRecord): void {
-    this.#ctx.waitUntil(this.#store.alarm.rearm(() => this.#due(record, Date.now(), false)));
+  /** Null for a tenant that never was. Whoever asks also finds out whether the alarm got lost. */
+  record(): TenantRecord | null {
+    const record = this.#store.load();
+    if (record) this.#rearm(record);
+    return record;
+  }
+
+  #rearm(record: TenantRecord): void {
+    this.#ctx.waitUntil(this.#store.alarm.rearm(() => this.due(record)));
   }
 
   async #waitFor(id: string, finished: Promise<void> | null, ms: number): Promise<OperationView | null> {

@@ -2,62 +2,55 @@ import { DurableObject } from "cloudflare:workers";
 import { ownHead } from "../audit/owner.ts";
 import type { OwnHead } from "../audit/verify.ts";
 import { type By, SYSTEM } from "../auth/principal.ts";
-import { configOf } from "../config.ts";
 import { COOLDOWN } from "../durable/cadence.ts";
-import { within } from "../durable/deadline.ts";
 import { Outbox } from "../durable/outbox.ts";
-import { instanceOf, vaultOf } from "../durable/stubs.ts";
+import { vaultOf } from "../durable/stubs.ts";
 import { type ContainerId, type Epoch, type Generation, parseTenantId, type TenantId } from "../ids.ts";
-import type { ContainerEnd, SpecProgress } from "../instance/types.ts";
-import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import type { ContainerEnd } from "../instance/types.ts";
+import { done, failed, type Outcome } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import type { AdmissionKind } from "./admissions.ts";
 import { Admitting } from "./admitting.ts";
-import { nextAlarm } from "./alarms.ts";
 import { actionAnswer, claimAnswer, releaseAnswer } from "./answers.ts";
 import { LostRecord } from "./lost-record.ts";
 import { Machine } from "./machine.ts";
 import { importer } from "./operation-id.ts";
-import { view } from "./planning.ts";
-import { givenBy, preparedAction, preparedChange, wrappedAnew } from "./preparation.ts";
-import { deliver, projected } from "./projection.ts";
-import type { TenantRecord } from "./record.ts";
+import { neverSeen, view } from "./planning.ts";
+import { givenBy, preparedAction, preparedChange } from "./preparation.ts";
+import { deliver } from "./projection.ts";
+import type { Action, Admission, Change, ClaimRequest, FileNote, ImportRequest, ReleaseRequest } from "./requests.ts";
 import { roomWithin } from "./room.ts";
-import { routeOf } from "./route.ts";
-import { savesOf, settingsOf, standsAs, statusOf } from "./status.ts";
+import { Serving } from "./serving.ts";
+import { settingsOf, statusOf } from "./status.ts";
 import { TenantStore } from "./store.ts";
-import { NO_SYNCS, type SyncRun, stateOf } from "./syncs.ts";
+import { syncStateOf } from "./sync-state.ts";
+import type { SyncRun } from "./syncs.ts";
 import type {
-  Action,
-  ActionAnswer,
-  Admission,
   Awaited,
-  Change,
-  ClaimAnswer,
-  ClaimRequest,
-  ConfigVersion,
   FileGrant,
-  FileNote,
   ImportGrant,
-  ImportRequest,
-  OperationView,
-  ReleaseAnswer,
-  ReleaseRequest,
   Route,
   Served,
-  Settings,
   TenantAccess,
   TenantApi,
   TenantStanding,
-  TenantStatus,
-  TenantSyncState,
   UpgradeAnswer,
 } from "./types.ts";
 import { standingOf } from "./upgrade.ts";
+import { Upkeep } from "./upkeep.ts";
+import type {
+  ActionAnswer,
+  ClaimAnswer,
+  ConfigVersion,
+  OperationView,
+  ReleaseAnswer,
+  Settings,
+  TenantStatus,
+  TenantSyncState,
+} from "./views.ts";
 
 /** How often a change that was made from a version of the secrets is made again from the next one. */
 const CHANGE_ATTEMPTS = 3;
-const PROGRESS_MS = 2_000;
 
 /** One tenant's lifecycle. Single writer of everything in `store.ts`; every effect carries the epoch that it acts for. */
 export class Tenant extends DurableObject<Env> implements TenantApi {
@@ -68,6 +61,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   );
   readonly #machine = new Machine(this.ctx, this.env, this.#store, () => this.#outbox.soon());
   readonly #lost = new LostRecord(this.env, parseTenantId(this.ctx.id.name ?? ""), this.#store, this.#machine);
+  readonly #serving = new Serving(this.#machine, this.#lost);
+  readonly #upkeep = new Upkeep(this.env, this.#store, this.#machine, this.#lost);
   readonly #admitting = new Admitting(this.ctx.storage, this.#store);
 
   async claim(request: ClaimRequest, waitMs: number, by: By): Promise<Outcome<Awaited<ClaimAnswer>>> {
@@ -95,16 +90,14 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     waitMs: number,
     by: By,
   ): Promise<Outcome<Awaited<ReleaseAnswer>>> {
-    await this.#lost.findIfKnown();
-    if (!this.#record()) return neverSeen(tenantId);
+    if (!(await this.#lost.known())) return neverSeen(tenantId);
     return this.#machine.ask(tenantId, { type: "release", request }, by, waitMs, (record) =>
       releaseAnswer(record, null),
     );
   }
 
   async act(tenantId: TenantId, action: Action, waitMs: number, by: By): Promise<Outcome<Awaited<ActionAnswer>>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     if (!record) return neverSeen(tenantId);
     const planned = await preparedAction(this.env, record, action);
     if (!planned.ok) return planned;
@@ -113,8 +106,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async upgrade(toVersion: number): Promise<UpgradeAnswer> {
-    await this.#lost.findIfKnown();
-    const record = this.#store.load();
+    const record = await this.#lost.known();
     const standing = standingOf(record, toVersion);
     if (standing !== null) return standing;
     const action = { kind: "restart", scope: "image", minWorkloadVersion: toVersion } as const;
@@ -146,8 +138,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async pin(tenantId: TenantId, generation: Generation, pinned: boolean, by: By): Promise<Outcome<null>> {
-    await this.#lost.findIfKnown();
-    if (!this.#record()) return neverSeen(tenantId);
+    if (!(await this.#lost.known())) return neverSeen(tenantId);
     const outcome = await vaultOf(this.env, tenantId).pin(generation, { pinned });
     return outcome.ok
       ? this.note(tenantId, pinned ? "tenant.generation_pinned" : "tenant.generation_unpinned", { generation }, by)
@@ -155,8 +146,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async note(tenantId: TenantId, action: string, detail: Record<string, unknown>, by: By): Promise<Outcome<null>> {
-    await this.#lost.findIfKnown();
-    if (!this.#record()) return neverSeen(tenantId);
+    if (!(await this.#lost.known())) return neverSeen(tenantId);
     this.#machine.take({ type: "noted", entry: { type: action, detail } }, null, by);
     return done(null);
   }
@@ -164,7 +154,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   async change(tenantId: TenantId, change: Change, ifMatch: number | null, by: By): Promise<Outcome<Settings>> {
     await this.#lost.findIfKnown();
     for (let attempt = 1; ; attempt += 1) {
-      const record = this.#record();
+      const record = this.#machine.record();
       if (!record) return neverSeen(tenantId);
       const prepared = await preparedChange(this.env, this.#store, record, change);
       if (!prepared.ok) return prepared;
@@ -177,21 +167,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async settings(tenantId: TenantId): Promise<Outcome<Settings>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     if (!record) return neverSeen(tenantId);
     const [latest] = record.delivery.configVersion === 0 ? [] : this.#store.configs();
     return done(settingsOf(record, latest ?? null));
   }
 
   async configs(tenantId: TenantId): Promise<Outcome<ConfigVersion[]>> {
-    await this.#lost.findIfKnown();
-    return this.#record() ? done(this.#store.configs()) : neverSeen(tenantId);
+    return (await this.#lost.known()) ? done(this.#store.configs()) : neverSeen(tenantId);
   }
 
   async access(): Promise<TenantAccess | null> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     return record && { tokenVersion: record.tokenVersion, suspended: record.state === "suspended" };
   }
 
@@ -201,8 +188,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     ttlMs: number,
     requestId: string | null = null,
   ): Promise<Outcome<{ secret: string }>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     if (!record) return failed("not_found", "There is no such tenant.");
     const now = Date.now();
     const when = { ttlMs, requestId, now, deliverAt: now + COOLDOWN.delivery };
@@ -212,14 +198,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async redeem(kind: AdmissionKind, secret: string): Promise<Admission | null> {
-    await this.#lost.findIfKnown();
-    if (!this.#record()) return null;
+    if (!(await this.#lost.known())) return null;
     return this.#admitting.redeem(kind, secret, Date.now());
   }
 
   async noteFiles(tenantId: TenantId, note: FileNote, by: By): Promise<Outcome<FileGrant>> {
-    await this.#lost.findIfKnown();
-    if (!this.#record()) return neverSeen(tenantId);
+    if (!(await this.#lost.known())) return neverSeen(tenantId);
     const { planned } = this.#machine.take({ type: "files", note }, null, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
     const held = planned.kind === "go" ? planned.record.held : null;
@@ -228,32 +212,15 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async status(tenantId: TenantId): Promise<Outcome<TenantStatus>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     if (!record) return neverSeen(tenantId);
     return done(statusOf(record, Date.now()));
   }
 
   async syncState(tenantId: TenantId, specId: string): Promise<Outcome<TenantSyncState>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     if (!record) return neverSeen(tenantId);
-    const { syncs, operation, held } = record;
-    const ofOperation = operation?.syncs?.todo[0] === specId ? operation.syncs : null;
-    const running = syncs?.running?.specId === specId ? syncs.running : ofOperation;
-    const progress = running && held ? await this.#progress(held.containerId, running.runId) : null;
-    return done({
-      tenantId,
-      state: stateOf(syncs ?? NO_SYNCS, specId),
-      pending: held !== null && syncs?.specs.find(({ id }) => id === specId)?.outward === true,
-      saves: { tenantId, ...(operation ? { operation: view(record, operation) } : {}), syncStatus: savesOf(record) },
-      running: running && { startedAt: running.startedAt, progress },
-    });
-  }
-
-  /** Null when nobody says so in time. */
-  async #progress(containerId: ContainerId, runId: string): Promise<SpecProgress | null> {
-    return within(PROGRESS_MS, "progress", instanceOf(this.env, containerId).syncProgress(runId)).catch(() => null);
+    return done(await syncStateOf(this.env, record, specId));
   }
 
   async syncRuns(specId: string, until: number, limit: number): Promise<SyncRun[]> {
@@ -262,8 +229,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async cancelSync(tenantId: TenantId, specId: string, by: By): Promise<Outcome<null>> {
-    await this.#lost.findIfKnown();
-    if (!this.#record()) return neverSeen(tenantId);
+    if (!(await this.#lost.known())) return neverSeen(tenantId);
     const { planned, finished } = this.#machine.take({ type: "cancel_sync", specId }, null, by);
     if (planned.kind === "refuse") return { ok: false, failure: planned.failure };
     await finished;
@@ -271,8 +237,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async operation(id: string): Promise<Outcome<OperationView>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
+    const record = await this.#lost.known();
     if (record?.operation?.id === id) return done(view(record, record.operation));
     const ended = this.#store.operation(id);
     return ended
@@ -285,91 +250,32 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     stale: { containerId: ContainerId; epoch: Epoch } | null,
     waitMs: number,
   ): Promise<Route> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
-    if (!record) return { kind: "failed", failure: neverSeen(tenantId).failure };
-    if (stale?.containerId === record.held?.containerId && stale?.epoch === record.held?.epoch) {
-      await this.#machine.look();
-    }
-    const deadline = Date.now() + waitMs;
-    for (;;) {
-      const route = routeOf(this.#record() ?? record);
-      if (route !== "pending") return route;
-      const left = deadline - Date.now();
-      const answer = left > 0 ? await this.#machine.ask(tenantId, { type: "wake" }, SYSTEM, left, settled) : null;
-      if (answer && !answer.ok) return { kind: "failed", failure: answer.failure };
-      if (answer?.value.kind !== "done") return this.#starting();
-    }
+    return this.#serving.route(tenantId, stale, waitMs);
   }
-
   async owns(containerId: ContainerId, epoch: Epoch): Promise<boolean | null> {
-    await this.#lost.find();
-    const record = this.#record();
-    if (!record) return false;
-    if (record.held) return record.held.containerId === containerId;
-    return record.operation !== null && record.epoch === epoch ? null : false;
+    return this.#serving.owns(containerId, epoch);
   }
-
   async drain(containerId: ContainerId, waitMs: number): Promise<boolean> {
-    await this.#lost.findIfKnown();
-    const { tenantId } = this.#record() ?? {};
-    if (tenantId === undefined) return true;
-    await this.#machine.ask(tenantId, { type: "drain", containerId }, SYSTEM, waitMs, () => ({}));
-    const record = this.#record();
-    // What a guard refused is in the vault already, aside.
-    return record?.held?.containerId !== containerId || record.hold?.kind === "guard";
+    return this.#serving.drain(containerId, waitMs);
   }
-
   async ended(containerId: ContainerId, _epoch: Epoch, _end: ContainerEnd): Promise<void> {
-    await this.#lost.findIfKnown();
-    if (this.#record()?.held?.containerId === containerId) await this.#machine.look();
+    return this.#serving.ended(containerId);
   }
-
   async servedBy(containerId: ContainerId): Promise<Served | null> {
-    await this.#lost.find();
-    const record = this.#record();
-    if (record?.held?.containerId !== containerId) return null;
-    const { epoch, gateway } = record.held;
-    return { epoch, admission: record.state === "active" ? "open" : "closed", ...(gateway ? { gateway } : {}) };
+    return this.#serving.servedBy(containerId);
   }
 
   async touch(mode: "look" | "mend"): Promise<TenantStanding | null> {
-    if (mode === "mend") await this.#lost.find();
-    const record = this.#store.load();
-    if (!record) return null;
-    const alarm = await this.#store.alarm.standing(nextAlarm(record, Date.now(), 0));
-    if (alarm === "lost" && mode === "mend") {
-      this.#store.alarm.rang();
-      this.#store.alarm.arm(nextAlarm(this.#store.load() ?? record, Date.now(), Math.random()));
-    }
-    return { ...standsAs(record), alarm };
+    return this.#upkeep.touch(mode);
   }
-
   async project(): Promise<Outcome<null>> {
-    await this.#lost.findIfKnown();
-    while ((await deliver(this.env.DB, this.#store)) === "more");
-    const record = this.#record(); // read with the number that it is sent under
-    if (!record) return failed("not_found", "There is no such tenant.");
-    await projected(this.env.DB, record, this.#store).run();
-    return done(null);
+    return this.#upkeep.project();
   }
-
+  async rewrap(): Promise<Outcome<{ rewrapped: boolean }>> {
+    return this.#upkeep.rewrap();
+  }
   async chain(): Promise<OwnHead> {
     return ownHead(this.ctx.storage.sql);
-  }
-
-  async rewrap(): Promise<Outcome<{ rewrapped: boolean }>> {
-    await this.#lost.findIfKnown();
-    const record = this.#record();
-    if (!record?.secrets) return done({ rewrapped: false });
-    const { secrets, tenantId } = record;
-    const wrapped = await wrappedAnew(configOf(this.env), tenantId, secrets.key);
-    if (!wrapped.ok) return wrapped;
-    const key = wrapped.value;
-    if (!key) return done({ rewrapped: false });
-    const change = { kind: "rewrap" as const, key, before: secrets.version };
-    const { planned } = this.#machine.take({ type: "change", change, ifMatch: null }, null, SYSTEM);
-    return planned.kind === "refuse" ? { ok: false, failure: planned.failure } : done({ rewrapped: true });
   }
 
   override async alarm(): Promise<void> {
@@ -377,26 +283,4 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     this.#machine.tick();
     if (this.#store.journal.pending(1).length > 0) this.#outbox.soon();
   }
-
-  /** Null for a tenant that never was. Whoever asks also finds out whether the alarm got lost. */
-  #record(): TenantRecord | null {
-    const record = this.#store.load();
-    if (record) this.#machine.rearm(record);
-    return record;
-  }
-
-  #starting(): Route {
-    const record = this.#record();
-    if (record?.operation) return { kind: "starting", operation: view(record, record.operation) };
-    return {
-      kind: "failed",
-      failure: { code: "starting", detail: "The container is being prepared.", retryAfterMs: 1_000 },
-    };
-  }
 }
-
-/** Null where a request would wait for something that is not under way. */
-const settled = (record: TenantRecord): object | null => (routeOf(record) === "pending" ? null : {});
-
-const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
-  failed("not_found", `There is no tenant ${tenantId}.`);

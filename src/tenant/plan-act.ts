@@ -8,8 +8,9 @@ import { beginSave } from "./plan-save.ts";
 import { beginManual, specsOf } from "./plan-sync.ts";
 import { callingOff, inProgress, joining, move, nothing, refuse } from "./planning.ts";
 import { isLossy, type Operation, type TenantRecord } from "./record.ts";
+import type { ReleaseRequest } from "./requests.ts";
 import { takenUp } from "./syncs.ts";
-import type { OperationKind, ReleaseRequest, TenantState } from "./types.ts";
+import type { OperationKind, TenantState } from "./vocabulary.ts";
 
 /** What an operator's or a tenant's wish means in each state. A wish that is granted already changes nothing. */
 export function act(
@@ -36,7 +37,9 @@ export function act(
       return start(record, action, fresh, limits, now);
     case "restart":
       if (record.held) return restart(record, action, fresh, limits, now);
-      return HAS_NOTHING[record.state] ? withoutContainer(record, "restarted") : start(record, action, fresh, limits, now);
+      return HAS_NOTHING[record.state]
+        ? withoutContainer(record, "restarted")
+        : start(record, action, fresh, limits, now);
     case "sync":
       return save(record, action, fresh, limits, now);
     case "restore":

@@ -50,7 +50,8 @@ export function destroy(
   const next: TenantRecord = { ...record, operation, destruction, hold: null, desired: "destroyed" };
   const ended = before ? { ended: end(record, before, now, { cancelled: "destroy" }) } : {};
   const detail = { operation: operation.id, deleteData: action.deleteData };
-  const keepsState = record.held?.hasState && !action.deleteData && record.hold?.kind !== "guard";
+  const isAside = record.hold?.kind === "guard" && record.hold.generation !== undefined;
+  const keepsState = record.held?.hasState && !action.deleteData && !isAside;
   if (keepsState) return move(next, "destroy", {}, { steps: [quiesceStep(next, operation)], detail, ...ended });
   const planned = move(next, "destroy", {}, { detail, ...ended });
   if (planned.kind !== "go") return planned;
@@ -88,17 +89,21 @@ export function removed(record: TenantRecord, operation: Operation, now: number)
 
 /** Everything that is not confirmed gone, again. */
 export function removalSteps(record: TenantRecord): Step[] {
-  const { epoch, retiring } = record;
-  const [others, container] = [missingParts(record).filter((part) => part !== "container"), "container" as const];
-  const steps = others.map((part): Step => (part === "state" ? { do: "erase", epoch } : { do: "withdraw", part, epoch }));
-  return [
-    ...retiring.map((slot) => retireStep(slot, "destroy")),
-    ...steps,
-    // Last, as it waits for those that are going. A lease that was under way is known to the pool alone.
-    ...(missingParts(record).includes(container) ? [{ do: "withdraw", part: container, epoch } as const] : []),
-    // A destruction of which nothing is left ends with this look at what there is.
-    { do: "settle" },
-  ];
+  const { epoch } = record;
+  const others = missingParts(record).filter((part) => part !== "container");
+  const steps = others.map(
+    (part): Step => (part === "state" ? { do: "erase", epoch } : { do: "withdraw", part, epoch }),
+  );
+  return [...retireAgain(record), ...steps, ...endSteps(record)];
+}
+
+const retireAgain = ({ retiring }: TenantRecord): Step[] => retiring.map((slot) => retireStep(slot, "destroy"));
+
+/** What waits for the containers that are going. A lease that was under way is known to the pool alone. */
+function endSteps(record: TenantRecord): Step[] {
+  const look = { do: "withdraw", part: "container", epoch: record.epoch } as const;
+  // A destruction of which nothing is left ends with a look at what there is.
+  return [...(missingParts(record).includes("container") ? [look] : []), { do: "settle" }];
 }
 
 /** The alarm of a tenant that is being destroyed: deletes what is left, and nothing else. */
@@ -124,8 +129,8 @@ export function tickDestroying(
     return saveFailed(record, operation, late, limits, now);
   }
   if (now < operation.deadlineAt) {
-    const again = record.retiring.map((slot) => retireStep(slot, "destroy"));
-    return { kind: "go", record, steps: running ? [] : [...again, { do: "settle" }], journal: [] };
+    const steps = running ? [] : [...retireAgain(record), ...endSteps(record)];
+    return { kind: "go", record, steps, journal: [] };
   }
   const attempts = operation.attempts + 1;
   const later = { ...operation, attempts, deadlineAt: now + destroyDelay(attempts) };

@@ -1,7 +1,8 @@
 import type { Plan } from "./events.ts";
 import { refuse } from "./planning.ts";
 import type { TenantRecord } from "./record.ts";
-import type { FileNote, TenantState } from "./types.ts";
+import type { FileNote } from "./requests.ts";
+import type { TenantState } from "./vocabulary.ts";
 
 const ACTIONS = {
   write: "tenant.file_written",

@@ -113,9 +113,7 @@ export function keptNoMore(
   const settled = { ...bare, unsavedSince: null };
   if (record.suspension) return move(settled, "suspended", { desired: "asleep" }, more);
   if (desired === "active") return recover(isAside ? settled : bare, more, fresh, limits, now);
-  return desired === "asleep"
-    ? move(settled, "slept", {}, more)
-    : move(settled, why.idle, { desired: "idle" }, more);
+  return desired === "asleep" ? move(settled, "slept", {}, more) : move(settled, why.idle, { desired: "idle" }, more);
 }
 
 interface More {

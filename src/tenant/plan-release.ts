@@ -3,7 +3,7 @@ import type { Fresh, Limits, Plan, Step, StepResult } from "./events.ts";
 import { afterSave, beginSave, quiesceStep } from "./plan-save.ts";
 import { callingOff, end, inProgress, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
-import type { ReleaseRequest } from "./types.ts";
+import type { ReleaseRequest } from "./requests.ts";
 
 /** Decisions about the end of an assignment, and about what a guard kept aside. */
 

@@ -10,8 +10,8 @@ import { contentDetail, leaseStep } from "./plan-start.ts";
 import { toDo } from "./plan-sync.ts";
 import { end, letGo, move, nothing, operationOf, refuse, withError } from "./planning.ts";
 import type { Operation, TenantRecord } from "./record.ts";
+import type { ReleaseRequest } from "./requests.ts";
 import { ROOM_MS, startingAt } from "./room.ts";
-import type { ReleaseRequest } from "./types.ts";
 
 /** Decisions about a running workload that goes on running: restarts, and saves in between. */
 

@@ -12,8 +12,9 @@ import { lacking } from "./plan-start.ts";
 import { beforeLeaving, goOn } from "./plan-sync.ts";
 import { end, letGo, move, nothing, refuse, savedView, withError } from "./planning.ts";
 import { type Hold, isLossy, type Leaving, type LeavingKind, type Operation, type TenantRecord } from "./record.ts";
+import type { ReleaseRequest } from "./requests.ts";
 import { takenUp } from "./syncs.ts";
-import type { Desired, ReleaseRequest, StoppedReason } from "./types.ts";
+import type { Desired, StoppedReason } from "./vocabulary.ts";
 
 /** Decisions on the way out of a container, whatever it is left for, and what a save came to. */
 

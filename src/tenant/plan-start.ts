@@ -8,7 +8,7 @@ import { droppedBy, end, move, nothing, operationOf, refuse, withError } from ".
 import type { Held, Operation, TenantRecord } from "./record.ts";
 import { startingAt } from "./room.ts";
 import { claimRun, recorded, scheduledAnew, takenUp } from "./syncs.ts";
-import type { OperationKind } from "./types.ts";
+import type { OperationKind } from "./vocabulary.ts";
 
 /** Decisions about a start: from its lease to the container that serves, or to the reason why none does. */
 

@@ -1,11 +1,13 @@
+import type { TenantId } from "../ids.ts";
 import type { Saved, SavedView } from "../instance/types.ts";
-import type { Failure } from "../outcome.ts";
+import { type Failure, failed } from "../outcome.ts";
 import type { Lease } from "../pool/types.ts";
 import { partViews } from "./destruction.ts";
 import type { Fresh, JournalEntry, Plan, Step } from "./events.ts";
 import { after, type TenantTransition } from "./lifecycle.ts";
 import { isWaiting, type Operation, type Retiring, type TenantRecord } from "./record.ts";
-import type { ClaimAnswer, OperationKind, OperationView, ReleaseAnswer } from "./types.ts";
+import type { ClaimAnswer, OperationView, ReleaseAnswer } from "./views.ts";
+import type { OperationKind } from "./vocabulary.ts";
 
 /** The vocabulary that the plans of starting, saving and waiting share. */
 
@@ -13,6 +15,9 @@ export const refuse = (code: Failure["code"], detail: string, extra?: Record<str
   kind: "refuse",
   failure: { code, detail, ...(extra ? { extra } : {}) },
 });
+
+export const neverSeen = (tenantId: TenantId): { ok: false; failure: Failure } =>
+  failed("not_found", `There is no tenant ${tenantId}.`);
 
 /** Nothing to do: a duplicate, or the late reply of something that is over. */
 export const nothing = (record: TenantRecord): Plan => ({ kind: "go", record, steps: [], journal: [] });

@@ -8,10 +8,10 @@ import { type Keyring, rewrapped, type WrappedKey } from "../secrets/envelope.ts
 import type { Given } from "./delivery.ts";
 import type { PlannedAction, PlannedChange } from "./events.ts";
 import type { TenantRecord } from "./record.ts";
+import type { Action, Change, ClaimRequest } from "./requests.ts";
 import { openAll, sealAll } from "./secrets.ts";
 import type { TenantStore } from "./store.ts";
 import { briefsIfKnown } from "./sync-effects.ts";
-import type { Action, Change, ClaimRequest } from "./types.ts";
 
 /** What has to be looked up, opened or sealed before a wish can be planned. Nothing here changes anything. */
 

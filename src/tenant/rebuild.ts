@@ -9,7 +9,7 @@ import type { Tier } from "../runtime/port.ts";
 import { newParts } from "./destruction.ts";
 import { type Destruction, type Held, newTenant, type Suspension, type TenantRecord } from "./record.ts";
 import { NO_SYNCS } from "./syncs.ts";
-import type { Desired, Lifecycle, StoppedReason, TenantState } from "./types.ts";
+import type { Desired, Lifecycle, StoppedReason, TenantState } from "./vocabulary.ts";
 
 /**
  * A Tenant whose object lost its record is made anew from what others know: its row in D1, its chain of records there, its

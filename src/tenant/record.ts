@@ -7,19 +7,10 @@ import type { GatewayGrant } from "../sessions/gateway-token.ts";
 import type { Committed, ErasureProof, GenerationSummary } from "../vault/types.ts";
 import type { Parts } from "./destruction.ts";
 import type { EndOf } from "./ends.ts";
+import type { ImportSource, ReleaseRequest } from "./requests.ts";
 import type { SealedSecrets } from "./secrets.ts";
 import type { Syncs, SyncsToDo } from "./syncs.ts";
-import type {
-  Desired,
-  Drift,
-  ImportSource,
-  Launch,
-  Lifecycle,
-  OperationKind,
-  ReleaseRequest,
-  StoppedReason,
-  TenantState,
-} from "./types.ts";
+import type { Desired, Drift, Launch, Lifecycle, OperationKind, StoppedReason, TenantState } from "./vocabulary.ts";
 
 /** Everything durable about a tenant but its ended operations and its journal; one document (docs/storage.md). Times are ms since 1970. */
 export interface TenantRecord {

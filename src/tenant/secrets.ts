@@ -1,7 +1,7 @@
 import { canonical } from "../audit/entry.ts";
 import { DataKey, type Keyring, newDataKey, type WrappedKey } from "../secrets/envelope.ts";
 import { masked } from "../secrets/masked.ts";
-import type { SecretView } from "./types.ts";
+import type { SecretView } from "./views.ts";
 
 /** A tenant's secrets as they are stored: nothing in it can be read without the platform's key. */
 export interface SealedSecrets {

@@ -4,7 +4,8 @@ import { view } from "./planning.ts";
 import { driftOf, type TenantRecord } from "./record.ts";
 import { viewsOf } from "./secrets.ts";
 import { type Syncs, summaryOf } from "./syncs.ts";
-import type { ConfigVersion, Settings, TenantStanding, TenantStatus } from "./types.ts";
+import type { TenantStanding } from "./types.ts";
+import type { ConfigVersion, Settings, TenantStatus } from "./views.ts";
 
 const PENDING = new Set(["claiming", "waking", "recovering"]);
 const SUSPENDED = new Set(["suspended", "release_failed"]);

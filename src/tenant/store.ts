@@ -10,7 +10,7 @@ import type { JournalEntry } from "./events.ts";
 import { type TenantRecord, upgraded } from "./record.ts";
 import { SyncHistory } from "./sync-history.ts";
 import type { SyncRun } from "./syncs.ts";
-import type { ConfigVersion, OperationView } from "./types.ts";
+import type { ConfigVersion, OperationView } from "./views.ts";
 
 const KEPT_OPERATIONS = 20;
 const KEPT_CONFIGS = 50;

@@ -7,7 +7,9 @@ import { type S3Code, S3Error } from "../gateway/storage/errors.ts";
 import type { TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import { type Failure, failed, type Outcome } from "../outcome.ts";
-import type { ActionAnswer, ImportGrant, ImportRequest, ImportSource } from "../tenant/types.ts";
+import type { ImportRequest, ImportSource } from "../tenant/requests.ts";
+import type { ImportGrant } from "../tenant/types.ts";
+import type { ActionAnswer } from "../tenant/views.ts";
 import type { VaultStorage } from "../vault/storage.ts";
 import type { Committed } from "../vault/types.ts";
 

@@ -4,7 +4,7 @@ import { isUnreachable, placeToRead, type Standing, wakesToWrite } from "../../s
 import { rangeAsked } from "../../src/files/range.ts";
 import { type ContainerId, epoch } from "../../src/ids.ts";
 import { parseListing } from "../../src/instance/file-control.ts";
-import type { TenantState } from "../../src/tenant/types.ts";
+import type { TenantState } from "../../src/tenant/vocabulary.ts";
 
 const standing = (state: TenantState, more: Partial<Standing> = {}): Standing => ({
   state,

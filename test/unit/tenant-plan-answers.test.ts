@@ -86,6 +86,8 @@ describe("a tenant that was destroyed", () => {
     act(tenant, { kind: "destroy", deleteData: true });
     expect(claim(tenant)).toMatchObject({ kind: "refuse", failure: { code: "invalid_transition" } });
     tenant.send({ type: "erased", proof: { deleted: 1, listed: 0, at: 0 } });
+    expect(claim(tenant)).toMatchObject({ kind: "refuse" });
+    for (const part of ["specs", "pool"] as const) tenant.send({ type: "withdrawn", part, failure: null });
     expect(claim(tenant)).toMatchObject({ kind: "go" });
   });
 

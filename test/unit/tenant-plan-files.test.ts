@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type ContainerId, epoch, type PoolId, type TenantId } from "../../src/ids.ts";
 import { noteFiles } from "../../src/tenant/plan-files.ts";
 import { type Held, newTenant, type TenantRecord } from "../../src/tenant/record.ts";
-import type { TenantState } from "../../src/tenant/types.ts";
+import type { TenantState } from "../../src/tenant/vocabulary.ts";
 
 const NOW = 1_000_000;
 const held: Held = {

@@ -115,11 +115,19 @@ describe("a refused save", () => {
         health,
       },
     };
-    expect(refused(idle).record).toMatchObject({ state: "asleep", desired: "asleep", stoppedReason: "idle", held: null });
+    expect(refused(idle).record).toMatchObject({
+      state: "asleep",
+      desired: "asleep",
+      stoppedReason: "idle",
+      held: null,
+    });
     expect(refused({ type: "act", action: { kind: "stop" }, by: SYSTEM }).record).toMatchObject({ state: "asleep" });
     const restart = refused({ type: "act", action: { kind: "restart", scope: "container" }, by: SYSTEM });
     expect(restart.record).toMatchObject({ state: "recovering", epoch: 2, lastLoss: null, unsavedSince: null });
-    expect(restart.steps).toMatchObject([{ do: "retire", containerId: "c-1" }, { do: "lease", epoch: 2 }]);
+    expect(restart.steps).toMatchObject([
+      { do: "retire", containerId: "c-1" },
+      { do: "lease", epoch: 2 },
+    ]);
   });
 
   it("can be accepted later by a release with force, also where the tenant sleeps", () => {
@@ -133,6 +141,12 @@ describe("a refused save", () => {
     expect(accepted.record).toMatchObject({ state: "idle", desired: "idle", generation: 7, operation: null });
     const none = run(record, { operationId: "op-0", type: "promoted", committed: null, failure: null });
     expect(none.record).toMatchObject({ state: "idle", generation: 0, operation: null });
+  });
+
+  it("is saved once more by a destruction that keeps data, where the vault kept nothing", () => {
+    const destroy = { type: "act", action: { kind: "destroy", deleteData: false }, by: SYSTEM } as const;
+    expect(run(conflict, destroy).steps).toMatchObject([{ do: "quiesce" }]);
+    expect(run(blocked, destroy).steps).not.toContainEqual(expect.objectContaining({ do: "quiesce" }));
   });
 
   it("is promoted by force as what was kept, and saved by force where nothing was", () => {

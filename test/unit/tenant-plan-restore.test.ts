@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
 import { generation } from "../../src/ids.ts";
-import type { ImportSource } from "../../src/tenant/types.ts";
+import type { ImportSource } from "../../src/tenant/requests.ts";
 import { committed, Driver, ERASED, lease, limits, pool } from "../support/tenant-driver.ts";
 
 const restore = (n: number, more: object = {}) =>
@@ -250,6 +250,7 @@ describe("an import", () => {
       { do: "conclude", epoch: 2, imported: 1 },
       { do: "withdraw", part: "domains" },
       { do: "withdraw", part: "keys" },
+      { do: "withdraw", part: "container" },
       { do: "settle" },
     ]);
     tenant.confirmGone();

@@ -8,7 +8,7 @@ import { TRANSITIONAL } from "../../src/tenant/lifecycle.ts";
 import { plan } from "../../src/tenant/plan.ts";
 import { operationOf } from "../../src/tenant/planning.ts";
 import type { TenantRecord } from "../../src/tenant/record.ts";
-import type { Desired, TenantState } from "../../src/tenant/types.ts";
+import type { Desired, TenantState } from "../../src/tenant/vocabulary.ts";
 import { Driver, health, limits, pool } from "../support/tenant-driver.ts";
 
 const NOW = 10_000_000;

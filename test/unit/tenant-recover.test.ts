@@ -6,6 +6,7 @@ import type { Failure } from "../../src/outcome.ts";
 import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { PlannedAction } from "../../src/tenant/events.ts";
 import { RECOVERY_MS } from "../../src/tenant/plan-recover.ts";
+import { ROOM_MS } from "../../src/tenant/room.ts";
 import { statusOf } from "../../src/tenant/status.ts";
 import { committed, Driver, ERASED, health, lease, pool } from "../support/tenant-driver.ts";
 
@@ -94,7 +95,7 @@ describe("a container that ends by itself", () => {
     dies(tenant);
     const { notBefore = 0, deadlineAt } = tenant.record.operation ?? {};
     expect(notBefore - tenant.now).toBe(2_000);
-    expect(deadlineAt).toBe(notBefore + 180_000);
+    expect(deadlineAt).toBe(notBefore + ROOM_MS.replace + 180_000);
     tenant.record = { ...tenant.record, retiring: [] };
     expect(nextAlarm(tenant.record, tenant.now, 0.5)).toBe(notBefore);
     tick(tenant);

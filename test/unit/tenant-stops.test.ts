@@ -4,7 +4,7 @@ import { CADENCE, COOLDOWN } from "../../src/durable/cadence.ts";
 import { nextAlarm } from "../../src/tenant/alarms.ts";
 import type { PlannedAction } from "../../src/tenant/events.ts";
 import { rebuiltFrom, restOf } from "../../src/tenant/rebuild.ts";
-import type { Lifecycle } from "../../src/tenant/types.ts";
+import type { Lifecycle } from "../../src/tenant/vocabulary.ts";
 import { committed, Driver } from "../support/tenant-driver.ts";
 
 /** Who stopped a tenant, and what follows from that for one that its lifecycle would wake (features F66, F67). */

@@ -1,6 +1,8 @@
-import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { tenantOf } from "../../src/durable/stubs.ts";
 import { Fleet } from "../../src/fleet/object.ts";
+import type { TenantId } from "../../src/ids.ts";
 import { Instance } from "../../src/instance/object.ts";
 import { Pool } from "../../src/pool/object.ts";
 import { Vault } from "../../src/vault/object.ts";
@@ -215,12 +217,33 @@ describe("an alarm that is lost in the middle of an operation", () => {
 describe("an alarm that is lost while a tenant serves", () => {
   it("is armed again by a claim that finds nothing to change", async () => {
     const name = await aTenant(OPERATIONS.release as Operation);
-    const stub = stubOf("TENANT", name);
-    await runInDurableObject(stub, (_, { storage }) => storage.deleteAlarm());
-    await abortAllDurableObjects();
+    await claim(name); // the latest activity is known
+    await runInDurableObject(stubOf("TENANT", name), (_, { storage }) => storage.deleteAlarm());
+    await evictDurableObject(stubOf("TENANT", name));
     expect((await claim(name)).status).toBe(200);
     await eventually(async () => {
-      expect(await runInDurableObject(stub, (_, { storage }) => storage.getAlarm())).toBeGreaterThan(Date.now());
+      const alarm = await runInDurableObject(stubOf("TENANT", name), (_, { storage }) => storage.getAlarm());
+      expect(alarm).toBeGreaterThan(Date.now());
     });
+  });
+});
+
+describe("an alarm that is lost while D1 lacks what a tenant became", () => {
+  it("is set again by a sweep, though nothing else of the tenant is due", async () => {
+    const name = await aTenant(OPERATIONS.release as Operation);
+    const inD1 = () => env.DB.prepare("SELECT state FROM tenants WHERE tenant_id = ?").bind(name).first();
+    await eventually(async () => expect(await inD1()).toEqual({ state: "active" }));
+    const batch = vi.spyOn(Object.getPrototypeOf(env.DB) as D1Database, "batch").mockRejectedValue(new Error("away"));
+    await release(name);
+    await eventually(async () => expect((await status(name)).body).toMatchObject({ state: "idle" }));
+    await runInDurableObject(stubOf("TENANT", name), (_, { storage }) => storage.deleteAlarm());
+    await evictDurableObject(stubOf("TENANT", name));
+    batch.mockRestore();
+    expect(await inD1()).toEqual({ state: "active" });
+    const tenant = tenantOf(env, name as TenantId);
+    expect(await tenant.touch("mend")).toMatchObject({ state: "idle", alarm: "lost" });
+    expect(await runDurableObjectAlarm(stubOf("TENANT", name)), "an alarm").toBe(true);
+    await eventually(async () => expect(await inD1()).toEqual({ state: "idle" }));
+    expect(await tenant.touch("mend")).toMatchObject({ state: "idle", alarm: "none" });
   });
 });

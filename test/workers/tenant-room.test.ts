@@ -29,7 +29,11 @@ describe("a start of a sleeping tenant", () => {
     const refused = await act("start-line", "start", "?wait=1s");
     expect(refused).toMatchObject({ status: 503, body: { code: "capacity_exhausted", limit: "pool" } });
     expect(refused.headers.get("retry-after")).toBe("30");
-    expect((await status("start-line")).body).toMatchObject({ state: "asleep", generation: 1, stoppedReason: "capacity" });
+    expect((await status("start-line")).body).toMatchObject({
+      state: "asleep",
+      generation: 1,
+      stoppedReason: "capacity",
+    });
     const waiting = act("start-line", "start", "?wait=10s");
     await eventually(async () => expect(await pool("start-line")).toMatchObject({ waiting: 1 }));
     await release(front);

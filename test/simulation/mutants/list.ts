@@ -55,12 +55,8 @@ export const MUTANTS: readonly Mutant[] = [
   of(
     "alarm-dropped",
     "a tenant's alarm that finds nothing to do sets no next one",
-    [
-      "tenant/machine.ts",
-      "    if (record) this.#store.alarm.arm(this.#due(record, Date.now(), false));\n",
-      "",
-    ],
-    ["tenant/machine.ts", "    if (!stores && known) this.rearm(known);\n", ""],
+    ["tenant/machine.ts", "    if (record) this.#store.alarm.arm(this.due(record));\n", ""],
+    ["tenant/machine.ts", "    if (!stores && known) this.#rearm(known);\n", ""],
   ),
   of("sent-twice", "a request that may have had its effect is sent again", [
     "proxy/proxy.ts",

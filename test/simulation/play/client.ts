@@ -1,7 +1,8 @@
 import { entryOf } from "../../../src/errors/codes.ts";
 import type { Generation, TenantId } from "../../../src/ids.ts";
 import type { Outcome } from "../../../src/outcome.ts";
-import type { Action, Awaited, Change } from "../../../src/tenant/types.ts";
+import type { Action, Change } from "../../../src/tenant/requests.ts";
+import type { Awaited } from "../../../src/tenant/types.ts";
 import type { ActName, ClientEvent } from "../history/events.ts";
 import type { Call, World } from "../world/types.ts";
 import type { Ledger } from "./ledger.ts";
