@@ -7,8 +7,8 @@ import { product, stopStacks } from "../harness/stacks.ts";
 import { Api, pause } from "../harness/tenants.ts";
 
 const POOL = "recovery";
-/** One failure is enough, so that what is measured is how soon it is noticed. */
-const HEALTH = { http: { path: "/healthz" }, intervalMs: 5_000, timeoutMs: 1_000, retries: 1 };
+/** With as many retries as the default has. */
+const HEALTH = { http: { path: "/healthz" }, intervalMs: 5_000, timeoutMs: 1_000, retries: 3 };
 const WITHIN_MS = 120_000;
 const POLL_MS = 20;
 

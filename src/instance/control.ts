@@ -7,6 +7,7 @@ import { failedBy } from "../runtime/failure.ts";
 import type { ContainerRuntime } from "../runtime/port.ts";
 import { classifySync, saveCodeOf } from "../sync/classify.ts";
 import { encodeName } from "../vault/names.ts";
+import { bytesWithin } from "./bounded.ts";
 import { type Listing, parseListing } from "./manifest.ts";
 
 /** What tells one start of a container from another, and opens its control port, its agent and its storage. */
@@ -21,6 +22,11 @@ export const CONTROL_PORT = 41800;
 const ORIGIN = "http://container";
 /** The time for an answer beyond what the operation itself may take. */
 const MARGIN_MS = 15_000;
+const MAX_ANSWER_BYTES = 1_048_576;
+/** What an object has the memory to take apart, excluded files included: some 400,000 of them. */
+const MAX_LISTING_BYTES = 48 * 1_048_576;
+const TOO_MANY_FILES =
+  "There are more files and directories than can be listed (about 400,000, those of `exclude` too): keep fewer, or put some into archives.";
 
 const statusAnswer = z.object({
   /** `failed`: it ended by itself too often, and init does not start it again. */
@@ -119,7 +125,8 @@ export class ControlClient {
   async manifest(timeoutMs: number): Promise<Outcome<Listing>> {
     return await this.#exchange({ method: "GET", op: "manifest", timeoutMs }, async (response) => {
       if (response.status !== 200) return this.#failure("manifest", await readJson(response));
-      const records = new Uint8Array(await response.arrayBuffer());
+      const records = await bytesWithin(MAX_LISTING_BYTES, response);
+      if (!records) return failed("save_failed", TOO_MANY_FILES);
       try {
         return done(parseListing(records, response.headers));
       } catch (error) {
@@ -217,9 +224,9 @@ const anotherBoot = () =>
 
 /** Null for what is not JSON: busybox answers a script that failed with a page of its own. */
 async function readJson(response: Response): Promise<unknown> {
-  const text = await response.text();
+  const bytes = await bytesWithin(MAX_ANSWER_BYTES, response);
   try {
-    return JSON.parse(text);
+    return bytes && JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return null;
   }

@@ -4,9 +4,10 @@ import type { EndCause, Health } from "./types.ts";
 /**
  * When a running workload counts as hung. Pure; times in ms since 1970.
  *
- * A healthy one is asked every `intervalMs`. After the first failure it is asked again sooner, so that `retries` failures in
- * a row fit into one more interval: a hang is found within two (P-HEAL), as long as `retries` × `timeoutMs` is no longer
- * than the interval.
+ * A healthy one is asked every `intervalMs`, in a round of one probe. Where that one has no healthy answer the round goes on,
+ * to `retries` probes that begin evenly over the interval, so that the last of them has had its `timeoutMs` when the interval
+ * ends: a hang is found within two (P-HEAL), whatever the check says. Where that does not fit one after the other they overlap.
+ * Any healthy answer ends the round: what is slow but answers in time is never hung.
  */
 export type Check = Workload["healthCheck"];
 
@@ -31,19 +32,24 @@ export const newlyWatched = (graceUntil: number): Watched => ({
   known: false,
 });
 
-/** The least time between two probes of one that failed. */
+/** Of two probes that both failed at once, the second begins so much later, where the interval has room for it. */
 const LEAST_PAUSE_MS = 250;
-/** How much earlier than its interval a probe may come, so that containers that started together spread out. */
+/** What of each interval is left for alarms that ring late. */
+const SLACK = 0.05;
+/** What of it a probe has at least before the next one begins, unless the one before it hangs already: what refuses says so at once. */
+const LOOK = 0.02;
+/** How much earlier still a round may begin, so that containers that started together spread out. */
 const JITTER = 0.1;
 
-export function afterProbe(before: Watched, probe: Probe, check: Check, now: number): Watched {
+/** @param askedAt when the probe began: one of a workload that was just started says nothing, however late it failed */
+export function afterProbe(before: Watched, probe: Probe, check: Check, askedAt: number, now: number): Watched {
   switch (probe.kind) {
     case "healthy":
       return { health: changed(before.health, "healthy", 0, now), graceUntil: 0, known: true };
     case "excused":
       return { ...before, health: { ...before.health, failures: 0 } };
     case "failed": {
-      if (now < before.graceUntil) return before;
+      if (askedAt < before.graceUntil) return before;
       const failures = before.health.failures + 1;
       const status = failures >= needed(before, check) ? "unhealthy" : before.health.status;
       return { ...before, health: changed(before.health, status, failures, now) };
@@ -54,10 +60,28 @@ export function afterProbe(before: Watched, probe: Probe, check: Check, now: num
 /** Whether so many probes failed that the container is given up. */
 export const isGivenUp = ({ health }: Watched): boolean => health.status === "unhealthy";
 
-/** @param random 0 to 1 */
-export function nextProbeMs({ health }: Watched, { intervalMs, timeoutMs, retries }: Check, random: number): number {
-  if (health.failures === 0) return Math.ceil(intervalMs * (1 - JITTER * random));
-  return Math.max(LEAST_PAUSE_MS, Math.floor((intervalMs - retries * timeoutMs) / retries));
+/** From the begin of one round to the next one's. @param random 0 to 1 */
+export const nextRoundMs = ({ intervalMs }: Check, random: number): number =>
+  Math.ceil(intervalMs * (1 - SLACK - JITTER * random));
+
+export interface Round {
+  /** Most probes of it; at most as many are under way at once. */
+  probes: number;
+  /** From one begin to the next while nothing answers. */
+  pauseMs: number;
+  /** The same after the first, or after one that followed a failure. */
+  lookMs: number;
+  /** The same after one that failed already: many that are refused at once are one observation. */
+  pauseAfterFailureMs: number;
+}
+
+export function roundOf(watched: Watched, check: Check, now: number): Round {
+  const probes = now < watched.graceUntil ? 1 : needed(watched, check);
+  const spanMs = check.intervalMs * (1 - SLACK);
+  const pauseMs = Math.floor(Math.max(0, spanMs - check.timeoutMs) / Math.max(1, probes - 1));
+  const apartMs = Math.min(LEAST_PAUSE_MS, Math.floor(spanMs / probes));
+  const lookMs = Math.max(pauseMs, Math.min(apartMs, Math.floor(check.intervalMs * LOOK)));
+  return { probes, pauseMs, lookMs, pauseAfterFailureMs: Math.max(pauseMs, apartMs) };
 }
 
 const needed = ({ known }: Watched, { retries }: Check): number => Math.max(retries, known ? 1 : 2);

@@ -1,6 +1,7 @@
 import type { Epoch, TenantId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { ContainerRuntime } from "../runtime/port.ts";
+import type { Activity } from "./activity.ts";
 import type { Holder } from "./holder.ts";
 import { after, type InstanceTransition } from "./lifecycle.ts";
 import type { BootRecord } from "./record.ts";
@@ -16,16 +17,17 @@ export class Life {
   leasedTo: Holder | null = null;
   /** The epoch for which this life of the object opened the tenant's storage. */
   fenced: Epoch | null = null;
-  lastActivityAt = Date.now();
   /** What is known of its end; also of one that hangs. */
   end: ContainerEnd | null = null;
   /** Somebody told the container to end: what comes of that is no accident. */
   told = false;
   retired = false;
+  readonly #activity: Activity;
 
-  constructor(runtime: ContainerRuntime, boot: BootRecord | null) {
+  constructor(runtime: ContainerRuntime, boot: BootRecord | null, activity: Activity) {
     this.runtime = runtime;
     this.boot = boot;
+    this.#activity = activity;
     this.state = boot ? "starting" : "gone";
   }
 
@@ -37,8 +39,15 @@ export class Life {
     return true;
   }
 
+  /** Somebody uses the container. */
   touch(): void {
-    this.lastActivityAt = Date.now();
+    // What is retired stores nothing any more: its storage is erased.
+    if (this.boot && !this.retired) this.#activity.note(Date.now());
+  }
+
+  /** ms since 1970. */
+  get lastActivityAt(): number {
+    return this.#activity.at;
   }
 
   isServing(tenantId: TenantId, epoch: Epoch): boolean {

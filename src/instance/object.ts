@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { messageOf, within } from "../durable/deadline.ts";
+import { messageOf, sleep, within } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
 import type { FileAnswers, FileRequest } from "../files/types.ts";
 import type { Epoch } from "../ids.ts";
@@ -8,20 +8,21 @@ import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { OpenRequests } from "../proxy/open-requests.ts";
 import { runtimeFor } from "../runtime/select.ts";
+import { Activity } from "./activity.ts";
 import { Assigning } from "./assigning.ts";
 import { Draining } from "./draining.ts";
 import type { WorkloadExit } from "./ending.ts";
 import { Commands, commandsRefused, type ExecAnswer, type ExecRequest } from "./exec.ts";
 import { Files } from "./files.ts";
-import { Inside } from "./inside.ts";
 import { Life } from "./life.ts";
 import { NamedWrites } from "./named-writes.ts";
 import { isProxied, type ProxyHooks, serveProxied } from "./proxy.ts";
 import type { BootRecord } from "./record.ts";
+import { Restarting } from "./restarting.ts";
 import { Saves } from "./saves.ts";
 import { Settling } from "./settling.ts";
 import { SpecSyncs } from "./spec-syncs.ts";
-import { type Ended, restartWorkload, type Started, startWorkload } from "./start.ts";
+import type { Started } from "./start.ts";
 import { Starting } from "./starting.ts";
 import { TenantStorage } from "./tenant-storage.ts";
 import type {
@@ -40,18 +41,18 @@ import type {
 import { Upkeep } from "./upkeep.ts";
 import { Watch } from "./watch.ts";
 
-/** How long a resumption waits for the end of a save under way. */
-const SAVE_PATIENCE_MS = 10_000;
 /** Init has one to make when its workload ended, which it starts again with growing pauses. */
 const REPORTS_A_MINUTE = 30;
 /** For the end of a container; asked for again after that. */
 const DESTROY_MS = 15_000;
+/** For what an alarm asks others, after its look at the container. */
+const TEND_MS = 1_000;
 
 /** One container. What it stores is how it was started; whom it serves, and all that is open, lives in memory. */
 export class Instance extends DurableObject<Env> implements InstanceApi {
   readonly #record = new Document<BootRecord>(this.ctx.storage.sql, "instance");
   readonly #runtime = runtimeFor(this.ctx, this.env);
-  readonly #life = new Life(this.#runtime, this.#record.read());
+  readonly #life = new Life(this.#runtime, this.#record.read(), new Activity(this.ctx.storage.sql));
   readonly #upkeep = new Upkeep(this.ctx.storage, this.env, this.#life);
   readonly #watch = new Watch(this.#life, (end) => this.ctx.waitUntil(this.#upkeep.tell(end)));
   readonly #storage = new TenantStorage(this.ctx, this.env, this.#life);
@@ -70,6 +71,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
   });
   readonly #draining = new Draining(this.env, this.#life);
   readonly #open = new OpenRequests();
+  readonly #restarting = new Restarting(this.#life, {
+    storage: this.#storage,
+    saves: this.#saves,
+    watch: this.#watch,
+    open: this.#open,
+  });
   readonly #commands = new Commands(this.#runtime);
   readonly #files = new Files(this.#life, new NamedWrites(this.ctx.storage.sql), () => this.#open.begin());
   #reports = fullBucket(REPORTS_A_MINUTE, Date.now());
@@ -131,32 +138,12 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
 
   async resume(epoch: Epoch): Promise<Outcome<null>> {
     await this.#settling.settle();
-    const serving = this.#life.serving(epoch);
-    if (!serving.ok) return serving;
-    const boot = serving.value;
-    if (this.#life.state === "assigned" && this.#life.fenced === epoch) return done(null); // the answer got lost
-    if (boot.plan.workload.volumes.state) {
-      const fenced = await this.#storage.open(boot, epoch, "resume");
-      if (!fenced.ok) return fenced;
-    }
-    // Fenced off, a save under way cannot commit any more, but it may still stop what is started now.
-    if (!(await this.#saves.ended(SAVE_PATIENCE_MS))) {
-      return failed("operation_interrupted", "A save of this container has not ended yet.");
-    }
-    const started = await this.#afresh(boot, startWorkload);
-    if (!started.ok) return started;
-    this.#life.move("reopen");
-    return done(null);
+    return this.#restarting.resume(epoch);
   }
 
   async restart(epoch: Epoch): Promise<Outcome<null>> {
     await this.#settling.settle();
-    const serving = this.#life.serving(epoch);
-    if (!serving.ok) return serving;
-    const boot = serving.value;
-    if (this.#life.state !== "assigned") return failed("invalid_transition", `The container is ${this.#life.state}.`);
-    this.#open.closeSockets();
-    return this.#afresh(boot, restartWorkload);
+    return this.#restarting.restart(epoch);
   }
 
   async observe(): Promise<Observation> {
@@ -225,7 +212,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { bucket, waitMs } = take(this.#reports, REPORTS_A_MINUTE, Date.now());
     this.#reports = bucket;
     if (waitMs > 0) return false;
-    if (this.#life.boot) this.#watch.workloadExited(exit);
+    await this.#watch.workloadExited(exit);
     return true;
   }
 
@@ -266,7 +253,7 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     if (this.#runtime.running) await this.#settling.begin().catch(() => {});
     else this.#life.state = "gone";
     await this.#upkeep.rearm();
-    this.#watch.begin();
+    this.#watch.comeBack();
   }
 
   /** The alarm: what everybody else may have missed. */
@@ -274,21 +261,16 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     const { boot } = this.#life;
     if (!boot) return;
     await this.#settling.settle();
+    const tended = this.#tend(boot);
     await this.#watch.ring();
+    // Who does not answer here must not make the next health check late: the rest of it goes on by itself.
+    await Promise.race([tended, sleep(TEND_MS)]);
+  }
+
+  async #tend(boot: BootRecord): Promise<void> {
     if (this.#life.end) await this.#upkeep.tell(this.#life.end);
     if (!(await this.#upkeep.isOrphan())) return;
     if ((await this.retire("nobody has it")).ok) await this.#upkeep.free(boot);
-  }
-
-  /** The workload is started again in its container. */
-  async #afresh(
-    boot: BootRecord,
-    start: (inside: Inside, timeoutMs: number, ended: Ended) => Promise<Outcome<null>>,
-  ): Promise<Outcome<null>> {
-    this.#watch.workloadStarts();
-    const started = await start(new Inside(this.#runtime, boot), boot.plan.startTimeoutMs, this.#watch.ended);
-    if (started.ok) this.#watch.workloadAnswered();
-    return started;
   }
 
   async #destroy(reason: string): Promise<Outcome<null>> {

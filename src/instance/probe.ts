@@ -1,6 +1,8 @@
 import { messageOf } from "../durable/deadline.ts";
+import { Capture } from "../runtime/capture.ts";
 import { withDeadline } from "../runtime/deadline.ts";
 import { RuntimeError } from "../runtime/port.ts";
+import { bytesWithin } from "./bounded.ts";
 import type { Probe } from "./health.ts";
 import type { Inside } from "./inside.ts";
 
@@ -26,7 +28,9 @@ export async function askWorkload({ runtime, boot }: Inside, expected: Expected 
       await response.body?.cancel();
       return response.status < 400 ? null : `${expected.path} answered ${response.status}.`;
     }
-    return has(await textOf(response), expected.expectJson) ? null : `${expected.path} answered something else.`;
+    const answer = await bytesWithin(MAX_ANSWER_BYTES, response);
+    const isExpected = answer !== null && has(new TextDecoder().decode(answer), expected.expectJson);
+    return isExpected ? null : `${expected.path} answered something else.`;
   });
 }
 
@@ -36,7 +40,9 @@ export async function probeWorkload(inside: Inside): Promise<Probe> {
   const { command, http, timeoutMs } = healthCheck;
   try {
     if (command) {
-      const { exitCode } = await inside.runtime.exec(command, { timeoutMs, user: user ?? "workload" });
+      // What it prints is for nobody, and may be without end.
+      const options = { timeoutMs, user: user ?? "workload", capture: new Capture(0) };
+      const { exitCode } = await inside.runtime.exec(command, options);
       return exitCode === 0 ? HEALTHY : failedBy("unhealthy", `The health check ended with ${exitCode}.`);
     }
     const wrong = await askWorkload(inside, http ?? readiness, timeoutMs);
@@ -55,16 +61,6 @@ export async function probeInit(inside: Inside): Promise<Probe> {
 
 const HEALTHY: Probe = { kind: "healthy" };
 const failedBy = (cause: "hung" | "unhealthy", detail: string): Probe => ({ kind: "failed", cause, detail });
-
-async function textOf(response: Response): Promise<string> {
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true });
-    if (text.length > MAX_ANSWER_BYTES) break;
-  }
-  return text;
-}
 
 /** Whether a JSON object has all these members, with equal values. */
 export function has(text: string, members: Record<string, unknown>): boolean {

@@ -68,6 +68,5 @@ export class Settling {
     this.#unsettled = false;
     // A tenant is active only after its storage was fenced; one that is being left may have a newer epoch than that.
     if (whom.state === "assigned") life.fenced = whom.holder?.epoch ?? null;
-    life.touch();
   }
 }

@@ -5,12 +5,13 @@ import { RuntimeError } from "../runtime/port.ts";
 import type { WorkloadStatus } from "./control.ts";
 import { endFor, endOfExit, endOfWorkload, isAnotherBoot, isOom, supersedes, type WorkloadExit } from "./ending.ts";
 import { KEEP_MS } from "./environment.ts";
-import { afterProbe, isGivenUp, newlyWatched, nextProbeMs, type Probe, type Watched } from "./health.ts";
+import type { Probe } from "./health.ts";
+import { type Failed, HealthCheck } from "./health-check.ts";
 import { Inside } from "./inside.ts";
 import type { Life } from "./life.ts";
 import { probeInit, probeWorkload } from "./probe.ts";
 import type { BootRecord } from "./record.ts";
-import type { ContainerEnd, Observation } from "./types.ts";
+import type { ContainerEnd, InstanceState, Observation } from "./types.ts";
 
 const STATUS_MS = 2_000;
 const KEEP_WITHIN_MS = 5_000;
@@ -35,16 +36,18 @@ export interface Look {
 export class Watch {
   readonly #life: Life;
   readonly #onEnd: (end: ContainerEnd) => void;
-  #watched: Watched = newlyWatched(0);
+  readonly #check = new HealthCheck({
+    ask: (isLast) => this.#probe(isLast),
+    onFailure: (failed) => this.#failed(failed),
+  });
   #monitored = false;
   #looking: Promise<Look> | null = null;
   #lookAgainAt = 0;
   #lookedAt = 0;
-  /** When the workload is asked next; 0: as soon as somebody rings. */
-  #probeAt = 0;
   /** As init counted them when last seen. */
   #restarts: number | null = null;
   #lastOomAt: number | null = null;
+  #lastOomRestarts: number | null = null;
 
   /** `onEnd` is called when an end is noticed, and again when more is learnt of it. */
   constructor(life: Life, onEnd: (end: ContainerEnd) => void) {
@@ -56,13 +59,20 @@ export class Watch {
   get known(): Pick<Observation, "health" | "end" | "lastOomAt"> {
     const { end } = this.#life;
     const lastOomAt = this.#lastOomAt;
-    const { health } = this.#watched;
+    const { health } = this.#check;
     return { health, ...(end ? { end } : {}), ...(lastOomAt === null ? {} : { lastOomAt }) };
   }
   readonly ended = (): ContainerEnd | null => this.#life.end;
 
-  /** The container was started, or the object came to memory beside one that runs. */
+  /** The container was started. */
   begin(): void {
+    this.#monitor();
+  }
+
+  /** The object came to memory beside a container, whose start may not be over. */
+  comeBack(): void {
+    const { boot } = this.#life;
+    if (boot) this.#check.workloadStarts(boot.startedAt + boot.plan.startTimeoutMs);
     this.#monitor();
   }
 
@@ -76,27 +86,25 @@ export class Watch {
     const { boot, end } = this.#life;
     if (!boot) return;
     this.#monitor();
-    if (!end && Date.now() >= this.#probeAt) {
-      await this.#probe(boot);
-      this.#probeAt = Date.now() + nextProbeMs(this.#watched, boot.plan.workload.healthCheck, Math.random());
-    }
-    if (Date.now() - this.#lookedAt >= LOOK_EVERY_MS) await this.look();
+    const isUnseen = Date.now() - this.#lookedAt >= LOOK_EVERY_MS;
+    await Promise.all([end ? null : this.#check.ring(boot.plan.workload.healthCheck), isUnseen ? this.look() : null]);
   }
 
   /** When it wants to be rung again; null: whenever. */
   get dueAt(): number | null {
-    return this.#life.end ? null : this.#probeAt;
+    return this.#life.end ? null : this.#check.dueAt;
   }
 
   /** The workload is started now: until it answers, or that takes too long, its silence means nothing. */
   workloadStarts(): void {
-    this.#watched = newlyWatched(Date.now() + (this.#life.boot?.plan.startTimeoutMs ?? 0));
+    this.#check.workloadStarts(Date.now() + (this.#life.boot?.plan.startTimeoutMs ?? 0));
     this.#restarts = null;
   }
 
   /** It was seen to be ready. */
   workloadAnswered(): void {
-    this.#seen({ kind: "healthy" });
+    const { boot } = this.#life;
+    if (boot) this.#check.workloadAnswered(boot.plan.workload.healthCheck);
   }
 
   /** Whether the container that was started is still the one that answers. One look at a time. */
@@ -115,13 +123,19 @@ export class Watch {
     await this.look();
   }
 
-  /** Init's word on the workload's end. */
-  workloadExited(exit: WorkloadExit): void {
-    if (isOom(exit)) this.#lastOomAt = Date.now();
+  /** Init's word on the workload's end. That it gave up is said until somebody heard it, so that it may be an old word. */
+  async workloadExited(exit: WorkloadExit): Promise<void> {
+    const { boot } = this.#life;
+    if (!boot) return;
     if (exit.restarting) {
+      if (isOom(exit) && exit.restarts !== this.#lastOomRestarts) this.#lastOomAt = Date.now();
+      if (isOom(exit)) this.#lastOomRestarts = exit.restarts; // each exit is counted once, however often it is told
       this.workloadStarts();
       this.#restarts = exit.restarts + 1;
-    } else this.#end(endOfWorkload(exit, Date.now()));
+      return;
+    }
+    const now = await this.#status(boot);
+    if (!now.ok || now.value.workload === "failed") this.#end(endOfWorkload(exit, Date.now()));
   }
 
   async #look(): Promise<Look> {
@@ -204,26 +218,28 @@ export class Watch {
   }
 
   /** Asks how the workload is, while somebody relies on it. */
-  async #probe(boot: BootRecord): Promise<void> {
-    const before = this.#life.state;
+  async #probe(isLast: boolean): Promise<Probe | null> {
+    const { boot, state: before } = this.#life;
+    if (!boot || this.#isOver(before)) return null;
     const inside = new Inside(this.#life.runtime, boot);
     const serves = before === "assigned" || (before === "warm" && boot.plan.workload.start === "on-boot");
-    if (!serves && before !== "warm") return;
+    if (!serves && before !== "warm") return null;
     const [probe, excuse] = await Promise.all([
       serves ? probeWorkload(inside) : probeInit(inside),
-      serves && this.#isDecisive(boot) ? this.#excuse(inside) : null,
+      serves && isLast ? this.#excuse(inside) : null,
     ]);
-    // What began before a save, a restart or the end says nothing about now.
-    if (this.#life.state !== before || this.#life.end || this.#life.retired) return;
-    this.#seen(probe.kind === "failed" && excuse ? excuse : probe);
-    if (probe.kind !== "failed") return;
-    if (isGivenUp(this.#watched)) this.#end(endFor(probe.cause, probe.detail, Date.now()));
-    else void this.look(); // not waited for: something that hangs would make the next probe late
+    if (this.#isOver(before)) return null;
+    return probe.kind === "failed" && excuse ? excuse : probe;
   }
 
-  /** Whether the next failure may be the last. */
-  #isDecisive({ plan }: BootRecord): boolean {
-    return this.#watched.health.failures + 1 >= plan.workload.healthCheck.retries;
+  /** What began before a save, a restart or the end says nothing about now. */
+  #isOver(before: InstanceState): boolean {
+    return this.#life.state !== before || this.#life.end !== null || this.#life.retired;
+  }
+
+  #failed({ cause, detail }: Failed): void {
+    if (this.#check.isGivenUp) this.#end(endFor(cause, detail, Date.now()));
+    else void this.look();
   }
 
   /** Null unless init says why the workload does not answer. */
@@ -234,11 +250,6 @@ export class Watch {
     this.#sawWorkload(status.value);
     const isOut = status.value.workload !== "running" || (restarts !== null && status.value.restarts > restarts);
     return isOut ? { kind: "excused" } : null;
-  }
-
-  #seen(probe: Probe): void {
-    const { boot } = this.#life;
-    if (boot) this.#watched = afterProbe(this.#watched, probe, boot.plan.workload.healthCheck, Date.now());
   }
 
   #end(end: ContainerEnd): void {

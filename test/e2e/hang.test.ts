@@ -12,7 +12,7 @@ onContainers("a container that hangs", () => {
 
   it("frozen by the engine, is replaced within two health intervals and a start, and serves nobody when it thaws", async () => {
     const { client } = shared;
-    const healthCheck = { http: { path: "/healthz" }, intervalMs: INTERVAL_MS, timeoutMs: 1_000, retries: 1 };
+    const healthCheck = { http: { path: "/healthz" }, intervalMs: INTERVAL_MS, timeoutMs: 1_000, retries: 3 };
     await client.workload({ id: "hang", healthCheck });
     await client.pool({ id: "hang", workloadId: "hang", minSize: 1 });
     await client.claimed("frozen", { poolId: "hang" });

@@ -57,6 +57,27 @@ describe("the control client", () => {
     expect(await stuck.status(20)).toMatchObject({ ok: false, failure: { code: "deadline_exceeded" } });
   });
 
+  it("holds no answer that has no end", async () => {
+    let sent = 0;
+    const endless = () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => {
+            sent += 1_048_576;
+            controller.enqueue(new Uint8Array(1_048_576).fill(32));
+          },
+        }),
+      );
+    const client = controlOf(endless);
+    expect(await client.status(10_000)).toMatchObject({ ok: false });
+    expect(sent).toBeLessThan(10 * 1_048_576);
+    expect(await client.manifest(10_000)).toMatchObject({
+      ok: false,
+      failure: { code: "save_failed", detail: expect.stringContaining("more files") },
+    });
+    expect(sent).toBeLessThan(80 * 1_048_576);
+  });
+
   it("tells what did not happen from what may have happened", async () => {
     const failing = (code: "not_listening" | "lost") =>
       controlOf(() => {

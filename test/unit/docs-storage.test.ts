@@ -14,6 +14,7 @@ function createdTables(): string[] {
     "src/pool/store.ts",
     "src/durable/journal.ts",
     "src/instance/object.ts",
+    "src/instance/activity.ts",
     "src/instance/named-writes.ts",
     "src/instance/spec-syncs.ts",
     "src/fleet/store.ts",

@@ -209,6 +209,28 @@ describe("what init reports", () => {
     const many = await Promise.all(Array.from({ length: 40 }, () => report(exit)));
     expect(many).toContain(429);
   });
+
+  it("of a workload that was given up does not end one that was started since", async () => {
+    const pool = await aPool("old-report", { minSize: 1 });
+    const [id = ""] = await warmOf(pool);
+    expect(await reporter(id)({ ...exit, restarts: 4, restarting: false, oom: true })).toBe(200);
+    const seen = await observed(id);
+    expect([seen.end, seen.lastOomAt]).toEqual([undefined, undefined]);
+  });
+
+  it("twice of the same kill is counted once", async () => {
+    const pool = await aPool("twice-told", { minSize: 1 });
+    const [id = ""] = await warmOf(pool);
+    const report = reporter(id);
+    await report({ ...exit, oom: true });
+    const { lastOomAt } = await observed(id);
+    expect(lastOomAt).toBeTypeOf("number");
+    later(1_000);
+    await report({ ...exit, oom: true });
+    expect((await observed(id)).lastOomAt).toBe(lastOomAt);
+    await report({ ...exit, restarts: 1, oom: true });
+    expect((await observed(id)).lastOomAt).toBeGreaterThan(lastOomAt as number);
+  });
 });
 
 describe("a start", () => {

@@ -1,33 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { BY, registerPool } from "../world/registered.ts";
-import type { ObjectView, World } from "../world/types.ts";
-import { aWorld } from "./support.ts";
+import { BY } from "../world/registered.ts";
+import type { World } from "../world/types.ts";
+import { aTenant, put } from "./support.ts";
 
-const authorization = "Bearer test-admin-key-0123456789";
-const STATE = { id: "w", volumes: { state: { containerPath: "/data" } } };
-
-/** A world with a tenant that has a container with a file in it. */
-async function aTenant(): Promise<{ world: World; id: string; instance: ObjectView }> {
-  const world = await aWorld();
-  const { tenantOf } = world.modules.stubs;
-  await registerPool(world, STATE, { id: "p", minSize: 0, maxSize: 4 });
-  const claimed = await world.finish(
-    world.worker("claim", (env) =>
-      tenantOf(env, "t" as never).claim({ tenantId: "t", poolId: "p" } as never, 60_000, BY),
-    ),
-  );
-  if (!claimed.ok || claimed.value.kind !== "done") throw new Error(JSON.stringify(claimed));
-  const id = claimed.value.value.containerId;
-  const instance = world.objects.find("Instance", id);
-  if (!instance) throw new Error("no Instance");
-  await put(world, "a.txt");
-  return { world, id, instance };
-}
-
-const put = async (world: World, name: string): Promise<number> => {
-  const init = { method: "PUT", body: "content", headers: { authorization } };
-  return (await world.finish(world.request("put", new Request(`http://localhost/t/t/files/${name}`, init)))).status;
-};
 const save = (world: World) =>
   world.worker("save", (env) =>
     world.modules.stubs

@@ -1,5 +1,6 @@
 import { afterEach } from "vitest";
-import type { DurableClass, ObjectClass, World } from "../world/types.ts";
+import { BY, registerPool } from "../world/registered.ts";
+import type { DurableClass, ObjectClass, ObjectView, World } from "../world/types.ts";
 import { newWorld } from "../world/world.ts";
 
 /** Worlds of objects that a test makes up, for the rules of the simulated platform itself. */
@@ -62,3 +63,35 @@ export async function until(world: World, label: RegExp): Promise<void> {
   world.onStep = () => {};
   if (!found) throw new Error(`No event was ${label}.`);
 }
+
+const authorization = "Bearer test-admin-key-0123456789";
+const STATE = { id: "w", volumes: { state: { containerPath: "/data" } } };
+
+/** A world with the tenant `t`, who has a container with a file in it. */
+export async function aTenant(
+  pool: Record<string, unknown> = {},
+): Promise<{ world: World; id: string; instance: ObjectView }> {
+  const world = await aWorld();
+  const { tenantOf } = world.modules.stubs;
+  await registerPool(world, STATE, { id: "p", minSize: 0, maxSize: 4, ...pool });
+  const claimed = await world.finish(
+    world.worker("claim", (env) =>
+      tenantOf(env, "t" as never).claim({ tenantId: "t", poolId: "p" } as never, 60_000, BY),
+    ),
+  );
+  if (!claimed.ok || claimed.value.kind !== "done") throw new Error(JSON.stringify(claimed));
+  const id = claimed.value.value.containerId;
+  const instance = world.objects.find("Instance", id);
+  if (!instance) throw new Error("no Instance");
+  await put(world, "a.txt");
+  return { world, id, instance };
+}
+
+/** A request of the tenant `t`, through the proxy. */
+export const asking = (world: World, path: string, init: RequestInit = {}): Promise<Response> => {
+  const headers = { authorization, ...(init.headers as Record<string, string>) };
+  return world.finish(world.request(path, new Request(`http://localhost/t/t${path}`, { ...init, headers })));
+};
+
+export const put = async (world: World, name: string): Promise<number> =>
+  (await asking(world, `/files/${name}`, { method: "PUT", body: "content" })).status;
