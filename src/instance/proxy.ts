@@ -15,11 +15,14 @@ import {
 } from "../proxy/internal.ts";
 import type { CloseSocket } from "../proxy/open-requests.ts";
 import { closeAtExpiry, PendingClose } from "../proxy/session-end.ts";
+import { withDeadline } from "../runtime/deadline.ts";
 import { type ContainerRuntime, RuntimeError } from "../runtime/port.ts";
 import { GATEWAY_TOKEN_HEADER } from "../sessions/gateway-token.ts";
 
 /** How long a request that a stale Instance passes on waits for the tenant's current container, in ms. */
 const FORWARD_WAIT_MS = 25_000;
+/** For the container's answer to an upgrade. A socket that never opens must not keep its container awake. */
+const HANDSHAKE_MS = 30_000;
 
 /** What the Instance knows of itself when a request arrives. */
 export interface ProxyHooks {
@@ -93,11 +96,16 @@ async function upgrade(request: Request, routed: Routed, { runtime, hooks }: Pro
   const closing = new PendingClose();
   // Open from before the handshake, so that neither a sleep nor a revocation can pass it by in the middle of it.
   const end = hooks.begin(closing.close, tokenVersion);
+  request.signal.addEventListener("abort", end, { once: true });
   try {
-    const response = await runtime.fetch(routed.port, inward(request, hooks));
+    const sent = inward(request, hooks);
+    const response = await withDeadline(HANDSHAKE_MS, (signal) =>
+      runtime.fetch(routed.port, new Request(sent, { signal })),
+    );
     const container = response.webSocket;
     if (!container) return passOn(response, request, routed, end);
     const { 0: outside, 1: client } = new WebSocketPair();
+    request.signal.removeEventListener("abort", end); // from here on the socket itself says when it ends
     container.accept();
     client.accept();
     const forget = closeAtExpiry(expiresAt, closing.close);
@@ -105,7 +113,8 @@ async function upgrade(request: Request, routed: Routed, { runtime, hooks }: Pro
       forget();
       end();
     };
-    closing.opened(bridge(client, container, { onFrame: hooks.onActivity, onEnd }));
+    const isCurrent = () => hooks.isCurrent(routed.tenantId, routed.epoch);
+    closing.opened(bridge(client, container, { isCurrent, onFrame: hooks.onActivity, onEnd }));
     const headers = toClient(response.headers, routed.exposure, request.headers.get("x-request-id"));
     return new Response(null, { status: 101, webSocket: outside, headers });
   } catch (error) {

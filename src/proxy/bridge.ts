@@ -5,6 +5,8 @@ import type { CloseSocket } from "./open-requests.ts";
 const MAX_BUFFERED_BYTES = 1_048_576;
 
 export interface BridgeEvents {
+  /** Whether the container still serves whoever opened the socket: every frame asks anew, as every request does (P-FENCE). */
+  isCurrent(): boolean;
   /** A frame passed, in either direction. */
   onFrame(): void;
   /** Both sides are closed, or told to. */
@@ -27,6 +29,7 @@ export function bridge(client: WebSocket, container: WebSocket, events: BridgeEv
     from.binaryType = "arraybuffer";
     from.addEventListener("message", ({ data }) => {
       if (ended) return;
+      if (!events.isCurrent()) return closeBoth(1012, "The container does not serve this socket any more.");
       events.onFrame();
       const bytes = sizeOf(data);
       if (bytes > MAX_BUFFERED_BYTES) return closeBoth(1009, "Messages of more than 1 MiB do not pass.");

@@ -1,4 +1,4 @@
-/** After this long an entry no longer counts: an end that was never reported cannot keep a container awake for ever. */
+/** After this long an entry no longer counts: an end that was never reported cannot keep a container awake for ever. A socket stays known, so that it can be closed. */
 const EXPIRY_MS = 3_600_000;
 
 /** Closes a socket for a reason of ours. */
@@ -36,8 +36,12 @@ export class OpenRequests {
 
   get count(): number {
     const now = this.#now();
-    for (const entry of this.#entries) if (entry.expiresAt <= now) this.#entries.delete(entry);
-    return this.#entries.size;
+    let count = 0;
+    for (const entry of this.#entries) {
+      if (entry.expiresAt > now) count += 1;
+      else if (!entry.close) this.#entries.delete(entry);
+    }
+    return count;
   }
 
   /** A planned stop: 1012 (service restart) tells well-behaved clients to come back. */

@@ -4,12 +4,14 @@ import { SimulatedAgent } from "./agent.ts";
 import type { Fault, FaultPoint } from "./faults.ts";
 import { VirtualFiles } from "./files.ts";
 import { SimulatedInit } from "./init.ts";
+import type { Sandbox } from "./sandbox.ts";
 import type { Simulation } from "./simulation.ts";
 
 export const CONTROL_PORT = 41800;
 export const AGENT_PORT = 41801;
 /** How soon a call that hangs sees that its container ended. */
 const LOOK_MS = 20;
+const SOCKET_LOOK_MS = 200;
 
 /** How the container reaches the world: the intercepts of whoever carries it now. */
 export interface Egress {
@@ -96,7 +98,16 @@ export class SimulatedContainer {
     if (port === AGENT_PORT && this.agent && this.init.booted) return await this.agent.serve(request);
     const workload = this.init.workload();
     if (!workload || workload.port !== port) throw notListening(port);
-    return workload.hung ? await this.ending() : await workload.serve(request);
+    if (workload.hung) return await this.ending();
+    const response = await workload.serve(request);
+    if (response.webSocket) void this.#endSockets(workload);
+    return response;
+  }
+
+  /** Sockets break with their container; by a look of the object that opened them, as in `ending`. */
+  async #endSockets(workload: Sandbox): Promise<void> {
+    while ((this.running || this.#silent) && workload.hasSockets) await this.sleep(SOCKET_LOOK_MS);
+    workload.closeSockets(1011, "the connection broke");
   }
 
   /**

@@ -52,8 +52,12 @@ export class Sandbox {
     }
   }
 
-  closeSockets(): void {
-    for (const socket of this.#sockets) socket.close(1001, "the workload ended");
+  get hasSockets(): boolean {
+    return this.#sockets.size > 0;
+  }
+
+  closeSockets(code = 1001, reason = "the workload ended"): void {
+    for (const socket of this.#sockets) socket.close(code, reason);
     this.#sockets.clear();
   }
 

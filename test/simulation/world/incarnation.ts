@@ -20,6 +20,7 @@ export class Incarnation implements Owner {
   readonly calls = new Set<Reply>();
   /** What it passed to `waitUntil`. */
   background = 0;
+  readonly sockets = new Set<{ breakOff(): void }>();
 
   readonly #waiting: (() => void)[] = [];
   readonly #held: { handle: () => void; section: number }[] = [];
@@ -36,8 +37,9 @@ export class Incarnation implements Owner {
   get alive(): boolean {
     return this.state !== "dead";
   }
+  /** An open socket too keeps an object in memory, where it does not hibernate. */
   get busy(): boolean {
-    return this.calls.size > 0 || this.background > 0;
+    return this.calls.size > 0 || this.background > 0 || this.sockets.size > 0;
   }
 
   leave(send: () => void): void {
@@ -104,5 +106,6 @@ export class Incarnation implements Owner {
     this.state = "dead";
     this.#waiting.splice(0);
     this.#held.splice(0);
+    for (const socket of this.sockets) this.#scheduler.after(0, `break ${this.label}`, () => socket.breakOff());
   }
 }

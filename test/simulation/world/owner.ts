@@ -12,6 +12,8 @@ export interface Owner {
   leave(send: () => void): void;
   /** The input gate: what comes in waits until nothing blocks it. `section` as it was when the call was made. */
   receive(handle: () => void, section: number): void;
+  /** The sockets that it accepted; they end with it. Absent: they outlive it. */
+  readonly sockets?: Set<{ breakOff(): void }>;
 }
 
 export interface Running {

@@ -12,6 +12,7 @@ class SimulatedSocket {
   readonly #listeners = new Map<string, { listener: Listener; as: Running | null }[]>();
   readonly #unread: (() => void)[] = [];
   #accepted = false;
+  #owner: Running["owner"] | null = null;
   #last = 0;
   other: SimulatedSocket | null = null;
   readyState = SimulatedSocket.OPEN;
@@ -22,6 +23,8 @@ class SimulatedSocket {
 
   accept(): void {
     this.#accepted = true;
+    this.#owner = currentOrNull()?.owner ?? null;
+    this.#owner?.sockets?.add(this);
     for (const deliver of this.#unread.splice(0)) deliver();
   }
 
@@ -50,9 +53,14 @@ class SimulatedSocket {
   breakOff(): void {
     for (const end of [this, this.other]) {
       if (!end || end.readyState === SimulatedSocket.CLOSED) continue;
-      end.readyState = SimulatedSocket.CLOSED;
+      end.#closed();
       end.#arrive("close", { code: 1006, reason: "", wasClean: false });
     }
+  }
+
+  #closed(): void {
+    this.readyState = SimulatedSocket.CLOSED;
+    this.#owner?.sockets?.delete(this);
   }
 
   #towards(type: string, content: object): void {
@@ -63,8 +71,8 @@ class SimulatedSocket {
     this.#last = at;
     this.#scheduler.at(at, `socket ${type}`, () => {
       if (type === "close") {
-        other.readyState = SimulatedSocket.CLOSED;
-        this.readyState = SimulatedSocket.CLOSED;
+        other.#closed();
+        this.#closed();
       }
       other.#arrive(type, content);
     });
