@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { answered, destroyed, untouched } from "../simulation/audit/answers.ts";
-import { caps, leasesOf, pool, type SeenSlot, servedTenants } from "../simulation/audit/containers.ts";
+import { caps, forgotten, leasesOf, pool, type SeenSlot, servedTenants } from "../simulation/audit/containers.ts";
 import { armed, dueOf, type Entry, epochs, exit, recorded, type SeenTenant } from "../simulation/audit/records.ts";
 import {
   committed,
@@ -11,7 +11,7 @@ import {
   type SeenGeneration,
   type SeenVault,
 } from "../simulation/audit/saves.ts";
-import { accepted, activated, keysIn, reached, repeated } from "../simulation/audit/serving.ts";
+import { accepted, activated, keysIn, reached, repeated, told } from "../simulation/audit/serving.ts";
 import {
   nothingLost,
   poolAtRest,
@@ -134,6 +134,17 @@ const CASES: Readonly<Record<RuleName, { sound: () => Violation[]; broken: Recor
           { id: "p0", maxSize: 2, slots: [aSlot({ state: "draining" })] },
         ),
     },
+  },
+  taken: {
+    sound: () => told("c-1", "release", null),
+    broken: { "the end of a container that serves": () => told("c-1", "not claimed", "t0") },
+  },
+  gone: {
+    sound: () => [
+      ...forgotten("t0", ["c-0", "c-1"], ["c-1"], RUNNING),
+      ...forgotten("p0", ["c-1", "c-2"], ["c-1", "c-2"], RUNNING),
+    ],
+    broken: { "a container that runs on": () => forgotten("t0", ["c-1"], [], RUNNING) },
   },
   ready: {
     sound: () =>

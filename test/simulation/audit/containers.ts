@@ -75,6 +75,17 @@ function passedOn(slot: SeenSlot, before: SeenSlot | undefined): Violation | nul
 export const servedTenants = (containerId: string, tenants: ReadonlySet<string>): Violation[] =>
   those(tenants.size > 1 && violation("one-tenant", `${containerId} served ${[...tenants].sort().join(" and ")}`));
 
+/** What a record names no more has ended. `owner`: a tenant or a pool; `before`, `after`: the containers that its record names. */
+export const forgotten = (
+  owner: string,
+  before: readonly string[],
+  after: readonly string[],
+  running: ReadonlySet<string>,
+): Violation[] =>
+  before
+    .filter((id) => running.has(id) && !after.includes(id))
+    .map((id) => violation("gone", `${owner} has forgotten ${id}, which runs`));
+
 /** I4, P-CAP: containers that exist, by tier. */
 export function caps(
   running: readonly { id: string; tier: string }[],

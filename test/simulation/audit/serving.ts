@@ -1,6 +1,6 @@
 import { those, type Violation, violation } from "./violation.ts";
 
-/** Rules at the moment of an effect: a request that a workload got. Pure. */
+/** Rules at the moment of an effect: a request that a workload got, the end of a container. Pure. */
 
 export interface Reached {
   /** The container that got it. */
@@ -39,6 +39,10 @@ export function accepted(routed: Reached & { epoch: number }, { held }: Pick<Hol
       ),
   );
 }
+
+/** A container is told to end. `holder`: the tenant whose stored record holds it at that moment. */
+export const told = (containerId: string, reason: string, holder: string | null): Violation[] =>
+  those(holder !== null && violation("taken", `${containerId} is told to end (${reason}), and ${holder} holds it`));
 
 /** How often a workload got one and the same request. Reading may be done again. */
 export const repeated = (request: string, method: string, times: number): Violation[] =>

@@ -5,6 +5,8 @@
 export const RULES = {
   "one-container": "I1, P-ONE: a tenant has at most one container that may receive its requests or save",
   "one-tenant": "I2, P-ONE: a container serves at most one tenant in its life",
+  taken: "P-ONE, P-SAVE: a container that its tenant holds ends by that tenant's word only",
+  gone: "P-ONE, P-EXIT: who has a container on record keeps it there until it has ended",
   ready: "I3: nothing is active whose workload never answered",
   restored: "P-RESTORE: what is active holds what was saved, whole, unless an admin allowed a fresh start",
   cap: "I4, P-CAP: running and starting containers never exceed the cap of their tier",

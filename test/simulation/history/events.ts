@@ -96,7 +96,7 @@ export type Fault =
       to: ClassName;
       method: string | null;
       nth: number;
-      how: "lose-before" | "lose-after" | "delay" | "hang";
+      how: "lose-before" | "lose-after" | "delay" | "late-reply" | "hang";
       ms: number;
     }
   /** At the `nth` effect from now on: what the object that makes it, or all of them, loses. `twin`: a second live copy of it for a moment. */

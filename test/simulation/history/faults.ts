@@ -59,7 +59,7 @@ export function drawFault(random: Random, weights: Weights<Fault["do"]>): Fault 
     case "rpc": {
       const to = random.pick(CLASSES);
       const method = random() < 0.8 ? random.pick(METHODS[to]) : null;
-      const how = random.pick(["lose-before", "lose-after", "lose-after", "delay", "hang"] as const);
+      const how = random.pick(["lose-before", "lose-after", "lose-after", "delay", "late-reply", "hang"] as const);
       return { do: "rpc", to, method, nth: 1 + random.int(method === null ? 8 : 2), how, ms };
     }
     case "interrupt":

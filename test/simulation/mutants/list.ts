@@ -128,10 +128,10 @@ export const MUTANTS: readonly Mutant[] = [
     "const next = epoch(record.epoch + 1);",
     "const next = record.epoch;",
   ]),
-  of("start-forgotten", "a slot is gone while its container may yet start", [
+  of("end-unheard", "a slot is gone although its container did not say that it ended", [
     "pool/containers.ts",
-    "const startsYet = this.#starts.has(id);",
-    "const startsYet = false;",
+    "    if (!gone.ok) {\n      // It stays draining",
+    "    if (false) {\n      // It stays draining",
   ]),
   of("silence-is-no", "a tenant that does not answer does not have its container", [
     "pool/containers.ts",

@@ -154,6 +154,7 @@ export class Chaos implements Faults {
     const id = own ?? running[which % Math.max(1, running.length)];
     if (id === undefined || !running.includes(id)) return;
     const control = controls.for(id);
+    this.#world.note(`fault ${how} of Container/${id}`);
     switch (how) {
       case "crash":
         control.crash(1);
@@ -210,7 +211,8 @@ function meets(armed: Armed, point: Point): boolean {
     const before = armed.at === "D1" ? "d1" : "r2";
     return point.at === (armed.how === "fail-after" ? `${before}-reply` : before);
   }
-  if (point.at !== (armed.how === "lose-after" ? "reply" : "deliver")) return false;
+  const isBack = armed.how === "lose-after" || armed.how === "late-reply";
+  if (point.at !== (isBack ? "reply" : "deliver")) return false;
   return point.to.startsWith(`${CLASS_OF[armed.to]}/`) && (armed.method === null || armed.method === point.method);
 }
 
@@ -223,6 +225,7 @@ function verdictOf(armed: Armed): Verdict {
     case "fail-after":
       return { do: "fail", message: `${armed.do === "storage" ? armed.at : ""}: internal error` };
     case "delay":
+    case "late-reply":
     case "slow":
       return { do: "delay", ms: armed.ms };
     case "hang":

@@ -153,7 +153,10 @@ export class Client {
     const body = method === "PUT" ? bodyOf(size, this.#bodies) : undefined;
     const headers = { [ONCE_HEADER]: String(this.#bodies) };
     const call = this.#proxied(`${method} ${id}${path}`, requestOf(tenant, path, method, body, headers));
-    const told = (status: number) => this.#onEnd({ asked: call.name, tenantId: id, status, code: "proxied" });
+    const told = (status: number) => {
+      this.#world.note(`answers ${call.name}: ${status}`);
+      this.#onEnd({ asked: call.name, tenantId: id, status, code: "proxied" });
+    };
     this.#follow(call, told, this.#counted(id));
   }
 
@@ -254,7 +257,10 @@ export class Client {
 
   #ended(asked: string, tenantId: string | null, outcome: Outcome<unknown> | null): void {
     const code = outcome?.ok === false ? outcome.failure.code : null;
-    this.#onEnd({ asked, tenantId, status: code === null ? 200 : entryOf(code).status, code });
+    const status = code === null ? 200 : entryOf(code).status;
+    const launch = outcome?.ok ? (outcome.value as { value?: { launch?: string } } | null)?.value?.launch : undefined;
+    this.#world.note(["answers", `${asked}:`, status, code ?? launch].filter((word) => word !== undefined).join(" "));
+    this.#onEnd({ asked, tenantId, status, code });
   }
 
   /** What ended since the last look is told. */
@@ -273,6 +279,8 @@ export class Client {
 
   /** What broke off says nothing of what it came to. */
   #follow<T>(call: Call<T>, then: (value: T) => void, always = () => {}): void {
+    const same = this.waiting.filter((name) => name === call.name).length;
+    this.#world.note(`asks ${call.name}${same > 0 ? ` beside ${same} like it` : ""}`);
     this.#pending.set(call as Call<unknown>, (outcome) => {
       always();
       if (outcome.ok) then(outcome.value as T);

@@ -9,6 +9,7 @@ import { type Event, isFault, lineOf, type Step, type WorkloadEvent } from "../h
 import type { World } from "../world/types.ts";
 import { Chaos } from "./chaos.ts";
 import { Client, type Ended } from "./client.ts";
+import { watchEffects } from "./effects.ts";
 import { Ledger } from "./ledger.ts";
 import { tenantName } from "./names.ts";
 import { Registry } from "./registry.ts";
@@ -32,6 +33,7 @@ export async function play(world: World, history: History, options: { aDay: bool
   const ledger = new Ledger();
   const registry = new Registry(world, setup);
   const watch = new Watch(world, ledger, setup);
+  watchEffects(world, ledger, watch);
   const client = new Client(world, ledger, registry, (ended) => watch.found.push(...rulesOf(ended, watch, ledger)));
   await world.finish(
     world.worker("register", (env) => registry.createAll(env)),

@@ -1,8 +1,7 @@
 import { brokenAt, CHAIN_START, type ChainedEntry, documentHash } from "../../../src/audit/entry.ts";
 import type { Slot } from "../../../src/pool/record.ts";
-import { decodeRoute, ROUTE_HEADER, verdictOf } from "../../../src/proxy/internal.ts";
 import type { TenantRecord } from "../../../src/tenant/record.ts";
-import { caps, leasesOf, pool as poolRules, type SeenPool, servedTenants } from "../audit/containers.ts";
+import { caps, forgotten, leasesOf, pool as poolRules, type SeenPool, servedTenants } from "../audit/containers.ts";
 import { epochs, exit, recorded, type SeenTenant } from "../audit/records.ts";
 import {
   committed,
@@ -13,12 +12,11 @@ import {
   type SeenGeneration,
   type SeenVault,
 } from "../audit/saves.ts";
-import { accepted, activated, keysIn, reached, repeated } from "../audit/serving.ts";
+import { activated, keysIn } from "../audit/serving.ts";
 import { type Violation, violation } from "../audit/violation.ts";
 import type { Setup } from "../history/setup.ts";
 import type { ObjectView, World } from "../world/types.ts";
 import type { Ledger } from "./ledger.ts";
-import { ONCE_HEADER } from "./names.ts";
 import { generationText, seenVault } from "./saved.ts";
 
 /** What was seen of an object when it committed last. */
@@ -36,8 +34,8 @@ const secretsOf = (env: Env): string[] =>
   });
 
 /**
- * The auditor's eyes: after every transaction of an object, and whenever a request reaches a workload, it looks at what
- * is stored, at what runs, and at what it knows itself, and applies the rules. It reads only.
+ * The auditor's eyes: after every transaction of an object it looks at what is stored, at what runs, and at what it knows
+ * itself, and applies the rules. It reads only.
  */
 export class Watch {
   readonly found: Violation[] = [];
@@ -48,10 +46,9 @@ export class Watch {
   readonly #seen = new Map<string, SeenObject>();
   readonly #tenants = new Map<string, TenantRecord>();
   readonly #pools = new Map<string, SeenPool>();
-  /** How often each request reached a workload. */
-  readonly #requests = new Map<string, number>();
   readonly #vaults = new Map<string, { vault: SeenVault; highest: number; texts: Map<number, string | null> }>();
   #running = "";
+  #takingBack = false;
 
   constructor(world: World, ledger: Ledger, setup: Setup) {
     this.#world = world;
@@ -60,8 +57,6 @@ export class Watch {
     this.#secrets = secretsOf(world.env);
     world.onCommit = (view) => this.#committed(view);
     world.onRollback = (view) => this.#forgotten(view);
-    this.#listen();
-    this.#admit();
   }
 
   tenant = (id: string): TenantRecord | null => this.#tenants.get(id) ?? null;
@@ -69,7 +64,13 @@ export class Watch {
     return [...this.#pools.values()];
   }
 
-  #add(violations: readonly Violation[]): void {
+  /** Whose record holds a container. */
+  holderOf(containerId: string): string | null {
+    const holder = [...this.#tenants.values()].find(({ held }) => held?.containerId === containerId);
+    return holder?.tenantId ?? null;
+  }
+
+  report(violations: readonly Violation[]): void {
     this.found.push(...violations);
   }
 
@@ -80,7 +81,7 @@ export class Watch {
     if (now === this.#running) return;
     this.#running = now;
     const tiers = running.map((id) => ({ id, tier: this.#world.containers.get(id)?.spec.tier ?? "lite" }));
-    this.#add(caps(tiers, this.#setup.caps));
+    this.report(caps(tiers, this.#setup.caps));
   }
 
   #committed(view: ObjectView): void {
@@ -100,12 +101,14 @@ export class Watch {
   /** A crash took back what was not durable, and nobody heard of it: it never was. */
   #forgotten(view: ObjectView): void {
     const quiet = this.found.length;
+    this.#takingBack = true;
     this.#seen.delete(view.key);
     if (view.kind === "Tenant") this.#tenants.delete(view.name);
     const highest = view.kind === "Vault" ? (seenVault(view)?.epoch ?? 0) : 0;
     const vault = this.#vaults.get(view.name);
     if (view.kind === "Vault" && vault) this.#vaults.set(view.name, { ...vault, highest });
     this.#committed(view);
+    this.#takingBack = false;
     this.found.length = quiet; // what is to be said of it was said when it was written
   }
 
@@ -115,7 +118,8 @@ export class Watch {
     const rows = view.rows<{ doc: string }>("SELECT doc FROM history WHERE seq > ? ORDER BY seq", before.chain.seq);
     const entries = rows.map(({ doc }) => JSON.parse(doc) as ChainedEntry);
     const broken = brokenAt(entries, before.chain);
-    if (broken !== null) this.#add([violation("journal", `the chain of ${view.key} breaks at ${broken}`)]);
+    if (broken !== null) this.report([violation("journal", `the chain of ${view.key} breaks at ${broken}`)]);
+    if (!this.#takingBack) for (const entry of entries) this.#world.note(`${view.key} ${lineOf(entry)}`);
     const last = entries.at(-1);
     this.#seen.set(view.key, { document, chain: last ? { seq: last.seq, hash: last.hash } : before.chain });
     return { before, entries };
@@ -128,9 +132,12 @@ export class Watch {
     const after = JSON.parse(document) as TenantRecord;
     const known = this.#tenants.get(view.name) ?? null;
     this.#tenants.set(view.name, after);
-    this.#add(recorded({ name: view.key, before: before.document, after: document, entries }, documentHash));
-    this.#add(epochs(known && seenTenant(known), seenTenant(after)));
-    this.#add(exit(seenTenant(after), this.#world.now));
+    this.report(recorded({ name: view.key, before: before.document, after: document, entries }, documentHash));
+    this.report(epochs(known && seenTenant(known), seenTenant(after)));
+    this.report(
+      forgotten(view.name, containersOf(known), containersOf(after), new Set(this.#world.containers.running)),
+    );
+    this.report(exit(seenTenant(after), this.#world.now));
     const tenant = this.#ledger.tenant(view.name);
     if (after.operation?.id !== tenant.operation?.id) {
       tenant.operation = after.operation && { id: after.operation.id, since: tenant.changes };
@@ -139,7 +146,7 @@ export class Watch {
     if (after.state === "active" && after.held && isNew) this.#activated(after, after.held);
     if (known?.held && known.held.containerId !== after.held?.containerId) this.#left(known.held, after);
     const isLoss = after.lastLoss?.at !== known?.lastLoss?.at;
-    this.#add(
+    this.report(
       lostCalmly(
         view.name,
         isLoss ? (after.lastLoss?.containerId ?? null) : null,
@@ -156,7 +163,7 @@ export class Watch {
     const saved = this.#headText(tenantId);
     // One that ended in between is not there to be looked at: its tenant finds out.
     const holds = container && hasState ? this.#ledger.note(tenantId, containerId, container) : null;
-    this.#add(
+    this.report(
       activated({
         tenantId,
         containerId,
@@ -166,8 +173,8 @@ export class Watch {
         saved: tenant.mayBeFresh ? null : saved,
       }),
     );
-    this.#add(servedTenants(containerId, known.tenants));
-    if (container) this.#add(keysIn(containerId, givenTo(container), this.#secrets));
+    this.report(servedTenants(containerId, known.tenants));
+    if (container) this.report(keysIn(containerId, givenTo(container), this.#secrets));
   }
 
   #left({ containerId, hasState }: NonNullable<TenantRecord["held"]>, after: TenantRecord): void {
@@ -177,7 +184,7 @@ export class Watch {
     const says = { unsavedSince, lastLossOf: lastLoss?.containerId ?? null };
     const aside = this.#vaults.get(tenantId);
     const keptAside = [...(aside?.texts.values() ?? [])].includes(holds);
-    this.#add(left({ tenantId, containerId, holds, saved: this.#headText(tenantId), says, keptAside }));
+    this.report(left({ tenantId, containerId, holds, saved: this.#headText(tenantId), says, keptAside }));
   }
 
   #pool(view: ObjectView): void {
@@ -199,8 +206,10 @@ export class Watch {
     };
     const before = this.#pools.get(view.name) ?? null;
     this.#pools.set(view.name, seen);
-    this.#add(poolRules(seen, before));
-    this.#add(leasesOf(this.pools));
+    this.report(poolRules(seen, before));
+    const running = new Set(this.#world.containers.running);
+    this.report(forgotten(view.name, idsOf(before), idsOf(seen), running));
+    this.report(leasesOf(this.pools));
   }
 
   #vault(view: ObjectView): void {
@@ -210,14 +219,14 @@ export class Watch {
     const tenant = this.#ledger.tenant(view.name);
     if (vault === null) {
       if (known && known.vault.head !== 0 && !tenant.mayForget) {
-        this.#add([violation("saved", `what was saved of ${view.name} is gone, and nobody asked for that`)]);
+        this.report([violation("saved", `what was saved of ${view.name} is gone, and nobody asked for that`)]);
       }
       this.#vaults.delete(view.name);
       tenant.acknowledged = 0;
       return;
     }
     if (known && known.vault.head === vault.head && known.vault.generations.length === vault.generations.length) {
-      this.#add(committed(vault, { ...NO_GENERATION, epoch: Math.max(known.highest, vault.epoch) }, known.highest));
+      this.report(committed(vault, { ...NO_GENERATION, epoch: Math.max(known.highest, vault.epoch) }, known.highest));
       this.#vaults.set(view.name, { ...known, vault, highest: Math.max(known.highest, vault.epoch) });
       return;
     }
@@ -225,7 +234,7 @@ export class Watch {
     for (const made of vault.generations) {
       if (texts.has(made.generation)) continue;
       texts.set(made.generation, this.#text(view, made));
-      this.#add(committed(vault, made, known?.highest ?? 0));
+      this.report(committed(vault, made, known?.highest ?? 0));
     }
     for (const generation of texts.keys()) {
       if (!vault.generations.some((one) => one.generation === generation)) texts.delete(generation);
@@ -242,9 +251,9 @@ export class Watch {
       tenant.acknowledged = Math.min(tenant.acknowledged, tenant.at.get(text) ?? tenant.acknowledged);
     }
     if (vault.head === 0 && tenant.mayForget) tenant.acknowledged = 0;
-    this.#add(headRules(vault, text, tenant));
+    this.report(headRules(vault, text, tenant));
     const was = before?.generations.find(({ generation }) => generation === before.head) ?? null;
-    if (now && !now.saveId.startsWith("restore-")) this.#add(guarded(vault, was, now, tenant));
+    if (now && !now.saveId.startsWith("restore-")) this.report(guarded(vault, was, now, tenant));
     const { operation, hold } = this.tenant(vault.tenantId) ?? {};
     const stillForces = operation?.release?.force || (hold?.kind === "retry" && hold.release.force);
     if (tenant.asking === 0 && !stillForces) tenant.forced = false;
@@ -254,7 +263,7 @@ export class Watch {
     try {
       return generationText(view, made, this.#world.r2);
     } catch (error) {
-      this.#add([violation("whole", `generation ${made.generation} of ${view.name}: ${(error as Error).message}`)]);
+      this.report([violation("whole", `generation ${made.generation} of ${view.name}: ${(error as Error).message}`)]);
       return null;
     }
   }
@@ -263,65 +272,6 @@ export class Watch {
   #headText(tenantId: string): string | null {
     const known = this.#vaults.get(tenantId);
     return known ? (known.texts.get(known.vault.head) ?? null) : null;
-  }
-
-  /** What every workload is sent, and what it answers. */
-  #listen(): void {
-    const watch = this;
-    const { prototype } = this.#world.modules.SimulatedContainer;
-    const serve = prototype.serve;
-    prototype.serve = async function (port, request) {
-      const id = this.spec.labels.container ?? "";
-      const isWorkload = port < 41_800;
-      const tenantId = request.headers.get("x-boilerhouse-tenant");
-      const isThere = isWorkload && this.running && !this.frozen && this.init.workload() !== null;
-      if (isThere && tenantId !== null) watch.#reached(id, tenantId, request);
-      const response = await serve.call(this, port, request);
-      if (!isWorkload) return response;
-      const known = watch.#ledger.container(id);
-      known.answered = true;
-      if (tenantId !== null && (request.method === "PUT" || request.method === "DELETE")) {
-        known.written = true;
-        watch.#ledger.note(tenantId, id, this);
-      }
-      return response;
-    };
-  }
-
-  /** Every request that an Instance took, with the epoch of its sender. */
-  #admit(): void {
-    const watch = this;
-    const { prototype } = this.#world.modules.Instance as unknown as {
-      prototype: { fetch(request: Request): Promise<Response> };
-    };
-    const fetch = prototype.fetch;
-    prototype.fetch = async function (request) {
-      const routed = decodeRoute(request.headers.get(ROUTE_HEADER));
-      const held = routed && (watch.tenant(routed.tenantId)?.held ?? null);
-      const response = await fetch.call(this, request);
-      const verdict = verdictOf(response);
-      if (routed && verdict === null) watch.#add(accepted(routed, { held }));
-      return response;
-    };
-  }
-
-  #reached(containerId: string, tenantId: string, request: Request): void {
-    const name = request.headers.get(ONCE_HEADER);
-    if (name !== null) {
-      const times = (this.#requests.get(name) ?? 0) + 1;
-      this.#requests.set(name, times);
-      this.#add(repeated(name, request.method, times));
-    }
-    const { tenants } = this.#ledger.container(containerId);
-    tenants.add(tenantId);
-    this.#add(servedTenants(containerId, tenants));
-    const record = this.tenant(tenantId);
-    const holding = {
-      state: record?.state ?? "unknown",
-      held: record?.held ?? null,
-      leaving: record?.retiring.map((slot) => slot.containerId) ?? [],
-    };
-    this.#add(reached({ containerId, tenantId }, holding));
   }
 }
 
@@ -334,6 +284,14 @@ const NO_GENERATION: SeenGeneration = {
   files: 0,
   bytes: 0,
 };
+
+/** As the trace has it. */
+const lineOf = ({ action, detail }: ChainedEntry): string => `${action} ${JSON.stringify(detail)}`;
+
+/** Those that a tenant's record names. */
+const containersOf = (record: TenantRecord | null): string[] =>
+  [record?.held, ...(record?.retiring ?? [])].flatMap((one) => (one ? [one.containerId] : []));
+const idsOf = (pool: SeenPool | null): string[] => pool?.slots.map(({ containerId }) => containerId) ?? [];
 
 export const seenTenant = (record: TenantRecord): SeenTenant => record;
 

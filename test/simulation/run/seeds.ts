@@ -12,6 +12,8 @@ export interface Run {
   /** In the order in which they are to be played. */
   seeds: Iterable<number>;
   steps: number;
+  /** Whether verdicts count what happened. */
+  census?: boolean;
   /** Processes; one per core when absent. */
   workers?: number;
   /** Of each seed, in real ms; one that takes longer has failed. */
@@ -25,6 +27,7 @@ export interface Run {
 export async function playSeeds({
   seeds,
   steps,
+  census = false,
   workers,
   timeoutMs = 180_000,
   env,
@@ -48,7 +51,7 @@ export async function playSeeds({
           played = 0;
         }
         played += 1;
-        const verdict = await ask(worker, { seed, steps }, timeoutMs);
+        const verdict = await ask(worker, { seed, steps, census }, timeoutMs);
         if (!worker.connected) worker = null;
         verdicts.push(verdict);
         if (onVerdict?.(verdict) === "stop") stopped = true;

@@ -74,6 +74,16 @@ export function connectEngine(modules: WorldModules, network: Network, scheduler
       throw new Error(`The simulated runtime has no ${name}() any more: see ${import.meta.url}.`);
     Object.defineProperty(target, name, { configurable: true, writable: true, value: make(original) });
   };
+  patch(
+    simulation,
+    "take",
+    (original) =>
+      function take(this: object, id: string, at: string) {
+        const fault = (original as (id: string, at: string) => object | null).call(this, id, at);
+        if (fault) scheduler.note(`  fault ${JSON.stringify(fault)} at ${at} of Container/${id}`);
+        return fault;
+      },
+  );
   const idOfCaller = (): string => current().owner.label.slice("Instance/".length);
 
   patch(

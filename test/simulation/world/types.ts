@@ -39,6 +39,8 @@ export interface World {
   onCommit: (object: ObjectView) => void;
   /** Called when a crash took unconfirmed writes back: they never were. */
   onRollback: (object: ObjectView) => void;
+  /** A line of the trace, for whoever reads it. */
+  note(text: string): void;
   /** The clock jumps; what was due in between is due now. */
   skipClock(ms: number): void;
 

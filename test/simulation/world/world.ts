@@ -146,6 +146,7 @@ export async function newWorld({
       homeIn(object).crash(Object.assign(new Error(message), { retryable: true })),
     overlap: (object, ms = STALE_MS) => homeIn(object).overlap(ms),
     deploy: () => {
+      scheduler.note("deploy");
       const reset = Object.assign(new Error(CODE_UPDATED), { retryable: true, durableObjectReset: true });
       for (const home of homes.values()) home.crash(reset);
     },
@@ -202,6 +203,7 @@ export async function newWorld({
     set onRollback(look) {
       platform.watch.onRollback = look;
     },
+    note: (text) => scheduler.note(`  ${text}`),
     skipClock: (ms) => scheduler.jump(ms),
     objects,
     containers: connectEngine(modules, network, scheduler),
