@@ -2,11 +2,13 @@
  * What has to happen in histories, by the line that a trace has when it did: not where it was drawn, but where it struck,
  * and where something came of it.
  */
-export const KINDS = {
-  // What clients and operators ask for.
+
+/** What clients and operators ask for. */
+const ASKED = {
   "a claim is served": / tenant\.assigned /,
   "a claim of a tenant that is there": / answers claim \S+: 200 existing$/,
   "claims of one tenant at once": / asks claim \S+ beside /,
+  "a claim for which there is no room": / answers claim \S+: \d+ capacity_exhausted$/,
   "a release": / tenant\.released /,
   "a request that reaches its container": / Container\/\S+ gets (GET|PUT|DELETE) of /,
   "a request on a route that is stale": / Instance\/\S+ says (stale|moved)$/,
@@ -15,15 +17,19 @@ export const KINDS = {
   "another image, rolled out": / pool\.rollout_ended /,
   "a destruction": / tenant\.destroyed /,
   "a suspension": / tenant\.suspended /,
-  // What goes wrong with containers.
+} as const satisfies Record<string, RegExp>;
+
+/** What goes wrong: in a history without faults none of it happens. */
+export const FAULTS = {
+  // With containers.
   "a crash": / tenant\.\S+ \{.*"cause":"exited"/,
   "an end for want of memory": / container\.oom /,
   "a hang": / tenant\.\S+ \{.*"cause":"hung"/,
   "a start that never returns": / fault \{"how":"hang"\} at ready of /,
   "a start that returns after its deadline": / fault \{"how":"slow","ms":(1[89]|[2-9]\d)\d{4}\} at ready of /,
   "a container that only seems to run": / fault \{"how":"lose"\} at ready of /,
-  "a start for which there is no room": / fault \{"how":"fail","code":"capacity".*\} at start of /,
-  "starts that come too fast": / fault \{"how":"fail","code":"rate_limited".*\} at start of /,
+  "a start for which there is no room": / fault \{"how":"fail".*"code":"capacity".*\} at start of /,
+  "starts that come too fast": / fault \{"how":"fail".*"code":"rate_limited".*\} at start of /,
   "a container that is given up at its start": / container\.destroyed \{.*"reason":"start_failed"/,
   "a body of a restore that breaks off": / fault \{"how":"truncate"\} at restore of /,
   // With messages, objects and their alarms.
@@ -34,7 +40,7 @@ export const KINDS = {
   "an alarm that is lost": / fault \{"do":"lose"\} at alarm /,
   "an alarm that rings twice": / fault \{"do":"twice"\} at alarm /,
   "an eviction": /^\d+ evict /,
-  "an eviction between two effects": /^\d+ crash /,
+  "an eviction between two effects": / interrupts \S+ \(evict\)$/,
   "a code update between two effects": /^\d+ deploy$/,
   "two live copies of an object": /^\d+ two copies of /,
   // With storage and time.
@@ -47,6 +53,7 @@ export const KINDS = {
   "the clock jumps back": / the clock jumps -/,
 } as const satisfies Record<string, RegExp>;
 
+export const KINDS = { ...ASKED, ...FAULTS };
 export type Kind = keyof typeof KINDS;
 export type Census = Readonly<Record<Kind, number>>;
 

@@ -130,6 +130,7 @@ export class Chaos implements Faults {
     }
     const object = this.#named(label);
     if (!object) return;
+    this.#world.note(`interrupts ${object.key} (${due.how})`);
     if (due.how === "evict") this.#world.objects.crash(object);
     else this.#world.objects.overlap(object, due.ms);
   }
