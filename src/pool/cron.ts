@@ -1,6 +1,6 @@
 /**
  * Cron expressions of five fields, in UTC, which has no daylight saving: minute, hour, day of the month, month, day of the
- * week (0 and 7 are Sunday). `*`, numbers, names of months and days, ranges, steps and lists. As in every cron: where both
+ * week (0 and 7 are Sunday, also at the end of a range). `*`, numbers, names of months and days, ranges, steps and lists. As in every cron: where both
  * days are limited, either will do. Pure; times in ms since 1970.
  */
 
@@ -30,12 +30,15 @@ interface Field {
   names?: readonly string[];
 }
 
+/** The other name of day 0. */
+const SUNDAY = 7;
+
 const FIELDS: readonly Field[] = [
   { name: "minute", from: 0, to: 59 },
   { name: "hour", from: 0, to: 23 },
   { name: "day of the month", from: 1, to: 31 },
   { name: "month", from: 1, to: 12, names: MONTHS },
-  { name: "day of the week", from: 0, to: 7, names: WEEKDAYS },
+  { name: "day of the week", from: 0, to: SUNDAY, names: WEEKDAYS },
 ];
 
 /** The expression, or what is wrong with it, for a person. */
@@ -57,7 +60,7 @@ export function parseCron(text: string): { cron: Cron; problem?: never } | { cro
     Set<number>,
     Set<number>,
   ];
-  if (weekdays.delete(7)) weekdays.add(0);
+  if (weekdays.delete(SUNDAY)) weekdays.add(0);
   const cron: Cron = {
     minutes: [...minutes].sort((a, b) => a - b),
     hours: [...hours].sort((a, b) => a - b),
@@ -77,11 +80,13 @@ function valuesOf(text: string, field: Field): Set<number> | string {
     if (!match) return `has ${JSON.stringify(part)} as ${field.name}, which is no number, range or step`;
     const [, star, first, last, stride] = match;
     const from = star ? field.from : numberOf(first, field);
-    const to = star ? field.to : last ? numberOf(last, field) : stride ? field.to : from;
+    const end = star ? field.to : last ? numberOf(last, field) : stride ? field.to : from;
     const step = stride ? Number(stride) : 1;
-    if (from === null || to === null || from > to || step < 1) {
+    if (from === null || end === null || step < 1) {
       return `has ${JSON.stringify(part)} as ${field.name}, which is from ${field.from} to ${field.to}`;
     }
+    const to = end === 0 && from > 0 && field.to === SUNDAY ? SUNDAY : end;
+    if (from > to) return `has ${JSON.stringify(part)} as ${field.name}, a range that goes backwards`;
     for (let value = from; value <= to; value += step) values.add(value);
   }
   return values;
@@ -93,9 +98,12 @@ function numberOf(text: string | undefined, { from, to, names }: Field): number 
   return Number.isInteger(value) && value >= from && value <= to ? value : null;
 }
 
-function isDay({ days, months, weekdays, eitherDay }: Cron, midnight: number): boolean {
+const isMonth = ({ months }: Cron, midnight: number): boolean => months.has(new Date(midnight).getUTCMonth() + 1);
+
+function isDay(cron: Cron, midnight: number): boolean {
+  if (!isMonth(cron, midnight)) return false;
+  const { days, weekdays, eitherDay } = cron;
   const date = new Date(midnight);
-  if (!months.has(date.getUTCMonth() + 1)) return false;
   const [day, weekday] = [days.has(date.getUTCDate()), weekdays.has(date.getUTCDay())];
   return eitherDay ? day || weekday : day && weekday;
 }
@@ -115,13 +123,19 @@ export function lastMatch(cron: Cron, now: number, withinMs: number): number | n
 /** The first match after `now`; null when none comes. */
 export function nextMatch(cron: Cron, now: number): number | null {
   const today = dayOf(now);
-  for (let day = 0; day < HORIZON_DAYS; day += 1) {
-    const midnight = today + day * DAY_MS;
+  for (let midnight = today; midnight < today + HORIZON_DAYS * DAY_MS; midnight = nextDay(cron, midnight)) {
     if (!isDay(cron, midnight)) continue;
-    const minute = earliest(cron, day === 0 ? Math.floor((now - midnight) / MINUTE_MS) + 1 : 0);
+    const minute = earliest(cron, midnight === today ? Math.floor((now - midnight) / MINUTE_MS) + 1 : 0);
     if (minute !== null) return midnight + minute * MINUTE_MS;
   }
   return null;
+}
+
+/** The day after; of a month without any match, the first of the next. */
+function nextDay(cron: Cron, midnight: number): number {
+  if (isMonth(cron, midnight)) return midnight + DAY_MS;
+  const date = new Date(midnight);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
 }
 
 const dayOf = (now: number): number => Math.floor(now / DAY_MS) * DAY_MS;

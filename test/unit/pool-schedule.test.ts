@@ -30,6 +30,11 @@ describe("a cron expression", () => {
     expect(next("0 12 * * 7")).toBe("2026-11-29T12:00");
     expect(next("0 12 1 * sun")).toBe("2026-11-29T12:00"); // both days limited: either will do
     expect(next("0 12/6 * * *")).toBe("2026-11-26T12:00");
+    expect(next("0 12 * * fri-sun", "2026-11-28T12:00:00")).toBe("2026-11-29T12:00");
+    expect(next("0 12 * * 6-0", "2026-11-29T12:00:00")).toBe("2026-12-05T12:00");
+    expect(next("0 0 31 * *", "2026-11-01T00:00:00")).toBe("2026-12-31T00:00"); // months without one are passed over
+    expect(next("59 23 * 12 *", "2026-12-31T23:59:00")).toBe("2027-12-01T23:59");
+    expect(next("0 0 29 2 *", "2096-03-01T00:00:00")).toBe("2104-02-29T00:00"); // 2100 is no leap year
   });
 
   it("that is none is refused with what is wrong", () => {
@@ -37,6 +42,9 @@ describe("a cron expression", () => {
       expect(parseCron(text).problem, text).toBeTypeOf("string");
     for (const text of ["5-1 * * * *", "*/0 * * * *", "1,,2 * * * *", "* * * * * *", "@daily"])
       expect(parseCron(text).problem, text).toBeTypeOf("string");
+    for (const text of ["0 24 * * *", "0 0 ? * *", "0 0 L * *", "0 0 1-0 * *", "0 0 * dec-jan *", "0 0 * * sat-mon"])
+      expect(parseCron(text).problem, text).toBeTypeOf("string");
+    expect(parseCron("5-1 * * * *").problem).toContain("backwards");
     expect(parseCron("0 0 30 2 *").problem).toBe("names a day that never comes");
   });
 
