@@ -3251,33 +3251,57 @@ export interface components {
             };
             capacity: {
                 lite?: {
+                    /** @description Containers that run or start. */
                     running: number | null;
                     cap: number;
+                    /** @description Those that serve a tenant. */
+                    leased: number;
+                    /** @description Starts that wait for their turn. */
                     waiting: number | null;
                 };
                 basic?: {
+                    /** @description Containers that run or start. */
                     running: number | null;
                     cap: number;
+                    /** @description Those that serve a tenant. */
+                    leased: number;
+                    /** @description Starts that wait for their turn. */
                     waiting: number | null;
                 };
                 "standard-1"?: {
+                    /** @description Containers that run or start. */
                     running: number | null;
                     cap: number;
+                    /** @description Those that serve a tenant. */
+                    leased: number;
+                    /** @description Starts that wait for their turn. */
                     waiting: number | null;
                 };
                 "standard-2"?: {
+                    /** @description Containers that run or start. */
                     running: number | null;
                     cap: number;
+                    /** @description Those that serve a tenant. */
+                    leased: number;
+                    /** @description Starts that wait for their turn. */
                     waiting: number | null;
                 };
                 "standard-3"?: {
+                    /** @description Containers that run or start. */
                     running: number | null;
                     cap: number;
+                    /** @description Those that serve a tenant. */
+                    leased: number;
+                    /** @description Starts that wait for their turn. */
                     waiting: number | null;
                 };
                 "standard-4"?: {
+                    /** @description Containers that run or start. */
                     running: number | null;
                     cap: number;
+                    /** @description Those that serve a tenant. */
+                    leased: number;
+                    /** @description Starts that wait for their turn. */
                     waiting: number | null;
                 };
             };

@@ -29,7 +29,12 @@ const statsView = z
     }),
     capacity: z.record(
       z.enum(TIERS),
-      z.object({ running: z.int().nullable(), cap: z.int(), waiting: z.int().nullable() }),
+      z.object({
+        running: z.int().nullable().openapi({ description: "Containers that run or start." }),
+        cap: z.int(),
+        leased: z.int().openapi({ description: "Those that serve a tenant." }),
+        waiting: z.int().nullable().openapi({ description: "Starts that wait for their turn." }),
+      }),
     ),
   })
   .openapi("Stats");

@@ -52,6 +52,16 @@ export function metricsOf(
       tiers.map(([tier, { cap }]) => ({ labels: { tier }, value: cap })),
     ),
     gauge(
+      "boilerhouse_tier_leased",
+      "Containers that serve a tenant, by tier.",
+      tiers.map(([tier, { leased }]) => ({ labels: { tier }, value: leased })),
+    ),
+    gauge(
+      "boilerhouse_tier_waiting",
+      "Starts that wait for their turn, by tier.",
+      tiers.flatMap(([tier, { waiting }]) => (waiting === null ? [] : [{ labels: { tier }, value: waiting }])),
+    ),
+    gauge(
       "boilerhouse_pool_target",
       "Slots that a pool keeps warm.",
       ofPools((pool) => pool.target),

@@ -15,8 +15,8 @@ export interface Stats {
   tenants: Record<string, number>;
   /** Of tenants: saved and well; with changes that no container holds any more; whose save failed. */
   sync: { ok: number; warn: number; errors: number };
-  /** Null where the Fleet does not answer. */
-  capacity: Record<Tier, { running: number | null; cap: number; waiting: number | null }>;
+  /** `leased`: those that serve a tenant, as D1 was told. Null where the Fleet does not answer. */
+  capacity: Record<Tier, { running: number | null; cap: number; leased: number; waiting: number | null }>;
 }
 
 /** Containers by pool, state and tier. */
@@ -50,6 +50,7 @@ export async function readStats(env: Env): Promise<{ stats: Stats; containers: C
   ]);
   const [pools, byState, sync, byPool] = rows.map(({ results }) => results);
   const containers = (byPool ?? []) as ContainerCount[];
+  const serving = containers.filter(({ state }) => state === "assigned");
   const tenants = Object.fromEntries(
     ((byState ?? []) as { state: string; count: number }[]).map(({ state, count }) => [state, count]),
   );
@@ -60,7 +61,7 @@ export async function readStats(env: Env): Promise<{ stats: Stats; containers: C
     stats: {
       pools: (pools?.[0] as { count: number } | undefined)?.count ?? 0,
       containers: {
-        used: sum(containers.filter(({ state }) => state === "assigned")),
+        used: sum(serving),
         total: sum(containers.filter(({ state }) => state !== "draining" && state !== "failed")),
       },
       tenantsActive: tenants.active ?? 0,
@@ -72,6 +73,7 @@ export async function readStats(env: Env): Promise<{ stats: Stats; containers: C
           {
             running: fleet && (fleet.counts[tier] ?? 0),
             cap: tierCaps[tier],
+            leased: sum(serving.filter((count) => count.tier === tier)),
             waiting: fleet && (fleet.waiting[tier] ?? 0),
           },
         ]),

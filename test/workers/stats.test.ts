@@ -19,7 +19,7 @@ interface Stats {
   tenantsActive: number;
   tenants: Record<string, number>;
   sync: { ok: number; warn: number; errors: number };
-  capacity: Record<string, { running: number; cap: number; waiting: number }>;
+  capacity: Record<string, { running: number; cap: number; leased: number; waiting: number }>;
 }
 const stats = async (path = "/api/v1/stats") => (await call<Stats>("GET", path)).body;
 const scrape = async () => {
@@ -44,7 +44,12 @@ describe("the statistics", () => {
       expect(after.containers).toEqual({ used: before.containers.used + 1, total: before.containers.total + 2 });
       expect(after.tenantsActive).toBe(before.tenantsActive + 1);
       expect(after.tenants.active).toBe(after.tenantsActive);
-      expect(after.capacity.lite).toEqual({ running: (before.capacity.lite?.running ?? 0) + 2, cap: 200, waiting: 0 });
+      expect(after.capacity.lite).toEqual({
+        running: (before.capacity.lite?.running ?? 0) + 2,
+        cap: 200,
+        leased: (before.capacity.lite?.leased ?? 0) + 1,
+        waiting: 0,
+      });
     }, 1_000);
     expect(await stats("/stats")).toEqual(await stats());
   });
@@ -100,6 +105,8 @@ describe("the metrics", () => {
     expect(first.text).toContain(`boilerhouse_pool_claims_warm_total{pool="${id}"} 1\n`);
     expect(first.text).toContain(`boilerhouse_containers{pool="${id}",state="assigned",tier="lite"} 1\n`);
     expect(first.text).toMatch(/^boilerhouse_tenants\{state="active"\} \d+$/m);
+    expect(first.text).toMatch(/^boilerhouse_tier_leased\{tier="lite"\} [1-9]\d*$/m);
+    expect(first.text).toMatch(/^boilerhouse_tier_waiting\{tier="lite"\} 0$/m);
     expect(first.text).toMatch(/^boilerhouse_tier_cap\{tier="lite"\} 200$/m);
     expect(first.text).not.toContain("not-a-label");
     for (const line of first.text.trim().split("\n")) {
