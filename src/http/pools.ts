@@ -127,9 +127,12 @@ export const pools = resource()
   .openapi(replace, async (c) => {
     const { id } = c.req.valid("param");
     const given = c.req.valid("json");
-    const before = await findPool(c.env.DB, id);
-    if (before && given.fallbackPoolId) await checkFallback(c.env.DB, merged(before.spec, given));
-    const replaced = await replacePool(c.env.DB, id, ifMatchOf(c), (spec) => merged(spec, given), Date.now());
+    const change = async (before: PoolSpec) => {
+      const spec = merged(before, given);
+      if (given.fallbackPoolId) await checkFallback(c.env.DB, spec);
+      return spec;
+    };
+    const replaced = await replacePool(c.env.DB, id, ifMatchOf(c), change, Date.now());
     if (replaced.kind === "absent") throw nothing("pool", id);
     if (replaced.kind === "mismatch") throw changedSince("pool", id, replaced.version);
     forgetPool(id);

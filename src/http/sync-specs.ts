@@ -5,6 +5,7 @@ import { invalid, Problem } from "../errors/problem.ts";
 import { endpointOf, endpointProblem } from "../gateway/sink/endpoint.ts";
 import { forgetSink } from "../gateway/sink/sinks.ts";
 import { SLUG } from "../ids.ts";
+import { tenantsElsewhere } from "../pool/fallback.ts";
 import { poolAndWorkload } from "../registry/cache.ts";
 import { forgetSpecs } from "../registry/sync-cache.ts";
 import {
@@ -87,6 +88,7 @@ export const syncSpecs = resource()
     const wanted = withoutSecret(input, input.id);
     if (needsSecret(wanted.spec) && wanted.secret === undefined) throw secretMissing();
     await checkPlaces(c, wanted.spec);
+    await requireAtHome(c.env, wanted.spec);
     const inserted = await insertSyncSpec(c.env.DB, configOf(c.env), wanted, by(c), Date.now());
     forget(input.id);
     switch (inserted.kind) {
@@ -98,6 +100,8 @@ export const syncSpecs = resource()
         throw new Problem("already_exists", `There is a sync spec ${input.id} already.`);
       case "no-pool":
         throw poolMissing(input.poolId);
+      case "has-fallback":
+        throw hasFallback(input.poolId, inserted.fallbackPoolId);
     }
   })
   .openapi(list, async (c) => {
@@ -115,6 +119,7 @@ export const syncSpecs = resource()
     if (named !== id) throw invalid([{ pointer: "/id", detail: `is not ${id}, which the path names` }]);
     const wanted = withoutSecret(input, id);
     await checkPlaces(c, wanted.spec);
+    await requireAtHome(c.env, wanted.spec);
     const replaced = await replaceSyncSpec(c.env.DB, configOf(c.env), wanted, ifMatchOf(c), by(c), Date.now());
     forget(id);
     switch (replaced.kind) {
@@ -127,6 +132,8 @@ export const syncSpecs = resource()
         throw changedSince("sync spec", id, replaced.version);
       case "no-pool":
         throw poolMissing(wanted.spec.poolId);
+      case "has-fallback":
+        throw hasFallback(wanted.spec.poolId, replaced.fallbackPoolId);
       case "no-secret":
         throw secretMissing();
     }
@@ -150,6 +157,13 @@ export async function requiredSpec(env: Env, id: string): Promise<RegisteredSync
 
 const needsSecret = ({ sink }: SyncSpec): boolean => sink.type === "s3" && sink.accessKeyId !== undefined;
 const secretMissing = () => invalid([{ pointer: "/sink/secretAccessKey", detail: "is needed with accessKeyId" }]);
+const hasFallback = (id: string, fallbackPoolId: string) =>
+  invalid([
+    {
+      pointer: "/poolId",
+      detail: `${id} has a fallback pool, ${fallbackPoolId}, which does not reach what a sync spec names; take that away first`,
+    },
+  ]);
 const poolMissing = (id: string) => invalid([{ pointer: "/poolId", detail: `There is no pool ${id}.` }]);
 
 /** What only this deployment and the pool's workload can say of a spec. @throws Problem `invalid` */
@@ -176,6 +190,15 @@ async function requireStill(env: Env, id: string): Promise<void> {
   const [syncing] = registered ? await syncingTenants(env, registered.spec) : [];
   if (syncing === undefined) return;
   throw new Problem("in_use", `The tenant ${syncing} is synchronising it. Cancel that, or wait.`);
+}
+
+/** @throws Problem `in_use` while the pool's former fallback serves its tenants */
+async function requireAtHome(env: Env, { poolId }: SyncSpec): Promise<void> {
+  const elsewhere = await tenantsElsewhere(env.DB, poolId, 20);
+  if (elsewhere.length === 0) return;
+  const usedBy = elsewhere.map((id) => `tenant:${id}`);
+  const detail = `Tenants of ${poolId} run in containers of a fallback pool, from where no sync spec is reached. Restart them first.`;
+  throw new Problem("in_use", detail, { extra: { usedBy } });
 }
 
 function forget(id: string): void {

@@ -14,8 +14,8 @@ const LONGEST_CHAIN = 3;
 export async function checkFallback(db: D1Database, spec: PoolSpec): Promise<void> {
   if (spec.fallbackPoolId === undefined) return;
   const wrong = (detail: string) => invalid([{ pointer: "/fallbackPoolId", detail }]);
-  const specs = await syncSpecsOf(db, spec.id);
-  if (specs.length > 0) throw wrong(`is not for a pool with sync specs; this one has ${specs[0]}`);
+  const [synchronised] = await syncSpecsOf(db, spec.id);
+  if (synchronised !== undefined) throw wrong(`is not for a pool with sync specs; this one has ${synchronised}`);
   let next: string | undefined = spec.fallbackPoolId;
   for (let length = 1; next !== undefined; length += 1) {
     if (next === spec.id) throw wrong("leads back to the pool itself");
@@ -26,4 +26,16 @@ export async function checkFallback(db: D1Database, spec: PoolSpec): Promise<voi
     if (pool.spec.workloadId !== spec.workloadId) throw wrong(`runs another workload, ${pool.spec.workloadId}`);
     next = pool.spec.fallbackPoolId;
   }
+}
+
+/** Tenants of the pool that another pool's containers serve, as they told D1 a moment ago: what its sync specs name is not reached from there. */
+export async function tenantsElsewhere(db: D1Database, poolId: string, limit: number): Promise<string[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT tenants.tenant_id AS id FROM tenants JOIN containers USING (container_id)
+       WHERE tenants.pool_id = ?1 AND containers.pool_id <> ?1 ORDER BY 1 LIMIT ?2`,
+    )
+    .bind(poolId, limit)
+    .all<{ id: string }>();
+  return results.map(({ id }) => id);
 }

@@ -7,6 +7,10 @@ export type Replaced =
   | { kind: "absent" }
   | { kind: "mismatch"; version: number };
 
+/** A pool has a fallback or sync specs (src/registry/sync-specs.ts has the other half): decided by the statements that write. */
+const getsFallback = (before: PoolSpec, { fallbackPoolId }: PoolSpec): boolean =>
+  fallbackPoolId !== undefined && fallbackPoolId !== before.fallbackPoolId;
+
 /** Two changes at once: the second is made to what the first left, unless it demanded a version. */
 const ATTEMPTS = 5;
 
@@ -18,7 +22,7 @@ export async function replacePool(
   db: D1Database,
   id: string,
   ifMatch: number | null,
-  change: (before: PoolSpec) => PoolSpec,
+  change: (before: PoolSpec) => Promise<PoolSpec>,
   now: number,
 ): Promise<Replaced> {
   for (let attempt = 1; ; attempt += 1) {
@@ -26,11 +30,14 @@ export async function replacePool(
     if (!before) return { kind: "absent" };
     const { version } = before;
     if (ifMatch !== null && ifMatch !== version) return { kind: "mismatch", version };
-    const spec = change(before.spec);
+    const spec = await change(before.spec);
     if (canonical(spec) === canonical(before.spec)) return { kind: "replaced", pool: before };
     const { meta } = await db
-      .prepare("UPDATE pools SET spec = ?, version = version + 1, updated_at = ? WHERE id = ? AND version = ?")
-      .bind(JSON.stringify(spec), now, id, version)
+      .prepare(
+        `UPDATE pools SET spec = ?1, version = version + 1, updated_at = ?2 WHERE id = ?3 AND version = ?4
+         AND (?5 = 0 OR NOT EXISTS (SELECT 1 FROM sync_specs WHERE pool_id = ?3))`,
+      )
+      .bind(JSON.stringify(spec), now, id, version, getsFallback(before.spec, spec) ? 1 : 0)
       .run();
     if (meta.changes === 1)
       return { kind: "replaced", pool: { ...before, spec, version: version + 1, updatedAt: now } };

@@ -6,7 +6,7 @@ import { isOutdated, type Keyring, openUnder, sealUnder } from "../secrets/envel
 import { masked } from "../secrets/masked.ts";
 import { Secret } from "../secrets/secret.ts";
 import type { SyncSpec } from "../sync/spec.ts";
-import { type Page, pageOf, type Registered } from "./store.ts";
+import { findPool, type Page, pageOf, type Registered } from "./store.ts";
 
 /**
  * Sync specs, in D1, which owns them: every change is one batch of a conditional statement and its record. A sink's secret
@@ -26,11 +26,15 @@ export interface WantedSyncSpec {
   secret: string | undefined;
 }
 
-export type Inserted = { kind: "created"; registered: RegisteredSyncSpec } | { kind: "taken" } | { kind: "no-pool" };
+/** Why a pool gets no sync spec: it is not there, or its tenants may be served by another pool's containers. */
+export type PoolRefusal = { kind: "no-pool" } | { kind: "has-fallback"; fallbackPoolId: string };
+
+export type Inserted = { kind: "created"; registered: RegisteredSyncSpec } | { kind: "taken" } | PoolRefusal;
 
 export type Replaced =
   | { kind: "changed" | "same"; registered: RegisteredSyncSpec }
-  | { kind: "absent" | "no-pool" | "no-secret" }
+  | { kind: "absent" | "no-secret" }
+  | PoolRefusal
   | { kind: "mismatch"; version: number };
 
 export type Removed = { kind: "deleted" } | { kind: "absent" } | { kind: "mismatch"; version: number };
@@ -98,7 +102,7 @@ export async function insertSyncSpec(
     db
       .prepare(
         `INSERT OR IGNORE INTO sync_specs (id, pool_id, version, spec, secret, secret_masked, created_at, updated_at)
-         SELECT ?1, ?2, 1, ?3, ?4, ?5, ?6, ?6 WHERE EXISTS (SELECT 1 FROM pools WHERE id = ?2)`,
+         SELECT ?1, ?2, 1, ?3, ?4, ?5, ?6, ?6 WHERE ${takesSpecs("?2")}`,
       )
       .bind(spec.id, spec.poolId, JSON.stringify(spec), kept?.secret ?? null, kept?.masked ?? null, now),
     recordIfChanged(
@@ -113,7 +117,7 @@ export async function insertSyncSpec(
       registered: { spec, version: 1, ...times, secretMasked: kept?.masked ?? null, probe: null },
     };
   }
-  return (await read(db, spec.id)) ? { kind: "taken" } : { kind: "no-pool" };
+  return (await read(db, spec.id)) ? { kind: "taken" } : ((await refusalOf(db, spec.poolId)) ?? { kind: "taken" });
 }
 
 /** How often a change without a demanded version begins again, because another came between reading and writing. */
@@ -142,7 +146,8 @@ export async function replaceSyncSpec(
       const { masked: secretMasked } = next;
       return { kind: "changed", registered: { ...registered, spec, version, updatedAt: now, secretMasked } };
     }
-    if (!(await hasPool(db, spec.poolId))) return { kind: "no-pool" };
+    const refusal = await refusalOf(db, spec.poolId);
+    if (refusal) return refusal;
     if (attempt === ATTEMPTS) return { kind: "mismatch", version };
   }
 }
@@ -175,7 +180,7 @@ async function write(
     db
       .prepare(
         `UPDATE sync_specs SET pool_id = ?1, version = ?2, spec = ?3, secret = ?4, secret_masked = ?5, updated_at = ?6
-         WHERE id = ?7 AND version = ?8 AND EXISTS (SELECT 1 FROM pools WHERE id = ?1)`,
+         WHERE id = ?7 AND version = ?8 AND ${takesSpecs("?1")}`,
       )
       .bind(spec.poolId, version, JSON.stringify(spec), next.secret, next.masked, now, spec.id, version - 1),
     recordIfChanged(
@@ -279,6 +284,13 @@ async function opens(keyring: Keyring, id: string, text: string, secret: string)
   }
 }
 
-async function hasPool(db: D1Database, id: string): Promise<boolean> {
-  return (await db.prepare("SELECT 1 FROM pools WHERE id = ?").bind(id).first()) !== null;
+/** Part of the statement that writes a spec, so that neither can come between (src/pool/registry.ts has the other half). */
+const takesSpecs = (poolId: string): string =>
+  `EXISTS (SELECT 1 FROM pools WHERE id = ${poolId} AND spec->>'$.fallbackPoolId' IS NULL)`;
+
+async function refusalOf(db: D1Database, poolId: string): Promise<PoolRefusal | null> {
+  const pool = await findPool(db, poolId);
+  if (!pool) return { kind: "no-pool" };
+  const { fallbackPoolId } = pool.spec;
+  return fallbackPoolId === undefined ? null : { kind: "has-fallback", fallbackPoolId };
 }
