@@ -111,6 +111,7 @@ export function configured(
     return done({ record: same ? before : { ...before, ...kept }, entries: [] });
   }
   const { targetUntil, ...rest } = before;
+  const starts = ({ tier, network }: PoolSpec) => stateHash([tier ?? null, network?.name ?? null]);
   const sizes = ({ minSize, maxSize, schedule }: PoolSpec) => stateHash([minSize, maxSize, schedule ?? null]);
   const resized = sizes(spec) !== sizes(before.spec);
   const record: PoolRecord = {
@@ -118,8 +119,9 @@ export function configured(
     ...kept,
     spec,
     ...(resized ? { target: null } : targetUntil === undefined ? {} : { targetUntil }),
-    // A workload that was mended gets its chance at once.
-    ...(upgrade ? { workload, workloadVersion, earlier: earlierOf(before, slots), failures: null, breaker: null } : {}),
+    ...(upgrade ? { workload, workloadVersion, earlier: earlierOf(before, slots) } : {}),
+    // What is started is something else: if that mends it, it has its chance at once.
+    ...(upgrade || starts(spec) !== starts(before.spec) ? { failures: null, breaker: null } : {}),
   };
   const closed = before.breaker && !record.breaker ? [alerts.breakerCleared(record, now)] : [];
   return done({
@@ -205,7 +207,10 @@ export function deleted(before: PoolRecord, drain: Drain, now: number): Decision
   };
   // The request is recorded where it began; this is its end, which may be much later.
   const by = { ...drain.by, requestId: null };
-  const cleared = before.breaker ? [alerts.breakerCleared(record, now)] : [];
+  const cleared = [
+    ...(before.breaker ? [alerts.breakerCleared(record, now)] : []),
+    ...(before.exhaustedAt == null ? [] : [alerts.exhaustionCleared(record, now)]),
+  ];
   return { record, entries: [...cleared, entry("pool.deleted", before, record, by, now)] };
 }
 

@@ -30,6 +30,9 @@ export const abandoned = (record: PoolRecord, { containerId, ending }: Slot, now
 export const foundGone = (record: PoolRecord, containerId: ContainerId, now: number): AuditEntry =>
   alert("cleared", record, "destroy_abandoned", now, { containerId });
 
+export const exhaustionCleared = (record: PoolRecord, now: number): AuditEntry =>
+  alert("cleared", record, "pool_exhausted", now);
+
 /** How long a pool may have nothing warm before somebody has to know (F293). */
 export const DRY_MS = 30_000;
 
@@ -48,7 +51,7 @@ export function exhaustion(
   if (!isDry) {
     if (record.exhaustedAt == null) return { drySince: null, change: null };
     const after = { ...record, exhaustedAt: null };
-    return { drySince: null, change: { record: after, entries: [alert("cleared", after, "pool_exhausted", now)] } };
+    return { drySince: null, change: { record: after, entries: [exhaustionCleared(after, now)] } };
   }
   const since = drySince === null || drySince > now ? now : drySince;
   if (record.exhaustedAt != null || now - since < DRY_MS) return { drySince: since, change: null };

@@ -1,4 +1,5 @@
 import { SYSTEM } from "../auth/principal.ts";
+import { atMost } from "../durable/at-most.ts";
 import { sleep } from "../durable/deadline.ts";
 import type { Counted } from "../fleet/types.ts";
 import type { ContainerId } from "../ids.ts";
@@ -9,11 +10,12 @@ import { afterFailure, afterSuccess, refillFrom } from "./breaker.ts";
 import type { Effects } from "./effects.ts";
 import { afterTry } from "./plan-ending.ts";
 import { LOOK_SLACK_MS } from "./plan-reconcile.ts";
-import type { Slot } from "./record.ts";
+import { isCurrent, type Slot } from "./record.ts";
 import { withStart } from "./statistics.ts";
 import type { PoolStore } from "./store.ts";
 
 const RETRY_RETIRE_MS = 5_000;
+const ENDS_AT_ONCE = 25;
 /** A warm slot that was seen alive is looked at again after this, and up to so much more, so that looks spread. */
 const LOOK_MS = 45_000;
 const LOOK_SPREAD_MS = 12_000;
@@ -39,7 +41,11 @@ export class Containers {
   /** Those whose start waits for its admission: they are counted nowhere yet. */
   readonly #unadmitted = new Set<ContainerId>();
   readonly #starts = new Map<ContainerId, Promise<Outcome<null>>>();
+  /** How long those wait for a full tier that somebody wants who said so, in ms. */
+  readonly #patience = new Map<ContainerId, number>();
   readonly #retirements = new Map<ContainerId, Promise<Outcome<null>>>();
+  /** Those whose turn to be ended comes. */
+  readonly #toEnd = new Set<ContainerId>();
 
   constructor(store: PoolStore, effects: Effects, hooks: Hooks) {
     this.#store = store;
@@ -51,7 +57,7 @@ export class Containers {
   /** What this life of the object knows beside what is stored. */
   readonly memory = {
     isStarting: (id: ContainerId): boolean => this.#starts.has(id),
-    isEnding: (id: ContainerId): boolean => this.#retirements.has(id),
+    isEnding: (id: ContainerId): boolean => this.#retirements.has(id) || this.#toEnd.has(id),
     lookAt: (id: ContainerId): number | null => this.#live.get(id) ?? null,
   };
 
@@ -77,11 +83,14 @@ export class Containers {
    * waits where its tier is full; `resumed`: it was begun before, and counts.
    */
   start(slot: Slot, how: { delayMs?: number; waitMs?: number; resumed?: true } = {}): Promise<Outcome<null>> {
+    const waitMs = Math.max(how.waitMs ?? 0, this.#patience.get(slot.containerId) ?? 0);
     const running = this.#starts.get(slot.containerId);
+    if (waitMs > 0) this.#patience.set(slot.containerId, waitMs);
     if (running) return running;
     if (!how.resumed) this.#unadmitted.add(slot.containerId);
-    const start = this.#boot(slot, how.delayMs ?? 0, how.waitMs ?? 0).finally(() => {
+    const start = this.#boot(slot, how.delayMs ?? 0).finally(() => {
       this.#starts.delete(slot.containerId);
+      this.#patience.delete(slot.containerId);
       this.#unadmitted.delete(slot.containerId);
       this.#hooks.onRoom("now");
     });
@@ -97,6 +106,21 @@ export class Containers {
     const retirement = this.#retire(id, reason).finally(() => this.#retirements.delete(id));
     this.#retirements.set(id, retirement);
     return retirement;
+  }
+
+  /** Ends many, a few at a time. None of them can be given out from the call on, however long its turn takes to come. */
+  async retireAll(ends: readonly { containerId: ContainerId; reason: string }[]): Promise<void> {
+    const ids = ends.map(({ containerId }) => containerId);
+    this.#giveUp(ids);
+    for (const id of ids) this.#toEnd.add(id);
+    try {
+      await atMost(ENDS_AT_ONCE, ends, async ({ containerId, reason }) => {
+        await this.retire(containerId, reason);
+        this.#toEnd.delete(containerId);
+      });
+    } finally {
+      for (const id of ids) this.#toEnd.delete(id);
+    }
   }
 
   /** Whether a slot may be given out: of what an earlier life of this object stored, only what still runs. */
@@ -131,7 +155,7 @@ export class Containers {
     else await this.retire(slot.containerId, "not claimed");
   }
 
-  async #boot(slot: Slot, delayMs: number, waitMs: number): Promise<Outcome<null>> {
+  async #boot(slot: Slot, delayMs: number): Promise<Outcome<null>> {
     if (delayMs > 0) await sleep(delayMs);
     const record = this.#store.record;
     if (!record) return failed("internal", "The pool is gone.");
@@ -139,7 +163,7 @@ export class Containers {
     if (!isWanted()) return this.#started(slot.containerId);
     const outcome = await this.#effects.start(record, slot, {
       standing: () => (this.#store.slot(slot.containerId)?.lease ? "claim" : "refill"),
-      waitMs,
+      waitMs: () => this.#patience.get(slot.containerId) ?? 0,
       isWanted,
       onAdmitted: () => this.#unadmitted.delete(slot.containerId),
     });
@@ -161,7 +185,8 @@ export class Containers {
     const now = Date.now();
     const startMs = Math.max(0, now - slot.startedAt); // also of a start that an earlier life of this object began
     this.#saw(id);
-    const { record: healthy, closed } = afterSuccess(record, now);
+    // What another tier, version or network comes to says nothing of what the refill starts.
+    const { record: healthy, closed } = isCurrent(record, slot) ? afterSuccess(record, now) : { record, closed: false };
     this.#store.save({
       ...(healthy === record ? {} : { record: healthy }),
       statistics: withStart(statistics, startMs),
@@ -178,8 +203,9 @@ export class Containers {
 
   #startFailed(id: ContainerId, failure: Failure): Outcome<null> {
     const { record: before } = this.#store;
+    const slot = this.#store.slot(id);
     const now = Date.now();
-    if (before) {
+    if (before && slot && isCurrent(before, slot)) {
       const { record, opened } = afterFailure(before, failure, now);
       const detail = { failures: record.failures?.count ?? 0, lastError: failure.detail };
       const entries = opened ? [entry("pool.breaker_opened", before, record, SYSTEM, now, detail)] : [];
@@ -190,16 +216,21 @@ export class Containers {
     return { ok: false, failure };
   }
 
+  /** Written before anything is ended: what is being ended is nobody's any more. */
+  #giveUp(ids: readonly ContainerId[]): void {
+    for (const id of ids) this.#live.delete(id);
+    const now = Date.now();
+    const slots = ids.flatMap((id) => this.#store.slot(id) ?? []).filter(({ state }) => state !== "draining");
+    if (slots.length === 0) return;
+    const put = slots.map((slot): Slot => ({ ...slot, state: "draining", since: now }));
+    this.#store.save({ put, alarm: now + RETRY_RETIRE_MS });
+    this.#hooks.onRoom("soon");
+  }
+
   async #retire(id: ContainerId, reason: string): Promise<Outcome<null>> {
-    this.#live.delete(id);
     // A start that is under way may yet make a container: the slot stays until its end, or the alarm, asked again.
     const startsYet = this.#starts.has(id);
-    const slot = this.#store.slot(id);
-    if (slot && slot.state !== "draining") {
-      const now = Date.now();
-      this.#store.save({ put: [{ ...slot, state: "draining", since: now }], alarm: now + RETRY_RETIRE_MS });
-      this.#hooks.onRoom("soon");
-    }
+    this.#giveUp([id]);
     const gone = await this.#effects.retire(id, reason);
     const { record } = this.#store;
     const ending = this.#store.slot(id);

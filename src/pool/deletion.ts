@@ -1,9 +1,12 @@
+import { SYSTEM } from "../auth/principal.ts";
+import { atMost } from "../durable/at-most.ts";
 import { deleted } from "./administer.ts";
 import type { Containers } from "./containers.ts";
 import type { Effects } from "./effects.ts";
 import { endingDue } from "./plan-ending.ts";
 import { leased } from "./plan-lease.ts";
 import { type Drain, isDeleted, type PoolRecord, type Slot } from "./record.ts";
+import { rolloutEntries } from "./rollouts.ts";
 import type { PoolStore } from "./store.ts";
 import type { DeletionView } from "./types.ts";
 
@@ -88,18 +91,15 @@ export class Deletion {
     const isDue = (slot: Slot) => slot.state !== "draining" || isEager || endingDue(slot) <= now;
     const idle = slots.filter((slot) => (slot.lease === null || slot.state === "draining") && isDue(slot));
     await Promise.all([
-      ...idle.map((slot) => this.#containers.retire(slot.containerId, "pool deleted")),
+      this.#containers.retireAll(idle.map(({ containerId }) => ({ containerId, reason: "pool deleted" }))),
       drain.releases ? this.#releaseAll() : null,
     ]);
   }
 
   async #releaseAll(): Promise<void> {
     const asked = new Set(this.#underWay()?.failed.map((one) => one.tenantId));
-    const queue = leased(this.#store.slots).filter((slot) => slot.lease && !asked.has(slot.lease.tenantId));
-    const worker = async () => {
-      for (let slot = queue.shift(); slot; slot = queue.shift()) await this.#release(slot);
-    };
-    await Promise.all(Array.from({ length: RELEASES_AT_ONCE }, worker));
+    const left = leased(this.#store.slots).filter((slot) => slot.lease && !asked.has(slot.lease.tenantId));
+    await atMost(RELEASES_AT_ONCE, left, (slot) => this.#release(slot));
   }
 
   async #release({ lease, containerId }: Slot): Promise<void> {
@@ -123,9 +123,10 @@ export class Deletion {
     if (!drain || this.#store.slots.length > 0) return;
     const { record } = this.#store;
     if (!record || !(await this.#effects.unregister(record.id))) return;
-    const current = this.#store.record;
-    const { record: rest, entries } = deleted(current ?? record, drain, Date.now());
-    this.#store.save({ record: rest, entries });
+    const now = Date.now();
+    const current = this.#store.record ?? record;
+    const { record: rest, entries } = deleted({ ...current, rollout: null }, drain, now);
+    this.#store.save({ record: rest, entries: [...rolloutEntries(current, null, SYSTEM, now), ...entries] });
   }
 
   #underWay(): Drain | null {

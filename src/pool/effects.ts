@@ -1,15 +1,17 @@
 import { CHAIN_START } from "../audit/entry.ts";
 import type { By } from "../auth/principal.ts";
 import { configOf } from "../config.ts";
-import { messageOf, sleep, within } from "../durable/deadline.ts";
+import { messageOf, within } from "../durable/deadline.ts";
 import { fleetOf, instanceOf, poolOf, tenantOf } from "../durable/stubs.ts";
-import type { Admission, Counted } from "../fleet/types.ts";
+import type { Counted } from "../fleet/types.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { findPool, findWorkload } from "../registry/store.ts";
+import { findVersion } from "../registry/workloads.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { Given } from "./administer.ts";
+import { admission, type Entry, LONGEST_TURN_MS, notWanted } from "./admission.ts";
 import { missingVersion } from "./pinned.ts";
 import { type PoolRecord, type Slot, type SlotLease, workloadOf } from "./record.ts";
 import { syncSpecsOf } from "./registry.ts";
@@ -20,10 +22,6 @@ export const LONGEST_WAIT_MS = 120_000;
 const OBSERVE_MS = 5_000;
 const RETIRE_MS = 20_000;
 const REGISTRY_MS = 5_000;
-/** How long a start waits for its turn in the fleet's token bucket before it gives up. */
-const TURN_MS: Readonly<Record<Claimed, number>> = { claim: 20_000, refill: 60_000 };
-/** What a caller is told who finds its tier full (F47). */
-const FULL_RETRY_MS = 30_000;
 /** What an RPC may take beyond the deadline that the callee keeps itself. */
 const GRACE_MS = 5_000;
 
@@ -38,12 +36,13 @@ export class Effects {
   async start(record: PoolRecord, slot: Slot, entry: Entry): Promise<Outcome<null>> {
     const { containerId, tier, workloadVersion } = slot;
     const { startMs } = configOf(this.#env).deadlines;
-    const workload = workloadOf(record, workloadVersion);
+    const workload = workloadOf(record, slot);
     const plan = { containerId, poolId: record.id, workload, workloadVersion, tier, startTimeoutMs: startMs };
     try {
-      const admitted = await this.#admit(containerId, record, tier, entry);
+      const admitted = await admission(this.#env, { containerId, poolId: record.id, tier }, entry);
       if (!admitted.ok) return admitted;
       entry.onAdmitted();
+      if (!entry.isWanted()) return notWanted();
       const booted = await within(startMs + GRACE_MS, "start", instanceOf(this.#env, containerId).boot(plan));
       return booted.ok ? done(null) : detached(booted);
     } catch (error) {
@@ -130,7 +129,7 @@ export class Effects {
 
   /** The longest that a start may take, in ms: its turn, a full fleet, and the start of a new image. */
   startCeilingMs(): number {
-    return LONGEST_WAIT_MS + TURN_MS.refill + 2 * configOf(this.#env).deadlines.startMs + GRACE_MS;
+    return LONGEST_WAIT_MS + LONGEST_TURN_MS + 2 * configOf(this.#env).deadlines.startMs + GRACE_MS;
   }
 
   /** Whether the tenant of a lease has the container; null when it does not answer, or has not decided yet. */
@@ -185,6 +184,20 @@ export class Effects {
     return workload && { spec, workload: workload.spec, workloadVersion: workload.version, registered };
   }
 
+  /** What the workload said in versions that are not the present one; those that it never had are left out. @throws when D1 does not answer */
+  async versions(
+    { spec: { workloadId }, workloadVersion }: Given,
+    wanted: ReadonlySet<number>,
+  ): Promise<PoolRecord["earlier"]> {
+    const earlier: PoolRecord["earlier"] = [];
+    for (const version of wanted) {
+      if (version === workloadVersion) continue;
+      const workload = await within(REGISTRY_MS, "registry", findVersion(this.#env.DB, workloadId, version));
+      if (workload) earlier.push({ version, workload });
+    }
+    return earlier;
+  }
+
   /** Takes the pool out of the registry; false when that is not certain. */
   async unregister(id: PoolId): Promise<boolean> {
     try {
@@ -196,42 +209,10 @@ export class Effects {
       return false;
     }
   }
-
-  /** Asks until it is admitted, its patience or its caller's ends, or nobody wants it any more. Times what it slept, not the clock. */
-  async #admit(id: ContainerId, record: PoolRecord, tier: Tier, entry: Entry): Promise<Outcome<null>> {
-    const { waitMs } = entry;
-    const fleet = fleetOf(this.#env);
-    let slept = 0;
-    for (;;) {
-      if (!entry.isWanted()) return failed("start_failed", "The container was retired before it started.");
-      const standing = entry.standing();
-      const queues = standing === "claim" && waitMs > slept ? "waiting-claim" : standing;
-      const admission = await within(OBSERVE_MS, "admit", fleet.admit(id, record.id, tier, queues));
-      if (admission.admitted) return done(null);
-      const { reason, retryAfterMs } = admission;
-      const patience = reason === "cap" ? waitMs : Math.max(TURN_MS[standing], waitMs);
-      if (slept + retryAfterMs > patience) return noAdmission(tier, admission, standing);
-      await sleep(retryAfterMs);
-      slept += retryAfterMs;
-    }
-  }
 }
 
 /** A copy: an answer of another object that is itself passed on keeps its call open, and this object in memory. */
 const detached = <T>(outcome: Outcome<T>): Outcome<T> => structuredClone(outcome);
-
-function noAdmission(
-  tier: Tier,
-  { reason, retryAfterMs }: Extract<Admission, { admitted: false }>,
-  standing: Claimed,
-): Outcome<never> {
-  const detail = reason === "cap" ? `Tier ${tier} is at its cap.` : "Too many containers are starting.";
-  // A refill comes back when the fleet said, which spreads them; a caller is told the round figure.
-  const told = reason === "cap" && standing === "claim" ? FULL_RETRY_MS : retryAfterMs;
-  return failed("capacity_exhausted", detail, { retryAfterMs: told, extra: { limit: reason, tier } });
-}
-
-type Claimed = "claim" | "refill";
 
 /** The end of a journal. */
 export interface ChainEnd {
@@ -247,15 +228,4 @@ export interface Known {
   tier: Tier;
   workloadVersion: number;
   startedAt: number | null;
-}
-
-/** How a start comes to its admission. */
-export interface Entry {
-  /** Whether somebody waits for it, who may have come since it began. */
-  standing(): Claimed;
-  /** How long it waits for a full tier, in ms; 0 where nobody asked for that. */
-  waitMs: number;
-  /** False once the slot was given up. */
-  isWanted(): boolean;
-  onAdmitted(): void;
 }

@@ -3,9 +3,9 @@ import { done, failed, type Outcome } from "../outcome.ts";
 import { beingDeleted } from "./administer.ts";
 import type { Containers } from "./containers.ts";
 import { type Effects, LONGEST_WAIT_MS } from "./effects.ts";
-import { Line } from "./line.ts";
+import { type Answer, Line } from "./line.ts";
 import { keptVersion } from "./pinned.ts";
-import { CONFIRM_MS, type LeasePlan, leaseSlot, planLease } from "./plan-lease.ts";
+import { CONFIRM_MS, heldBy, type LeasePlan, leaseSlot, planLease, STARTS_PER_TENANT } from "./plan-lease.ts";
 import { isDeleted, knowsVersion, type Slot, withVersion, workloadOf } from "./record.ts";
 import { withClaim } from "./statistics.ts";
 import type { PoolStore } from "./store.ts";
@@ -34,7 +34,7 @@ export class Leases {
   readonly #effects: Effects;
   readonly #containers: Containers;
   readonly #hooks: Hooks;
-  readonly #line = new Line<Taken>(MOST_WAITING);
+  readonly #line = new Line<Taken>(MOST_WAITING, (request, isThere) => this.#find(request, isThere));
 
   constructor(store: PoolStore, effects: Effects, containers: Containers, hooks: Hooks) {
     this.#store = store;
@@ -43,20 +43,19 @@ export class Leases {
     this.#hooks = hooks;
   }
 
-  /** Claims that wait for room. */
+  /** Claims that wait. */
   get waiting(): number {
     return this.#line.length;
   }
 
+  /** Those of them that the next free place is for. */
+  get waitingForRoom(): number {
+    return this.#line.forRoom;
+  }
+
   /** Something may have become free: those who wait come before anything else. */
   serve(): void {
-    if (this.#line.length === 0) return;
-    this.#hooks.background(
-      this.#line.serve(
-        (request) => this.#find(request),
-        (taken) => this.#giveBack(taken),
-      ),
-    );
+    if (this.#line.length > 0) this.#hooks.background(this.#line.serve());
   }
 
   async lease(request: LeaseRequest): Promise<Outcome<Lease>> {
@@ -64,7 +63,10 @@ export class Leases {
     const began = Date.now();
     const diverted = this.#store.diversion(request.tenantId);
     if (diverted && diverted.epoch > request.epoch) return stale();
-    if (diverted?.epoch === request.epoch) return this.#divert(request, diverted.poolId);
+    if (diverted?.epoch === request.epoch) {
+      const again = await this.#divert(request, diverted.poolId);
+      if (again.ok || !isNotThere(again)) return again;
+    }
     const fallback = this.#fallbackOf(request);
     const first = await this.#attempt(request, fallback ? 0 : waitMs);
     if (first.ok || !fallback || !isFull(first)) return first;
@@ -83,25 +85,23 @@ export class Leases {
   }
 
   async #takeOrWait(request: LeaseRequest, waitMs: number): Promise<Taken> {
-    // Who comes while others wait goes behind them; what nobody else waits for is found in the same turn.
-    if (this.#line.length === 0) {
-      const found = await this.#find(request);
-      if (found.kind === "found") return found.value;
-    }
+    // Who comes while others wait goes behind them, but for what is their own already, or takes the place of that.
+    const isNext = this.#line.length === 0 || heldBy(this.#store.slots, request).length > 0;
+    const first = isNext ? await this.#find(request, () => true) : null;
+    if (first !== null && (typeof first !== "string" || waitMs <= 0)) return this.#takenOf(first);
     const waited = this.#line.wait(request, waitMs);
     this.serve();
-    return (await waited) ?? this.#full();
+    return this.#takenOf(await waited);
   }
 
-  /** What there is for a request; full is not an answer yet. */
-  async #find(request: LeaseRequest): Promise<{ kind: "found"; value: Taken } | { kind: "full" } | { kind: "not-it" }> {
-    const answer = (value: Taken) => ({ kind: "found" as const, value });
+  /** What there is for a request. */
+  async #find(request: LeaseRequest, isThere: () => boolean): Promise<Answer<Taken>> {
     for (;;) {
       const known = this.#store.record;
       const missing = known ? await this.#effects.missingVersion(known, request) : done(null);
-      if (!missing.ok) return answer(missing);
+      if (!missing.ok) return { found: missing };
       const record = this.#store.record;
-      if (!record || isDeleted(record)) return answer(noPool());
+      if (!record || isDeleted(record)) return { found: noPool() };
       if (missing.value) {
         this.#store.save({ record: withVersion(record, missing.value) });
         continue;
@@ -110,19 +110,23 @@ export class Leases {
       for (const slot of superseded) this.#hooks.background(this.#containers.retire(slot.containerId, "superseded"));
       switch (plan.kind) {
         case "stale":
-          return answer(stale());
+          return { found: stale() };
+        case "forgotten":
+          this.#hooks.background(this.#containers.retire(plan.slot.containerId, "of an unknown version"));
+          return { found: forgotten(plan.slot) };
         case "draining":
-          return answer(beingDeleted(record));
+          return { found: beingDeleted(record) };
         case "full":
-          return { kind: plan.of === "pool" ? "full" : "not-it" };
+          return plan.of === "pool" ? "full" : "not-it";
       }
       if (plan.kind !== "start" && !(await this.#containers.isUsable(plan.slot))) {
         this.#hooks.background(this.#containers.retire(plan.slot.containerId, "not running"));
         continue;
       }
+      if (!isThere()) return "not-it";
       const slot = this.#take(plan, request);
       // Null: another claim was faster while this one looked, or the pool is another by now.
-      if (slot) return answer(done(slot));
+      if (slot) return { found: done(slot) };
     }
   }
 
@@ -162,7 +166,7 @@ export class Leases {
       launch,
       ...(reason ? { reason } : {}),
       tier: slot.tier,
-      workload: workloadOf(record, slot.workloadVersion),
+      workload: workloadOf(record, slot),
       workloadVersion: slot.workloadVersion,
       idleTimeoutMs: record.spec.idleTimeoutMs,
     });
@@ -194,19 +198,25 @@ export class Leases {
     return leased;
   }
 
-  #full(): Outcome<never> {
+  #takenOf(answer: Answer<Taken>): Taken {
+    if (typeof answer !== "string") return answer.found;
     const { record } = this.#store;
-    const detail = `Pool ${record?.id} holds ${record?.spec.maxSize} containers, its maxSize.`;
-    return failed("capacity_exhausted", detail, { retryAfterMs: RETRY_MS, extra: { limit: "pool" } });
-  }
-
-  /** A slot that was found for somebody whose wait was over by then. */
-  #giveBack(taken: Taken): void {
-    if (taken.ok) this.#hooks.background(this.#containers.retire(taken.value.containerId, "not waited for"));
+    const [limit, detail] =
+      answer === "full"
+        ? ["pool", `Pool ${record?.id} holds ${record?.spec.maxSize} containers, its maxSize.`]
+        : ["tenant", `${STARTS_PER_TENANT} containers of this tenant are starting or ending.`];
+    return failed("capacity_exhausted", detail, { retryAfterMs: RETRY_MS, extra: { limit } });
   }
 }
 
-const isFull = (outcome: Outcome<unknown>): boolean => !outcome.ok && outcome.failure.code === "capacity_exhausted";
+/** Of the pool or its tier; what a tenant has too much of itself, it gets nowhere. */
+const isFull = (outcome: Outcome<unknown>): boolean =>
+  !outcome.ok && outcome.failure.code === "capacity_exhausted" && outcome.failure.extra?.limit !== "tenant";
+
+/** That pool was deleted meanwhile: it has nothing of this tenant, and never will. */
+const isNotThere = (outcome: Outcome<unknown>): boolean => !outcome.ok && outcome.failure.extra?.refused !== undefined;
 
 export const noPool = () => failed("not_found", "There is no such pool.", { extra: { refused: "no_pool" } });
+const forgotten = ({ workloadVersion }: Slot) =>
+  failed("start_failed", `What version ${workloadVersion} of the workload said is not known any more.`);
 const stale = () => failed("stale_epoch", "The tenant holds a lease of a later epoch.");

@@ -28,6 +28,8 @@ import { PoolStore } from "./store.ts";
 import type { DeletionView, ExecNote, Lease, LeaseRequest, PoolApi, PoolDescription, SlotView } from "./types.ts";
 import { Upkeep } from "./upkeep.ts";
 
+const unknown = () => failed("database_unavailable", "The pool does not know yet what it has.");
+
 /** One pool's slots: the only writer of who holds which container. Containers are started and destroyed from here only. */
 export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #outbox = new Outbox(
@@ -63,7 +65,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       this.#background(this.#deletion.proceed());
       this.#rollouts.proceed();
     },
-    waiting: () => this.#leases.waiting,
+    waiting: () => this.#leases.waitingForRoom,
     startCeilingMs: () => this.#effects.startCeilingMs(),
   });
   readonly #recovery: Recovery = new Recovery(this.#store, this.#effects, this.ctx.id.name ?? null);
@@ -75,6 +77,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     by: By,
     registered?: Registration,
   ): Promise<Outcome<PoolDescription>> {
+    if (!(await this.#remembered(spec.id as PoolId))) return unknown();
     const { record, slots } = this.#store;
     const given = { spec, workload, workloadVersion, ...(registered ? { registered } : {}) };
     return this.#decide(administer.configured(record, slots, given, by, Date.now()));
@@ -88,6 +91,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async describe(): Promise<Outcome<PoolDescription>> {
+    await this.#remembered();
     const { record, slots, statistics } = this.#store;
     if (!record || isDeleted(record)) return noPool();
     this.#upkeep.lookAfterRestart();
@@ -96,6 +100,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async containers(): Promise<Outcome<SlotView[]>> {
+    await this.#remembered();
     const { record, slots } = this.#store;
     if (!record || isDeleted(record)) return noPool();
     this.#upkeep.lookAfterRestart();
@@ -119,6 +124,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async drain(claimed: "refuse" | "release", waitMs: number, by: By): Promise<Outcome<DeletionView>> {
+    if (!(await this.#remembered())) return unknown();
     const operationId = deletionId(crypto.randomUUID().replaceAll("-", ""), this.#store.record?.id ?? ("" as PoolId));
     const decided = await this.#change((record) =>
       administer.drained(record, this.#store.slots, claimed, operationId, by, Date.now()),
@@ -213,6 +219,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
   }
 
   async touch(mode: "look" | "mend"): Promise<AlarmStanding> {
+    if (mode === "mend") await this.#remembered();
     const { record, slots, alarm } = this.#store;
     const due = record && nextAlarm(record, slots, Date.now(), Math.random());
     const standing = await alarm.standing(due);
@@ -246,7 +253,13 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     throw new Error("The pool does not know yet what it has.");
   }
 
+  /** The same for a pool that may never have been: nothing is made up of a registration whose object heard of nothing yet. */
+  async #remembered(id?: PoolId): Promise<boolean> {
+    return this.#store.record !== null || this.#recovery.recover([], id, "lived");
+  }
+
   async #change(decide: (record: PoolRecord) => Outcome<administer.Decision>): Promise<Outcome<PoolDescription>> {
+    if (!(await this.#remembered())) return unknown();
     const { record } = this.#store;
     return !record || isDeleted(record) ? noPool() : this.#decide(decide(record));
   }

@@ -1,12 +1,22 @@
 import type { ContainerId } from "../ids.ts";
 import { keptVersion } from "./pinned.ts";
-import { type PoolRecord, type Slot, type SlotLease, tierOf } from "./record.ts";
+import {
+  isOnItsNetwork,
+  knowsVersion,
+  networkOf,
+  type PoolRecord,
+  type Slot,
+  type SlotLease,
+  tierOf,
+} from "./record.ts";
 import type { LeaseRequest } from "./types.ts";
 
 /** Which slot a tenant gets. Pure; times in ms since 1970. */
 
 export type LeasePlan =
   | { kind: "again"; slot: Slot }
+  /** It has one, but nobody knows any more what that was started with. */
+  | { kind: "forgotten"; slot: Slot }
   | { kind: "warm"; slot: Slot }
   /** Nothing is warm, but this one is being started and nobody has it yet. */
   | { kind: "reserve"; slot: Slot; reason: string }
@@ -24,25 +34,36 @@ export function planLease(
   slots: readonly Slot[],
   request: LeaseRequest,
 ): { plan: LeasePlan; superseded: Slot[] } {
-  const own = slots.filter((slot) => slot.lease?.tenantId === request.tenantId && slot.state !== "draining");
+  const own = heldBy(slots, request);
   const again = own.find((slot) => slot.lease?.epoch === request.epoch);
-  if (again) return { plan: { kind: "again", slot: again }, superseded: [] };
+  if (again) {
+    const kind = knowsVersion(record, again.workloadVersion) ? "again" : "forgotten";
+    return { plan: { kind, slot: again }, superseded: [] };
+  }
   if (own.some((slot) => slot.lease !== null && slot.lease.epoch > request.epoch)) {
     return { plan: { kind: "stale" }, superseded: [] };
   }
   if (record.drain) return { plan: { kind: "draining" }, superseded: [] };
   const superseded = own.filter((slot) => slot.lease !== null && slot.lease.epoch < request.epoch);
   const plan = pick(record, slots, request, superseded.length);
-  const unsettled = slots.filter((slot) => slot.lease?.tenantId === request.tenantId && isUnsettled(slot)).length;
-  if (plan.kind === "start" && unsettled >= STARTS_PER_TENANT) {
+  const isStart = plan.kind === "start" || plan.kind === "reserve";
+  if (isStart && unsettled(slots, request).length >= STARTS_PER_TENANT) {
     return { plan: { kind: "full", of: "tenant" }, superseded };
   }
   return { plan, superseded };
 }
 
-/** So many containers of one tenant may be starting or ending at a time: one that starts over and over takes no more of the fleet. */
+/** What a tenant has of the pool. */
+export const heldBy = (slots: readonly Slot[], { tenantId }: LeaseRequest): Slot[] =>
+  slots.filter((slot) => slot.lease?.tenantId === tenantId && slot.state !== "draining");
+
+/**
+ * A tenant of whom so many containers are starting or ending gets no further start: one that starts over and over takes no
+ * more of the fleet than that. What waits warm costs no start.
+ */
 export const STARTS_PER_TENANT = 3;
-const isUnsettled = ({ state }: Slot): boolean => state === "starting" || state === "draining";
+const unsettled = (slots: readonly Slot[], { tenantId }: LeaseRequest): Slot[] =>
+  slots.filter(({ lease, state }) => lease?.tenantId === tenantId && (state === "starting" || state === "draining"));
 
 function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest, leaving: number): LeasePlan {
   const tier = request.tier ?? tierOf(record);
@@ -52,7 +73,7 @@ function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest,
     .filter((slot) => (slot.state === "warm" || slot.state === "starting") && slot.lease === null)
     .sort((a, b) => b.workloadVersion - a.workloadVersion || a.since - b.since);
   const fits = ({ workloadVersion }: Slot) => (kept === null ? workloadVersion >= lowest : workloadVersion === kept);
-  const fitting = free.filter((slot) => slot.tier === tier && fits(slot));
+  const fitting = free.filter((slot) => slot.tier === tier && fits(slot) && isOnItsNetwork(record, slot));
   const warm = fitting.find((slot) => slot.state === "warm");
   if (warm) return { kind: "warm", slot: warm };
   const [coming] = fitting;
@@ -63,8 +84,10 @@ function pick(record: PoolRecord, slots: readonly Slot[], request: LeaseRequest,
 
 function whyNotWarm(free: readonly Slot[], tier: Slot["tier"], record: PoolRecord): string {
   if (tier !== tierOf(record)) return "other_tier";
-  // Of this tier, but none that fits: they run an older version than is wanted.
-  return free.some((slot) => slot.state === "warm" && slot.tier === tier) ? "other_version" : "no_warm_slot";
+  const warm = free.filter((slot) => slot.state === "warm" && slot.tier === tier);
+  if (warm.length === 0) return "no_warm_slot";
+  // Of this tier, but none that fits: they run an older version than is wanted, or on a network that is not allowed.
+  return warm.every((slot) => isOnItsNetwork(record, slot)) ? "other_version" : "other_network";
 }
 
 /** A lease that its tenant did not confirm by then is asked about (design §3). */
@@ -81,6 +104,7 @@ export function leaseSlot(
   const lease: SlotLease = {
     tenantId: request.tenantId,
     epoch: request.epoch,
+    ...(request.via?.[0] === undefined ? {} : { of: request.via[0] }),
     launch: plan.kind === "warm" ? "warm" : "cold",
     ...(plan.kind === "warm" ? {} : { reason: plan.reason }),
     confirmBy: now + CONFIRM_MS,
@@ -98,6 +122,7 @@ export const newSlot = (record: PoolRecord, containerId: ContainerId, now: numbe
   state: "starting",
   tier: tierOf(record),
   workloadVersion: record.workloadVersion,
+  network: networkOf(record),
   startedAt: now,
   startMs: null,
   since: now,

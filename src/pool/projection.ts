@@ -55,15 +55,14 @@ export class Projection {
   }
 
   #containers(record: PoolRecord, unsent: ReturnType<PoolStore["takeUnsent"]>, now: number): D1PreparedStatement[] {
-    const all = this.#store.slots.map((slot) => slotView(record, slot));
-    const ids = new Set<string>(unsent === "everything" ? [] : unsent);
-    const present = unsent === "everything" ? all : all.filter((slot) => ids.has(slot.containerId));
+    const changed = unsent === "everything" ? this.#store.slots : unsent.flatMap((id) => this.#store.slot(id) ?? []);
+    const present = changed.map((slot) => slotView(record, slot));
     const statements: D1PreparedStatement[] = [];
     for (let at = 0; at < present.length; at += ROWS) {
       statements.push(this.#db.prepare(UPSERT).bind(JSON.stringify(present.slice(at, at + ROWS)), now));
     }
-    const there = all.map((slot) => slot.containerId);
     if (unsent === "everything") {
+      const there = present.map((slot) => slot.containerId);
       statements.push(this.#db.prepare(DELETE_OTHERS).bind(record.id, JSON.stringify(there), now));
     } else {
       const gone = unsent.filter((id) => !this.#store.slot(id));

@@ -83,6 +83,8 @@ export interface Slot {
   state: Exclude<SlotState, "gone">;
   tier: Tier;
   workloadVersion: number;
+  /** The network that its pool demanded when it was started; null: none but the workload's own; absent: nobody knows. */
+  network?: Workload["network"] | null;
   startedAt: number;
   /** What its start took, in ms; null until it is known. */
   startMs: number | null;
@@ -103,6 +105,8 @@ export interface Ending {
 export interface SlotLease {
   tenantId: TenantId;
   epoch: Epoch;
+  /** The tenant's own pool, where this one only helps out; absent: it is this one. */
+  of?: PoolId;
   launch: "warm" | "cold";
   reason?: string;
   /** A provisional lease is asked about at this time; null once the tenant was seen to own it. */
@@ -144,10 +148,13 @@ export const subjectOf = ({ id }: PoolRecord): string => `pool:${id}`;
 
 export const isDeleted = (record: PoolRecord): boolean => record.drain?.endedAt != null;
 
-/** What a slot of a version runs, on the pool's network. */
-export function workloadOf(record: PoolRecord, version: number): Workload {
-  const workload = record.earlier.find((one) => one.version === version)?.workload ?? record.workload;
-  return record.spec.network ? { ...workload, network: record.spec.network.name } : workload;
+/** What the pool demands of the network of what it starts; null: nothing. */
+export const networkOf = ({ spec }: PoolRecord): Workload["network"] | null => spec.network?.name ?? null;
+
+/** What a slot runs, on the network that it was started with. */
+export function workloadOf(record: PoolRecord, { workloadVersion, network = networkOf(record) }: Slot): Workload {
+  const workload = record.earlier.find((one) => one.version === workloadVersion)?.workload ?? record.workload;
+  return network === null ? workload : { ...workload, network };
 }
 
 /** Whether what a version says is at hand. */
@@ -160,7 +167,11 @@ export const withVersion = (record: PoolRecord, earlier: PoolRecord["earlier"][n
 
 /** Whether a slot is what the pool would start today. */
 export const isCurrent = (record: PoolRecord, slot: Slot): boolean =>
-  slot.tier === tierOf(record) && slot.workloadVersion >= record.workloadVersion;
+  slot.tier === tierOf(record) && slot.workloadVersion >= record.workloadVersion && isOnItsNetwork(record, slot);
+
+/** Nobody is given a container on a network that its pool does not allow any more. */
+export const isOnItsNetwork = (record: PoolRecord, { network }: Slot): boolean =>
+  network === undefined || network === networkOf(record);
 
 /** A record as any version of this code stored it. */
 export function readRecord(stored: PoolRecord | LegacyRecord): PoolRecord {

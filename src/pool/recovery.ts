@@ -12,8 +12,8 @@ const AT_ONCE = 25;
 
 /**
  * A pool whose storage was lost is made anew from what others know: its spec and its journal's end from D1, its containers
- * from D1's copy, the fleet and their Instances. Those that serve a tenant are its leases again, once the tenant says so;
- * all others are ended, since nobody knows any more whether one was given out (P-ONE).
+ * from D1's copy, the fleet and their Instances, what those run from the registry's versions. Those that serve a tenant are
+ * its leases again, once the tenant says so; all others are ended, since nobody knows any more whether one was given out (P-ONE).
  */
 export class Recovery {
   readonly #store: PoolStore;
@@ -27,32 +27,41 @@ export class Recovery {
     this.#name = name;
   }
 
-  /** `ids`: containers that somebody counts as this pool's. False when it is not known whether there is such a pool. */
-  async recover(ids: readonly ContainerId[], poolId = this.#name as PoolId | null): Promise<boolean> {
+  /**
+   * `ids`: containers that somebody counts as this pool's. `which`: for whoever may be the first to speak of it, only a
+   * pool of which something was recorded or runs. False when it is not known whether there is such a pool.
+   */
+  async recover(
+    ids: readonly ContainerId[],
+    poolId = this.#name as PoolId | null,
+    which: "registered" | "lived" = "registered",
+  ): Promise<boolean> {
     if (this.#store.record) return true;
     if (poolId === null) return false;
-    this.#underWay ??= this.#recover(ids, poolId).finally(() => {
+    this.#underWay ??= this.#recover(ids, poolId, which).finally(() => {
       this.#underWay = null;
     });
     return this.#underWay;
   }
 
-  async #recover(ids: readonly ContainerId[], poolId: PoolId): Promise<boolean> {
+  async #recover(ids: readonly ContainerId[], poolId: PoolId, which: "registered" | "lived"): Promise<boolean> {
     try {
       const given = await this.#effects.lookUp(poolId);
       if (!given) return true;
       const { containers, tenants, chain } = await this.#effects.copiesOf(poolId);
+      if (which === "lived" && chain.seq === 0 && containers.length === 0) return true;
       const slots: Slot[] = [];
       const copied = new Map(containers.map((one) => [one.containerId, one]));
       await atMost(AT_ONCE, [...new Set([...ids, ...copied.keys()])], async (id) => {
         const slot = await this.#slotOf(id, copied.get(id));
         if (slot) slots.push(slot);
       });
+      const earlier = await this.#effects.versions(given, new Set(slots.map((slot) => slot.workloadVersion)));
       if (this.#store.record) return true; // somebody configured it meanwhile
       const now = Date.now();
       const made = configured(null, [], given, SYSTEM, now);
       if (!made.ok) return true;
-      const { record } = made.value;
+      const record = { ...made.value.record, earlier };
       this.#store.journal.continueFrom(chain);
       const detail = { workloadVersion: given.workloadVersion, containers: slots.length };
       this.#store.save({

@@ -69,7 +69,8 @@ export function planRollout(
   if (upgradeOf(record.spec).policy !== "rolling" || isDeleted(record)) return { rollout: null, steps: [] };
   const outdated = outdatedOf(record, slots);
   const known = before?.to === record.workloadVersion ? before : null;
-  if (!known && outdated.length === 0) return { rollout: before, steps: [] };
+  // Nobody is left to be moved: a halt of an earlier one is over with it.
+  if (!known && outdated.length === 0) return { rollout: before?.halted ? null : before, steps: [] };
   const running = withoutLate(known ?? begun(record.workloadVersion, now), record, now);
   if (record.drain || record.paused) return { rollout: running, steps: [] };
   const checked = outdated.length > 0 ? haltedByBreaker(running, record, now) : running;
@@ -78,9 +79,12 @@ export function planRollout(
   return { rollout, steps: rollout.moving.map((one) => stepOf(one, rollout.to)) };
 }
 
-/** Tenants' containers that run an older version than the pool starts. */
+/** Containers of the pool's own tenants that run an older version than it starts. Another pool's tenants follow that one's policy. */
 export const outdatedOf = (record: PoolRecord, slots: readonly Slot[]): Slot[] =>
-  slots.filter((slot) => slot.state === "assigned" && slot.lease && slot.workloadVersion < record.workloadVersion);
+  slots.filter(
+    ({ state, lease, workloadVersion }) =>
+      state === "assigned" && lease !== null && lease.of === undefined && workloadVersion < record.workloadVersion,
+  );
 
 /** Slots that are kept warm beyond the target, so that nobody is moved onto a version that never became ready. */
 export function sparesOf(record: PoolRecord, slots: readonly Slot[]): number {

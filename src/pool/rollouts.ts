@@ -118,6 +118,8 @@ export class Rollouts {
       case "cancelled":
         return { type: "left" };
       case "failed":
+        // Its state is saved, and nothing is wrong with the version: it comes with its next start.
+        if (error?.code === "capacity_exhausted") return { type: "left" };
         return { type: "failed", code: error?.code ?? "start_failed", detail: error?.detail ?? "Its restart failed." };
     }
   }

@@ -19,17 +19,19 @@ const JITTER_MS = 150;
 const ADOPT_EVERY_MS = 30_000;
 /** Leases with the fleet are renewed at least every minute; the alarm is at most 72 s away. */
 const RENEW_EVERY_MS = 45_000;
-/** Containers that are looked at, asked about or ended at a time. */
+/** Containers that are looked at or asked about at a time. */
 const AT_ONCE = 25;
 
 interface Hooks {
   background(work: Promise<unknown>): void;
   onReconciled(): void;
-  /** Claims that wait for room. */
+  /** Claims that the next free place is for. */
   waiting(): number;
   /** The longest that a start may take, in ms. */
   startCeilingMs(): number;
 }
+
+const endsOf = (steps: readonly PoolStep[]) => steps.filter((step) => step.do === "retire");
 
 /** Keeps a pool at what it should be: looks at what it has, and starts and ends containers until that fits its plan. */
 export class Upkeep {
@@ -75,11 +77,8 @@ export class Upkeep {
     const steps = this.#plan(this.#looked ? "later" : "first");
     this.#looked = true;
     await Promise.all([
-      atMost(
-        AT_ONCE,
-        steps.filter((step) => step.do !== "start"),
-        (step) => this.#perform(step),
-      ),
+      this.#containers.retireAll(endsOf(steps)),
+      atMost(AT_ONCE, steps, (step) => this.#ask(step)),
       this.#renewNowAndThen(),
     ]);
     this.#refill();
@@ -93,10 +92,10 @@ export class Upkeep {
   #refill(): void {
     const { record } = this.#store;
     if (!record) return;
-    for (const step of this.#plan("later")) {
-      if (step.do === "start") this.#start(step.count);
-      else if (step.do === "retire") this.#hooks.background(this.#perform(step));
-    }
+    const steps = this.#plan("later");
+    // In this order: what is started has the room of what goes.
+    this.#hooks.background(this.#containers.retireAll(endsOf(steps)));
+    for (const step of steps) if (step.do === "start") this.#start(step.count);
     this.#notice();
   }
 
@@ -107,10 +106,10 @@ export class Upkeep {
     return planReconcile(record, slots, memory, this.#hooks.startCeilingMs(), Date.now());
   }
 
-  async #perform(step: PoolStep): Promise<void> {
+  /** Performs those steps that ask about a slot, which may be another by the time its turn comes. */
+  async #ask(step: PoolStep): Promise<void> {
     const containers = this.#containers;
-    if (step.do === "start") return this.#start(step.count);
-    if (step.do === "retire") return void (await containers.retire(step.containerId, step.reason));
+    if (step.do === "start" || step.do === "retire") return;
     const slot = this.#store.slot(step.containerId);
     if (!slot) return;
     if (step.do === "look") return containers.checkWarm(slot);

@@ -56,6 +56,17 @@ describe("a configuration", () => {
     expect(value(configure(next, {}, 4, [])).record.earlier).toEqual([]);
   });
 
+  it("gives what is started now its chance at once, where that is something else than what failed", () => {
+    const failures = { count: 5, recent: [], successes: 0, detail: "no such size", notBefore: 99 };
+    const before = aPool({ failures, breaker: { openedAt: 1, retryAt: 2, opened: 1, reason: "permanent" } });
+    for (const spec of [{ tier: "basic" }, { network: { name: "open" } }]) {
+      const { record, entries } = value(configure(before, spec));
+      expect(record).toMatchObject({ failures: null, breaker: null });
+      expect(entries.map(({ action }) => action)).toEqual(["pool.updated", "alert.cleared"]);
+    }
+    expect(value(configure(before, { maxSize: 9 })).record.breaker).not.toBeNull();
+  });
+
   it("that the registry replaced already changes nothing, and none of a life that ended begins another", () => {
     const told = (before: PoolRecord | null, version: number, createdAt: number, maxSize: number) => {
       const registered = { version, createdAt };
@@ -170,9 +181,13 @@ describe("a slot's workload", () => {
   it("is of its own version, on the pool's network", () => {
     const red = aWorkload({ environment: { COLOUR: "red" } });
     const pool = aPool({ workloadVersion: 2, earlier: [{ version: 1, workload: red }] });
-    expect(workloadOf(pool, 1).environment).toEqual({ COLOUR: "red" });
-    expect(workloadOf(pool, 2).environment).toEqual({});
+    const of = (record: PoolRecord, workloadVersion: number, more: Partial<Slot> = {}) =>
+      workloadOf(record, { ...aSlot(1), workloadVersion, ...more });
+    expect(of(pool, 1).environment).toEqual({ COLOUR: "red" });
+    expect(of(pool, 2).environment).toEqual({});
     const open = { ...pool, spec: aSpec({ network: { name: "open" } }) };
-    expect([workloadOf(open, 1).network, workloadOf(open, 2).network]).toEqual(["open", "open"]);
+    expect([of(open, 1).network, of(open, 2).network]).toEqual(["open", "open"]);
+    const started = [of(open, 2, { network: "none" }), of(open, 2, { network: null })];
+    expect(started.map(({ network }) => network)).toEqual(["none", "restricted"]);
   });
 });

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
-import { occupied, planLease } from "../../src/pool/plan-lease.ts";
+import type { ContainerId } from "../../src/ids.ts";
+import { leaseSlot, occupied, planLease, STARTS_PER_TENANT } from "../../src/pool/plan-lease.ts";
 import { FILL_CONCURRENCY, nextAlarm, planRefill, planReplace, planShrink } from "../../src/pool/plan-size.ts";
 import type { Slot } from "../../src/pool/record.ts";
 import { aPool, aSlot, leasedTo, aRequest as request } from "../support/pool-fixtures.ts";
@@ -60,6 +61,27 @@ describe("a lease", () => {
     expect(planLease(pool, slots, request("alice", 1)).plan).toMatchObject({ kind: "warm" });
   });
 
+  it("passes over what was started on a network that the pool does not allow any more, and says so", () => {
+    const pool = aPool({ network: { name: "none" } });
+    const [open, own, closed] = [
+      aSlot(1, { network: "open" }),
+      aSlot(2, { network: null }),
+      aSlot(3, { network: "none" }),
+    ];
+    expect(planLease(pool, [open, own], request("alice", 1)).plan).toEqual({ kind: "start", reason: "other_network" });
+    expect(planLease(pool, [open, own, closed], request("alice", 1)).plan).toEqual({ kind: "warm", slot: closed });
+    expect(planReplace(pool, [open, own, closed], 0)).toEqual(["c-1"]);
+    expect(planRefill(pool, [open, own], 0, 0)).toBe(2);
+    expect(planLease(pool, [aSlot(4)], request("alice", 1)).plan.kind).toBe("warm"); // of before that was kept
+  });
+
+  it("asked for twice is refused where nobody knows any more what its container was started with", () => {
+    const slot = aSlot(1, { ...leasedTo("alice", 3), workloadVersion: 1 });
+    const pool = aPool({}, { workloadVersion: 3 });
+    expect(planLease(pool, [slot], request("alice", 3))).toEqual({ plan: { kind: "forgotten", slot }, superseded: [] });
+    expect(planLease(pool, [slot], request("alice", 4)).superseded).toEqual([slot]);
+  });
+
   it("prefers the latest version, and never takes a slot of another tier", () => {
     const newer = aSlot(9, { workloadVersion: 2 });
     expect(planLease(aPool(), [aSlot(1), newer], request("alice", 1)).plan).toEqual({ kind: "warm", slot: newer });
@@ -82,6 +104,65 @@ describe("a lease", () => {
   it("is refused when maxSize containers are there", () => {
     const slots = [1, 2, 3, 4, 5].map((n) => aSlot(n, leasedTo(`t${n}`, 1)));
     expect(planLease(aPool(), slots, request("alice", 1)).plan).toEqual({ kind: "full", of: "pool" });
+  });
+});
+
+describe("a tenant's share of starts", () => {
+  /** What happens to a pool: who asks anew, and what becomes of the oldest container that starts or ends. */
+  const happening = fc.oneof(
+    fc.record({ does: fc.constant("ask" as const), tenant: fc.constantFrom("greedy", "modest") }),
+    fc.record({ does: fc.constantFrom("started", "failed", "gone", "warmed"), tenant: fc.constant("") }),
+  );
+
+  it("is three containers that begin or end, however often it asks; nobody else is held up, and it goes on when one is done", () => {
+    fc.assert(
+      fc.property(fc.array(happening, { maxLength: 80 }), (happenings) => {
+        const pool = aPool({ minSize: 0, maxSize: 10_000 });
+        let slots: Slot[] = [];
+        const change = (slot: Slot | undefined, more: Partial<Slot> | null) => {
+          slots = slots.flatMap((one) => (one !== slot ? [one] : more === null ? [] : [{ ...one, ...more }]));
+        };
+        const unsettled = (tenant: string) =>
+          slots.filter(({ lease, state }) => lease?.tenantId === tenant && ["starting", "draining"].includes(state));
+        for (const [n, { does, tenant }] of happenings.entries()) {
+          const starting = slots.find(({ state }) => state === "starting");
+          if (does === "started") change(starting, { state: starting?.lease ? "assigned" : "warm" });
+          if (does === "failed") change(starting, { state: "draining" });
+          if (does === "gone")
+            change(
+              slots.find(({ state }) => state === "draining"),
+              null,
+            );
+          if (does === "warmed") slots.push(aSlot(10_000 + n, { state: "starting" }));
+          if (does !== "ask") continue;
+          const asked = request(tenant, n + 1);
+          const { plan, superseded } = planLease(pool, slots, asked);
+          const before = unsettled(tenant).length;
+          if (plan.kind === "full") {
+            expect(plan.of).toBe("tenant");
+            expect(before).toBeGreaterThanOrEqual(STARTS_PER_TENANT);
+          } else if (plan.kind !== "warm") {
+            expect(before).toBeLessThan(STARTS_PER_TENANT);
+          }
+          for (const slot of superseded) change(slot, { state: "draining" });
+          if (plan.kind !== "warm" && plan.kind !== "reserve" && plan.kind !== "start") continue;
+          const taken = leaseSlot(pool, plan, asked, `c-${n}` as ContainerId, n);
+          slots = [...slots.filter(({ containerId }) => containerId !== taken.containerId), taken];
+        }
+      }),
+    );
+  });
+
+  it("does not count against what is warm, nor against another tenant", () => {
+    const ending = [1, 2, 3].map((n) => aSlot(n, { ...leasedTo("greedy", n), state: "draining" }));
+    const pool = aPool({ minSize: 0, maxSize: 10 });
+    const full = { kind: "full", of: "tenant" };
+    const coming = aSlot(4, { state: "starting" });
+    expect(planLease(pool, ending, request("greedy", 9)).plan).toEqual(full);
+    expect(planLease(pool, [...ending, coming], request("greedy", 9)).plan).toEqual(full);
+    expect(planLease(pool, [...ending, aSlot(5)], request("greedy", 9)).plan).toMatchObject({ kind: "warm" });
+    expect(planLease(pool, ending, request("modest", 9)).plan).toMatchObject({ kind: "start" });
+    expect(planLease(pool, ending.slice(1), request("greedy", 9)).plan).toMatchObject({ kind: "start" });
   });
 });
 

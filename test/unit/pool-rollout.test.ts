@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SYSTEM } from "../../src/auth/principal.ts";
-import { type ContainerId, epoch, type TenantId } from "../../src/ids.ts";
+import { type ContainerId, epoch, type PoolId, type TenantId } from "../../src/ids.ts";
 import { keptVersion } from "../../src/pool/pinned.ts";
 import { leaseSlot, planLease } from "../../src/pool/plan-lease.ts";
 import { planRefill, planReplace, planShrink } from "../../src/pool/plan-size.ts";
@@ -153,6 +153,26 @@ describe("a rolling upgrade", () => {
     world.plan();
     world.tell({ tenantId: id("a"), type: "left" });
     expect(world.record.rollout).toMatchObject({ moving: [], failed: [], upgraded: 0, halted: null });
+  });
+
+  it("is over without those whom the pool only helps out: they follow their own pool's policy", () => {
+    const { lease } = held(1, "guest");
+    const guest = held(1, "guest", 1, { lease: lease && { ...lease, of: "other" as PoolId } });
+    const world = new World(aPool(), [guest, held(2, "a"), aSlot(9)]).run(6);
+    expect(world.asked).toEqual(["a"]);
+    expect(world.record.rollout).toMatchObject({ upgraded: 1, endedAt: expect.any(Number) });
+    const asked = { tenantId: id("guest"), epoch: epoch(1), via: ["other", "third"] as PoolId[] };
+    expect(leaseSlot(aPool(), { kind: "start", reason: "x" }, asked, "c-3" as ContainerId, 5).lease?.of).toBe("other");
+  });
+
+  it("that was halted is over, and its alert with it, when nobody is left for the version that came after", () => {
+    const halted = { at: 1, actor: "system", reason: "it exits" };
+    const before = planRollout(aPool(), [held(1, "a"), aSlot(9)], NOBODY, 1).rollout;
+    const pool = aPool(rolling(), { workloadVersion: 3, rollout: before && { ...before, halted } });
+    expect(planRollout(pool, [], NOBODY, 5)).toEqual({ rollout: null, steps: [] });
+    expect(rolloutEntries(pool, null, SYSTEM, 5)).toMatchObject([
+      { action: "alert.cleared", detail: { alert: "rollout_halted" } },
+    ]);
   });
 
   it("waits while the pool is paused or deleted, and is none under another policy", () => {

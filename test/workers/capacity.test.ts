@@ -1,57 +1,35 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { fleetOf, poolOf } from "../../src/durable/stubs.ts";
+import { fleetOf } from "../../src/durable/stubs.ts";
 import { Fleet } from "../../src/fleet/object.ts";
 import { START_BURST } from "../../src/fleet/plan.ts";
-import { containerId, epoch, type PoolId, type TenantId } from "../../src/ids.ts";
+import { containerId, type PoolId } from "../../src/ids.ts";
 import { Instance } from "../../src/instance/object.ts";
 import type { Pool } from "../../src/pool/object.ts";
 import { workloadSchema } from "../../src/registry/specs.ts";
 import { aPool, call, claim, claimAtOnce, env, eventually, release, simulation, status } from "../support/fleet.ts";
+import {
+  asBefore,
+  containersOf,
+  later,
+  loseStorage,
+  path,
+  pool,
+  poolObject,
+  poolStub,
+  recorded,
+  request,
+  ring,
+} from "../support/pool-driver.ts";
 
-/** Admission, waiting for room, fallbacks, and what pools and the fleet do when they lost one another or themselves. */
+/** Admission, waiting for room, and what pools make of both. */
 
-const path = (id: string, more = "") => `/api/v1/pools/${id}${more}`;
-const pool = async (id: string) => (await call("GET", path(id))).body;
-const poolObject = (id: string) => env.POOL.getByName(id) as unknown as DurableObjectStub;
 const fleetObject = () => env.FLEET.getByName("fleet") as unknown as DurableObjectStub;
-const ring = (id: string) => runDurableObjectAlarm(poolObject(id));
-const poolStub = (id: string) => poolOf(env, id as PoolId);
 const fleet = () => fleetOf(env);
 const fresh = () => containerId(crypto.getRandomValues(new Uint8Array(20)));
 const counts = async (tier: string) => (await fleet().counts())[tier] ?? 0;
-const request = (tenant: string, at = 1) => ({ tenantId: tenant as TenantId, epoch: epoch(at) });
-const containersOf = async (id: string) =>
-  (await call<{ items: { id: string; state: string; tenantId?: string }[] }>("GET", path(id, "/containers"))).body
-    .items;
-const recorded = async (id: string, action: string) =>
-  (
-    await env.DB.prepare("SELECT detail FROM audit WHERE subject = ? AND action = ? ORDER BY seq")
-      .bind(`pool:${id}`, action)
-      .all<{ detail: string }>()
-  ).results.map(({ detail }) => JSON.parse(detail) as Record<string, unknown>);
 
-/** Moves what `Date.now` says; timers go on as they were. */
-let offset = 0;
-function later(ms: number): void {
-  offset += ms;
-  vi.spyOn(Date, "now").mockImplementation(() => performance.timeOrigin + performance.now() + offset);
-}
-/** As if the platform had lost everything that an object stored. */
-async function loseStorage(stub: DurableObjectStub): Promise<void> {
-  await runInDurableObject(stub, async (_, state) => {
-    await state.storage.deleteAlarm();
-    await state.storage.deleteAll();
-  });
-  await evictDurableObject(stub);
-}
-
-afterEach(() => {
-  vi.restoreAllMocks();
-  offset = 0;
-  simulation.every.faults.clear();
-  simulation.images.add("sandbox");
-});
+afterEach(asBefore);
 
 describe("the fleet", () => {
   it("counts what a pool has, also above the cap, and starts nothing more until it is below", async () => {
@@ -135,6 +113,16 @@ describe("a claim that waits for room", () => {
     await release("second");
   });
 
+  it("keeps nobody from what they have already, nor from putting another in its place", async () => {
+    const id = await aPool("full-line", { minSize: 0, maxSize: 1 });
+    const first = await poolStub(id).lease(request("holder", 1));
+    const waiting = poolStub(id).lease({ ...request("waiter"), waitMs: 2_000 });
+    await eventually(async () => expect(await pool(id)).toMatchObject({ waiting: 1 }));
+    expect(await poolStub(id).lease(request("holder", 1))).toEqual(first);
+    expect(await poolStub(id).lease(request("holder", 2))).toMatchObject({ ok: true, value: { launch: "cold" } });
+    expect(await waiting).toMatchObject({ ok: false, failure: { extra: { limit: "pool" } } });
+  });
+
   it("waits for a full tier in the fleet, and one that does not say so is refused at once", async () => {
     const id = await aPool("tier-line", { minSize: 0 });
     const { admit } = Fleet.prototype;
@@ -148,41 +136,88 @@ describe("a claim that waits for room", () => {
     full = false;
     expect(await waiting).toMatchObject({ status: 201 });
   });
+
+  it("for its whole time also where it takes a start that was begun for the pool, and met a full tier", async () => {
+    const id = await aPool("reserved", { minSize: 0 });
+    const { admit } = Fleet.prototype;
+    let standings: (readonly [id: string, standing: unknown])[] = [];
+    let reason: "rate" | "cap" | null = "rate";
+    vi.spyOn(Fleet.prototype, "admit").mockImplementation(async function (this: Fleet, ...args) {
+      standings.push([args[0], args[3]]);
+      return reason === null ? admit.apply(this, args) : { admitted: false, reason, retryAfterMs: 50 };
+    });
+    await call("POST", path(id, "/scale"), { target: 1 });
+    await eventually(async () => expect(standings.length).toBeGreaterThan(1));
+    const waiting = claim("reserves", id);
+    const [first = ""] = standings[0] ?? [];
+    await eventually(async () => expect(standings).toContainEqual([first, "waiting-claim"]));
+    reason = "cap";
+    standings = [];
+    const ofFirst = () => standings.flatMap(([id, standing]) => (id === first ? [standing] : []));
+    await eventually(async () => expect(ofFirst().length).toBeGreaterThan(3));
+    reason = null;
+    expect(await waiting).toMatchObject({ status: 201, body: { containerId: first, reason: "no_warm_slot" } });
+    expect(new Set(ofFirst())).toEqual(new Set(["waiting-claim"]));
+  });
 });
 
-describe("a fallback pool", () => {
-  it("gives its containers to another's tenants while that has none, once each, and says so", async () => {
-    const id = await aPool("own", { minSize: 0, maxSize: 1 });
-    const more = { workloadId: id, minSize: 1, maxSize: 2, tier: "basic" };
-    expect((await call("POST", "/api/v1/pools", { id: "spare", ...more })).status).toBe(201);
-    expect((await call("PUT", path(id), { fallbackPoolId: "spare" })).body).toMatchObject({ fallbackPoolId: "spare" });
-    await eventually(async () => expect(await pool("spare")).toMatchObject({ warm: 1 }));
-    expect(await claim("at-home", id)).toMatchObject({ status: 201, body: { poolId: id } });
-    const sent = await claimAtOnce("sent", id);
-    expect(sent).toMatchObject({ status: 201, body: { poolId: "spare", launch: "warm", reason: "fallback_pool" } });
-    expect((await status("sent")).body).toMatchObject({ poolId: id, state: "active" });
-    expect(await pool("spare")).toMatchObject({ claimed: 1 });
-    await release("at-home");
-    const again = await poolStub(id).lease(request("sent", sent.body.epoch));
-    expect(again).toMatchObject({ ok: true, value: { poolId: "spare", containerId: sent.body.containerId } });
-    expect(await pool(id)).toMatchObject({ claimed: 0 });
-    await release("sent");
-    await eventually(async () => expect(await pool("spare")).toMatchObject({ claimed: 0, draining: 0 }));
-    expect(await claim("sent")).toMatchObject({ status: 201, body: { poolId: id, launch: "cold" } });
-    expect((await call("DELETE", path("spare", "?wait=10s"))).status).toBe(200);
-    expect(await claimAtOnce("late", id)).toMatchObject({ status: 503, body: { code: "capacity_exhausted" } });
+describe("a tenant's share of starts", () => {
+  it("is three containers that begin or end: more are refused, a wait for them holds up nobody, and it goes on", async () => {
+    const id = await aPool("shared", { minSize: 0, maxSize: 9 });
+    simulation.every.fail("destroy", { times: 30 });
+    for (let n = 1; n <= 4; n += 1) {
+      expect(await poolStub(id).lease(request("greedy", n)), String(n)).toMatchObject({ ok: true });
+    }
+    await eventually(async () => expect(await pool(id)).toMatchObject({ draining: 3, claimed: 1 }));
+    const refused = await poolStub(id).lease(request("greedy", 5));
+    expect(refused).toMatchObject({
+      ok: false,
+      failure: { code: "capacity_exhausted", retryAfterMs: 30_000, extra: { limit: "tenant" } },
+    });
+    const waiting = poolStub(id).lease({ ...request("greedy", 5), waitMs: 15_000 });
+    await eventually(async () => expect(await pool(id)).toMatchObject({ waiting: 1 }));
+    expect(await claimAtOnce("modest", id)).toMatchObject({ status: 201, body: { launch: "cold" } });
+    expect(await pool(id)).toMatchObject({ waiting: 1, claimed: 1 });
+    await call("POST", path(id, "/scale"), { target: 1 }); // what is warm costs no start
+    expect(await waiting).toMatchObject({ ok: true, value: { launch: "warm" } });
+    await call("POST", path(id, "/pause"));
+    const last = poolStub(id).lease({ ...request("greedy", 6), waitMs: 15_000 });
+    await eventually(async () => expect(await pool(id)).toMatchObject({ waiting: 1 }));
+    simulation.every.faults.clear();
+    later(60_000);
+    await ring(id);
+    expect(await last).toMatchObject({ ok: true, value: { launch: "cold" } });
   });
 
-  it("has to be there, run the same workload, and lead to an end", async () => {
-    const [first, second] = [await aPool("chain-a", { minSize: 0 }), await aPool("chain-b", { minSize: 0 })];
-    const put = (id: string, fallbackPoolId: string | null) => call("PUT", path(id), { fallbackPoolId });
-    const wrong = { status: 422, body: { errors: [{ pointer: "/fallbackPoolId" }] } };
-    for (const bad of ["no-such-pool", first, second]) expect(await put(first, bad), bad).toMatchObject(wrong);
-    await call("POST", "/api/v1/pools", { id: "chain-c", workloadId: first, maxSize: 1, fallbackPoolId: first });
-    expect(await pool("chain-c")).toMatchObject({ fallbackPoolId: first });
-    expect(await put(first, "chain-c")).toMatchObject(wrong);
-    expect((await put("chain-c", null)).body.fallbackPoolId).toBeUndefined();
-    expect(await put(first, "chain-c")).toMatchObject({ status: 200 });
+  it("is not had again from the fallback pool", async () => {
+    const id = await aPool("greedy-home", { minSize: 0, maxSize: 9 });
+    await call("POST", "/api/v1/pools", { id: "greedy-spare", workloadId: id, minSize: 1, maxSize: 3 });
+    await call("PUT", path(id), { fallbackPoolId: "greedy-spare" });
+    simulation.every.fail("destroy", { times: 30 });
+    for (let n = 1; n <= 4; n += 1) await poolStub(id).lease(request("glutton", n));
+    expect(await poolStub(id).lease(request("glutton", 5))).toMatchObject({
+      ok: false,
+      failure: { extra: { limit: "tenant" } },
+    });
+    expect(await pool("greedy-spare")).toMatchObject({ claimed: 0 });
+  });
+});
+
+describe("what a claim of another tier comes to", () => {
+  it("holds up no refill, and opens no breaker", async () => {
+    const id = await aPool("mixed", { minSize: 1, maxSize: 9 });
+    const { admit } = Fleet.prototype;
+    vi.spyOn(Fleet.prototype, "admit").mockImplementation(async function (this: Fleet, ...args) {
+      return args[2] === "basic" ? { admitted: false, reason: "cap", retryAfterMs: 30_000 } : admit.apply(this, args);
+    });
+    const other = (tenant: string) => poolStub(id).lease({ ...request(tenant), tier: "basic" });
+    expect(await other("full-tier")).toMatchObject({ ok: false, failure: { extra: { limit: "cap" } } });
+    vi.restoreAllMocks();
+    simulation.every.fail("start", { code: "bad_start" });
+    expect(await other("no-such-tier")).toMatchObject({ ok: false });
+    expect(await pool(id)).toMatchObject({ breaker: { state: "closed", failures: 0 }, lastError: null });
+    expect(await claimAtOnce("usual", id)).toMatchObject({ body: { launch: "warm" } });
+    await eventually(async () => expect(await pool(id)).toMatchObject({ warm: 1 }));
   });
 });
 
@@ -222,6 +257,55 @@ describe("a pool's size", () => {
 });
 
 describe("a pool", () => {
+  it("gives out nothing that it decided to end, however many others are ended before", async () => {
+    const id = await aPool("shrinks", { minSize: 0, maxSize: 60, idleTimeoutMs: 1_000 });
+    await call("POST", path(id, "/scale"), { target: 40 });
+    await eventually(async () => expect(await pool(id)).toMatchObject({ warm: 40 }), 15_000);
+    simulation.every.slow("destroy", 300, { times: 40 });
+    await call("POST", path(id, "/scale"), { target: 0 });
+    later(5_000);
+    const rung = ring(id);
+    await eventually(async () => expect((await pool(id)).draining).toBeGreaterThan(0));
+    const { body } = await claimAtOnce("lucky", id);
+    await rung;
+    await eventually(async () => expect(await pool(id)).toMatchObject({ draining: 0, warm: 0, claimed: 1 }));
+    expect(body).toMatchObject({ launch: "cold" });
+    expect((await status("lucky")).body).toMatchObject({ state: "active", containerId: body.containerId, epoch: 1 });
+  });
+
+  it("whose network is changed gives out nothing that was started on the one before", async () => {
+    const id = await aPool("networked", { minSize: 1, maxSize: 4 });
+    await call("POST", path(id, "/pause"));
+    const [open] = await containersOf(id);
+    await call("PUT", path(id), { network: { name: "none" } });
+    const leased = await poolStub(id).lease(request("enclosed"));
+    expect(leased).toMatchObject({
+      ok: true,
+      value: { launch: "cold", reason: "other_network", workload: { network: "none" } },
+    });
+    await call("POST", path(id, "/resume"));
+    await eventually(async () => {
+      const now = (await containersOf(id)).filter(({ state }) => state !== "assigned");
+      expect(now).toMatchObject([{ state: "warm" }]);
+      expect(now[0]?.id).not.toBe(open?.id);
+    });
+  });
+
+  it("does not take a fleet that is away for a fault of its image, and starts when it is back", async () => {
+    const id = await aPool("fleetless", { minSize: 0, maxSize: 9 });
+    let away = true;
+    const { admit } = Fleet.prototype;
+    vi.spyOn(Fleet.prototype, "admit").mockImplementation(async function (this: Fleet, ...args) {
+      if (away) throw new Error("Durable Object reset because its code was updated.");
+      return admit.apply(this, args);
+    });
+    const claims = [1, 2, 3, 4, 5, 6].map((n) => claim(`fleetless-${n}`, id));
+    await eventually(async () => expect(await pool(id)).toMatchObject({ starting: 6 }));
+    away = false;
+    for (const one of claims) expect(await one).toMatchObject({ status: 201 });
+    expect(await pool(id)).toMatchObject({ breaker: { state: "closed", failures: 0 } });
+  });
+
   it("replaces a warm container that ended by itself at once", async () => {
     const id = await aPool("crashed", { minSize: 1 });
     const [first] = await containersOf(id);
@@ -325,30 +409,21 @@ describe("a pool", () => {
     expect(await isCounted()).toBe(false);
   });
 
-  it("that lost its storage knows its tenants again, gives out nothing of which it is not sure, and its chain goes on", async () => {
-    const id = await aPool("amnesiac", { minSize: 1, maxSize: 5 });
-    const held = await claim("remembered", id);
-    await eventually(async () => expect(await pool(id)).toMatchObject({ warm: 1, claimed: 1 }));
-    const old = (await containersOf(id)).map((one) => one.id);
-    const listed = () =>
-      env.DB.prepare("SELECT COUNT(*) AS n FROM containers WHERE pool_id = ? AND state IN ('warm', 'assigned')").bind(
-        id,
-      );
-    await eventually(async () => expect(await listed().first()).toEqual({ n: 2 }));
-    await loseStorage(poolObject(id));
-    expect(await claim("newcomer", id)).toMatchObject({ status: 201, body: { launch: "cold" } });
-    await eventually(async () => {
-      await ring(id);
-      expect(await pool(id)).toMatchObject({ claimed: 2, warm: 1, draining: 0 });
+  it("takes its alerts with it when it is deleted", async () => {
+    const id = await aPool("alarmed", { minSize: 0, maxSize: 3 });
+    await call("POST", path(id, "/pause"));
+    await runInDurableObject(poolObject(id), async (_, state) => {
+      const [row] = state.storage.sql.exec<{ doc: string }>("SELECT doc FROM pool WHERE id = 1").toArray();
+      const halted = { at: 1, actor: "system", reason: "it exits" };
+      const rollout = { to: 1, startedAt: 1, endedAt: null, moving: [], upgraded: 0, failed: [], halted };
+      const record = { ...JSON.parse(row?.doc ?? "{}"), rollout, exhaustedAt: 1 };
+      state.storage.sql.exec("UPDATE pool SET doc = ? WHERE id = 1", JSON.stringify(record));
     });
-    const now = await containersOf(id);
-    expect(now.find(({ tenantId }) => tenantId === "remembered")?.id).toBe(held.body.containerId);
-    expect(now.filter(({ state }) => state === "warm").map((one) => one.id)).not.toContainEqual(expect.toBeOneOf(old));
-    expect((await status("remembered")).body).toMatchObject({ state: "active", epoch: 1 });
-    await eventually(async () => expect(await recorded(id, "pool.recovered")).toHaveLength(1));
+    await evictDurableObject(poolObject(id));
+    expect((await call("DELETE", path(id, "?wait=10s"))).status).toBe(200);
     await eventually(async () => {
-      const verified = await call("GET", `/api/v1/audit/verify?subject=pool:${id}`);
-      expect(verified, JSON.stringify(verified.body)).toMatchObject({ status: 200, body: { valid: true } });
+      const cleared = (await recorded(id, "alert.cleared")).map(({ alert }) => alert);
+      expect(cleared.sort()).toEqual(["pool_exhausted", "rollout_halted"]);
     });
   });
 });

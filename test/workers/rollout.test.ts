@@ -1,5 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { Tenant } from "../../src/tenant/object.ts";
 import { aPool, call, claim, env, eventually, get, put, release, simulation, status } from "../support/fleet.ts";
 
 const path = (id: string, more = "") => `/api/v1/pools/${id}${more}`;
@@ -111,6 +112,45 @@ describe("a rolling upgrade", () => {
     await eventually(async () =>
       expect((await recorded(id)).map(({ action }) => action)).toEqual(["pool.rollout_started", "pool.rollout_ended"]),
     );
+  });
+
+  it("leaves who is busy for later: nobody is lost, moved twice, or taken for a failure", async () => {
+    const id = await aPool("rolls-busy", { minSize: 1, maxSize: 9 });
+    await policy(id, { policy: "rolling", concurrency: 3, healthyMs: 0 });
+    const busy = { "busy-save": "sync", "busy-release": "release", "busy-restart": "restart" };
+    for (const tenant of [...Object.keys(busy), "busy-free"]) {
+      const { body } = await claim(tenant, id);
+      await put(tenant, "mine.txt", tenant);
+      if (tenant !== "busy-free") simulation.for(body.containerId).slow("manifest", 5_000);
+    }
+    const asked: [string, string][] = [];
+    const { upgrade } = Tenant.prototype;
+    vi.spyOn(Tenant.prototype, "upgrade").mockImplementation(async function (this: Tenant, to) {
+      const answer = await upgrade.call(this, to);
+      asked.push([(this as unknown as { ctx: DurableObjectState }).ctx.id.name ?? "", answer.kind]);
+      return answer;
+    });
+    const operations = Object.entries(busy).map(([tenant, what]) =>
+      act(tenant, what, what === "sync" ? { direction: "outward" } : {}),
+    );
+    await eventually(async () => {
+      for (const tenant of Object.keys(busy)) expect((await status(tenant)).body.operation).toBeDefined();
+    });
+    await update(id, { name: "second" });
+    await eventually(async () => expect(await rollout(id)).toMatchObject({ upgraded: 1, moving: [], failed: [] }));
+    for (const tenant of Object.keys(busy)) expect(asked).toContainEqual([tenant, "later"]);
+    for (const operation of operations) expect((await operation).status).toBe(200);
+    expect(await rollout(id)).toMatchObject({ state: "rolling", outdated: 1, failed: [], halted: null });
+    const later = Date.now() + 16_000;
+    vi.spyOn(Date, "now").mockImplementation(() => later);
+    await runDurableObjectAlarm(poolStub(id));
+    await eventually(async () => expect(await rollout(id)).toMatchObject({ state: "done", upgraded: 2, failed: [] }));
+    for (const tenant of ["busy-save", "busy-restart", "busy-free"]) {
+      expect((await status(tenant)).body, tenant).toMatchObject({ version: 2, state: "active", epoch: 2 });
+      expect(await (await get(tenant, "mine.txt")).text()).toBe(tenant);
+    }
+    expect((await status("busy-release")).body).toMatchObject({ state: "idle", epoch: 1 });
+    expect(asked.filter(([, kind]) => kind === "begun").map(([tenant]) => tenant)).toEqual(["busy-free", "busy-save"]);
   });
 
   it("is gone on with after its pool left memory in the middle", async () => {
