@@ -67,16 +67,13 @@ export const statistics = resource()
   .openapi(atRoot, async (c) => c.json((await readStats(c.env)).stats, 200))
   .openapi(metrics, async (c) => c.text(await scraped(c.env, Date.now()), 200, { "content-type": CONTENT_TYPE }));
 
-let latest: { text: Promise<string>; at: number } | null = null;
+/** The text, not a promise of it: an answer belongs to the request that asked for it. */
+let latest: { text: string; at: number } | null = null;
 
-/** One that failed is not kept. */
-function scraped(env: Env, now: number): Promise<string> {
+async function scraped(env: Env, now: number): Promise<string> {
   if (latest && now - latest.at < CACHED_MS) return latest.text;
-  const text = scrape(env);
+  const text = await scrape(env);
   latest = { text, at: now };
-  text.catch(() => {
-    latest = null;
-  });
   return text;
 }
 

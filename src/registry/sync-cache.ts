@@ -1,4 +1,6 @@
+import { within } from "../durable/deadline.ts";
 import { isStateSpec, type SyncSpec } from "../sync/spec.ts";
+import { Kept } from "./kept.ts";
 
 /** A pool's sync specs, as whoever runs them needs them. */
 export interface PoolSpec {
@@ -8,41 +10,20 @@ export interface PoolSpec {
   isState: boolean;
 }
 
-/** How long they are taken from memory without looking, and how long while D1 does not answer (ms). */
-const FRESH_MS = 3_000;
-const USABLE_MS = 60_000;
-const MAX_ENTRIES = 1_000;
-const entries = new Map<string, { specs: Promise<PoolSpec[]>; readAt: number; before: PoolSpec[] | null }>();
+const READ_MS = 5_000;
+const kept = new Kept<PoolSpec[]>({ freshMs: 3_000, besideMs: 10_000, failingMs: 60_000, most: 1_000 });
 
 /**
  * By id. From memory where they were read a moment ago, so that a claim of a pool without any costs nothing more.
  * @throws when D1 does not answer, and nothing is known
  */
-export function specsOfPool(db: D1Database, poolId: string, now: number): Promise<PoolSpec[]> {
-  const entry = entries.get(poolId);
-  if (entry && now - entry.readAt <= FRESH_MS) return entry.specs;
-  const before = entry && now - entry.readAt <= USABLE_MS ? entry.before : null;
-  const specs = read(db, poolId).then(
-    (found) => {
-      const kept = entries.get(poolId);
-      if (kept?.specs === specs) kept.before = found;
-      return found;
-    },
-    (error) => {
-      if (entries.get(poolId)?.specs === specs) entries.delete(poolId);
-      if (before) return before;
-      throw error;
-    },
-  );
-  if (entries.size >= MAX_ENTRIES) entries.clear();
-  entries.set(poolId, { specs, readAt: now, before });
-  return specs;
+export async function specsOfPool(db: D1Database, poolId: string, now: number): Promise<PoolSpec[]> {
+  const specs = await kept.get(poolId, now, () => within(READ_MS, "the registry", read(db, poolId)));
+  return specs ?? [];
 }
 
 /** After a change, in the isolate that made it; the others notice within seconds. */
-export function forgetSpecs(): void {
-  entries.clear();
-}
+export const forgetSpecs = (): void => kept.forgetAll();
 
 async function read(db: D1Database, poolId: string): Promise<PoolSpec[]> {
   const { results } = await db

@@ -147,11 +147,11 @@ export class Effects {
       ...(restart?.scope === "image" ? { minWorkloadVersion: restart.minWorkloadVersion } : {}),
       ...(runs === undefined ? {} : { runs }),
     };
-    // Looked up while the pool looks for a slot; the assignment has them in its hands then.
-    specsOfPool(this.#env.DB, step.poolId, Date.now()).catch(() => {}); // it asks again
-    const outcome = await this.#call(startMs + waitMs + GRACE_MS, "lease", () =>
-      poolOf(this.#env, step.poolId).lease(request),
-    );
+    const [outcome] = await Promise.all([
+      this.#call(startMs + waitMs + GRACE_MS, "lease", () => poolOf(this.#env, step.poolId).lease(request)),
+      // Looked up while the pool looks for a slot; the assignment has them in its hands then.
+      specsOfPool(this.#env.DB, step.poolId, Date.now()).catch(() => null), // it asks again
+    ]);
     return outcome.ok
       ? { type: "leased", lease: outcome.value }
       : { type: "start_failed", failure: outcome.failure, lease: null };

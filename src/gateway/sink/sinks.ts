@@ -1,4 +1,6 @@
 import { configOf } from "../../config.ts";
+import { within } from "../../durable/deadline.ts";
+import { Kept } from "../../registry/kept.ts";
 import { findSyncSpec, openedSecret } from "../../registry/sync-specs.ts";
 import type { Secret } from "../../secrets/secret.ts";
 import type { SyncSpec } from "../../sync/spec.ts";
@@ -9,24 +11,16 @@ export interface KnownSink {
   secretAccessKey: Secret | null;
 }
 
-/** How long a spec is taken from memory, in ms: one that was changed holds from then on. */
-const FRESH_MS = 3_000;
-const MAX_ENTRIES = 500;
-const known = new Map<string, { sink: Promise<KnownSink | null>; readAt: number }>();
+const READ_MS = 5_000;
+/** One that was changed holds from then on. */
+const kept = new Kept<KnownSink>({ freshMs: 3_000, most: 500 });
 
-/** Null for an unknown spec. One look is shared by all that ask meanwhile. @throws when D1 does not answer */
-export function sinkOf(env: Env, specId: string, now: number): Promise<KnownSink | null> {
-  const entry = known.get(specId);
-  if (entry && now - entry.readAt <= FRESH_MS) return entry.sink;
-  if (known.size >= MAX_ENTRIES) known.clear();
-  const sink = read(env, specId);
-  known.set(specId, { sink, readAt: now });
-  sink.catch(() => known.delete(specId));
-  return sink;
-}
+/** Null for an unknown spec. @throws when D1 does not answer */
+export const sinkOf = (env: Env, specId: string, now: number): Promise<KnownSink | null> =>
+  kept.get(specId, now, () => within(READ_MS, "the registry", read(env, specId)));
 
 /** After a change, in the isolate that made it. */
-export const forgetSink = (specId: string): boolean => known.delete(specId);
+export const forgetSink = (specId: string): void => kept.forget(specId);
 
 async function read(env: Env, specId: string): Promise<KnownSink | null> {
   const registered = await findSyncSpec(env.DB, specId);
