@@ -24,8 +24,9 @@ export default {
     return settled(target, env.DB, Date.now()).then((known) => serve(request, url, known, env, ctx));
   },
   scheduled(controller, env, ctx) {
-    const run = controller.cron === DAILY ? sweepDaily : probeAll;
-    ctx.waitUntil(run(env, controller.scheduledTime));
+    const { cron, scheduledTime: now } = controller;
+    ctx.waitUntil(sweepDaily(env, now, cron === DAILY ? "begin" : "go on"));
+    if (cron !== DAILY) ctx.waitUntil(probeAll(env, now));
   },
 } satisfies ExportedHandler<Env>;
 

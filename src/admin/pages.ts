@@ -1,8 +1,10 @@
+import { within } from "../durable/deadline.ts";
 import { poolOf } from "../durable/stubs.ts";
 import { type PoolId, parsePoolId } from "../ids.ts";
 
 /** Objects asked at a time. */
 const AT_ONCE = 8;
+const ASK_MS = 15_000;
 
 export const listPoolIds = async (db: D1Database, after: string, limit: number): Promise<PoolId[]> => {
   const { results } = await db
@@ -25,9 +27,17 @@ async function allPoolIds(db: D1Database): Promise<PoolId[]> {
 
 /**
  * The next tenants of the deployment by id: everyone whom D1 shows, has a host label of, or a pool ever gave a
- * container to. So a tenant is found whose row in D1 is lost. @throws when a pool does not answer: nobody is left out unseen
+ * container to. So a tenant is found whose row in D1 is lost. `silent` is told of a pool that does not answer, and throws where
+ * nobody may be left out unseen.
  */
-export async function tenantsAfter(env: Env, after: string, limit: number): Promise<string[]> {
+export async function tenantsAfter(
+  env: Env,
+  after: string,
+  limit: number,
+  silent: (pool: PoolId, error: unknown) => void = (_, error) => {
+    throw error;
+  },
+): Promise<string[]> {
   const listed = env.DB.prepare(
     `SELECT tenant_id FROM tenants WHERE tenant_id > ?1
      UNION SELECT tenant_id FROM tenant_hosts WHERE tenant_id > ?1 ORDER BY tenant_id LIMIT ?2`,
@@ -35,7 +45,12 @@ export async function tenantsAfter(env: Env, after: string, limit: number): Prom
     .bind(after, limit)
     .all<{ tenant_id: string }>();
   const pools = await allPoolIds(env.DB);
-  const leased = await inTurns(pools, (id) => poolOf(env, id).tenants(after, limit));
+  const leased = await inTurns(pools, (id) =>
+    within(ASK_MS, "tenants", poolOf(env, id).tenants(after, limit)).catch((error) => {
+      silent(id, error);
+      return [];
+    }),
+  );
   const known = (await listed).results.map((row) => row.tenant_id);
   return firstOf([known, ...leased], limit);
 }

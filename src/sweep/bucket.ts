@@ -1,6 +1,7 @@
 /** What R2 lists in one call (platform limit). */
 const R2_BATCH = 1_000;
 const PAGES = 50;
+const PAGES_OF_ONE = 10;
 
 /** The names that follow a prefix, up to the next slash. */
 export async function foldersUnder(bucket: R2Bucket, prefix: string): Promise<string[]> {
@@ -18,6 +19,19 @@ export async function foldersUnder(bucket: R2Bucket, prefix: string): Promise<st
     cursor = listed.cursor;
   }
   return names;
+}
+
+/** When the last of what lies under a prefix was written, in ms since 1970; null where nothing does. */
+export async function youngestUnder(bucket: R2Bucket, prefix: string): Promise<number | "too many" | null> {
+  let youngest: number | null = null;
+  let cursor: string | undefined;
+  for (let page = 0; page < PAGES_OF_ONE; page += 1) {
+    const listed: R2Objects = await bucket.list({ prefix, limit: R2_BATCH, ...(cursor ? { cursor } : {}) });
+    for (const { uploaded } of listed.objects) youngest = Math.max(youngest ?? 0, uploaded.getTime());
+    if (!listed.truncated) return youngest;
+    cursor = listed.cursor;
+  }
+  return "too many";
 }
 
 /** The next of them, in the order of their keys. The place is a name, so that a walk can be gone on with after any time. */

@@ -1,7 +1,8 @@
 import { fleetOf, instanceOf, poolOf } from "../durable/stubs.ts";
 import type { FleetLease } from "../fleet/types.ts";
+import type { ContainerId, PoolId } from "../ids.ts";
 import { findPool } from "../registry/store.ts";
-import { ended, hasSlot } from "./pools.ts";
+import { ended, slotsOf } from "./pools.ts";
 import type { Part, Sweep } from "./types.ts";
 import { examine, type Verdict } from "./verdict.ts";
 
@@ -13,8 +14,12 @@ export async function sweepLeases(sweep: Sweep, after: string): Promise<Part> {
   const leases = await fleetOf(sweep.env).leases(after, sweep.limit);
   const old = leases.filter(({ at }) => sweep.now - at >= GRACE_MS);
   const things = old.map((lease) => ({ id: lease.containerId as string, thing: lease }));
+  // A container that old gets no slot any more: what a pool had at the beginning of the page is enough.
+  const slots = new Map<PoolId, Promise<ReadonlySet<ContainerId>>>();
   const judge = async ({ containerId, poolId }: FleetLease): Promise<Verdict> => {
-    if (await hasSlot(sweep, poolId, containerId)) return null;
+    const asked = slots.get(poolId) ?? slotsOf(sweep, poolId);
+    slots.set(poolId, asked);
+    if ((await asked).has(containerId)) return null;
     const orphan = `it is counted for pool ${poolId}, which does not have it`;
     const isThere = (await poolOf(sweep.env, poolId).describe()).ok;
     if (!isThere && (await findPool(sweep.env.DB, poolId))) {

@@ -17,7 +17,7 @@ export async function sweepPools(sweep: Sweep, after: string): Promise<Part> {
   // A pool may have a thousand slots, and each is asked about.
   const ids = await listPoolIds(sweep.env.DB, after, 1);
   const [id] = ids;
-  if (id === undefined) return sweepDeleted(sweep);
+  if (id === undefined) return sweepDeleted(sweep, after.startsWith(DELETED) ? after.slice(DELETED.length) : "");
   const part = { ...nothingFound(), after: id as string };
   try {
     const pool = () => poolOf(sweep.env, id);
@@ -28,6 +28,7 @@ export async function sweepPools(sweep: Sweep, after: string): Promise<Part> {
       if (sweep.mode === "mend") part.removed.push(finding);
     }
     part.checked += 1;
+    part.calls += 4;
     const slots = await within(ASK_MS, "containers", pool().containers());
     if (!slots.ok) return part;
     return joined(part, await sweepSlots(sweep, id, slots.value), await sweepRows(sweep, id, slots.value));
@@ -68,15 +69,19 @@ async function sweepRows(sweep: Sweep, poolId: PoolId, slots: readonly SlotView[
   return endRows(sweep, results);
 }
 
+/** Behind every id of a pool. */
+const DELETED = "~";
+
 /** The same of pools that are not registered any more: they have no list in which their rows would be missed. */
-async function sweepDeleted(sweep: Sweep): Promise<Part> {
+async function sweepDeleted(sweep: Sweep, after: string): Promise<Part> {
   const { results } = await sweep.env.DB.prepare(
-    `SELECT container_id, pool_id FROM containers WHERE updated_at < ?
+    `SELECT container_id, pool_id FROM containers WHERE updated_at < ? AND container_id > ?
      AND pool_id NOT IN (SELECT id FROM pools) ORDER BY container_id LIMIT ?`,
   )
-    .bind(sweep.now - GRACE_MS, sweep.limit)
+    .bind(sweep.now - GRACE_MS, after, sweep.limit)
     .all<Row>();
-  return endRows(sweep, results);
+  const last = results.length < sweep.limit ? undefined : results.at(-1);
+  return { ...(await endRows(sweep, results)), after: last ? `${DELETED}${last.container_id}` : null };
 }
 
 interface Row {
@@ -88,7 +93,7 @@ interface Row {
 async function endRows(sweep: Sweep, rows: readonly Row[]): Promise<Part> {
   const things = rows.map((row) => ({ id: row.container_id as string, thing: row }));
   const judge = async ({ container_id: id, pool_id: poolId }: Row): Promise<Verdict> =>
-    (await hasSlot(sweep, poolId, id)) ? null : { orphan: `D1 shows it in pool ${poolId}, which does not have it` };
+    (await slotsOf(sweep, poolId)).has(id) ? null : { orphan: `D1 shows it in pool ${poolId}, which does not have it` };
   const part = await examine(sweep, "pools", things, judge, (row) => ended(sweep, row.pool_id, row.container_id));
   const gone = part.removed.map(({ id }) => id);
   if (gone.length > 0) {
@@ -99,9 +104,10 @@ async function endRows(sweep: Sweep, rows: readonly Row[]): Promise<Part> {
   return part;
 }
 
-export async function hasSlot(sweep: Sweep, poolId: PoolId, id: ContainerId): Promise<boolean> {
+/** None where the pool is not there. */
+export async function slotsOf(sweep: Sweep, poolId: PoolId): Promise<ReadonlySet<ContainerId>> {
   const slots = await poolOf(sweep.env, poolId).containers();
-  return slots.ok && slots.value.some(({ containerId }) => containerId === id);
+  return new Set(slots.ok ? slots.value.map(({ containerId }) => containerId) : []);
 }
 
 /** Through the pool, which gives its lease back too; legal for containers that it does not know. */
@@ -112,6 +118,7 @@ export const ended = async (sweep: Sweep, poolId: PoolId, id: ContainerId): Prom
 function joined(all: Part, ...rest: readonly Part[]): Part {
   for (const part of rest) {
     all.checked += part.checked;
+    all.calls += part.calls;
     all.found.push(...part.found);
     all.removed.push(...part.removed);
     all.skipped.push(...part.skipped);

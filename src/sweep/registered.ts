@@ -21,9 +21,11 @@ export async function sweepDomains(sweep: Sweep, after: string): Promise<Part> {
   )
     .bind(sweep.now - GRACE_MS, after, sweep.limit)
     .all<Row>();
-  const mend = async ({ id }: Row) => {
+  const mend = async ({ id, tenant_id: of }: Row) => {
     const domain = await findDomain(sweep.env.DB, id);
-    return domain === null || deleteDomain(sweep.env.DB, domain, sweep.by, sweep.now);
+    if (domain === null) return true;
+    // Registered anew meanwhile, it is somebody's.
+    return domain.tenantId === of && deleteDomain(sweep.env.DB, domain, sweep.by, sweep.now);
   };
   const part = await examine(sweep, "domains", named(results), (row) => judge(sweep, row), mend);
   return { ...part, after: afterOf(results, sweep.limit) };

@@ -28,11 +28,21 @@ export interface Part {
   skipped: (Finding & { reason: string })[];
   /** What could not be looked at. */
   failed: { id: string; detail: string }[];
+  /** About how many requests it made, of which one run of a Worker may make so many only. */
+  calls: number;
   /** After which the next page of this kind begins; null at its end. */
   after: string | null;
 }
 
-export const nothingFound = (): Part => ({ checked: 0, found: [], removed: [], skipped: [], failed: [], after: null });
+export const nothingFound = (): Part => ({
+  checked: 0,
+  found: [],
+  removed: [],
+  skipped: [],
+  failed: [],
+  calls: 0,
+  after: null,
+});
 
 /** What every part works with. */
 export interface Sweep {

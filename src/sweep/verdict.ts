@@ -10,6 +10,9 @@ export type Verdict =
   | { orphan: string; but: string }
   | null;
 
+/** At most so many requests go into looking at one thing, and into setting it right. */
+const LOOKED = 5;
+const MENDED = 10;
 /** How long anything that is asked may take. */
 const ASK_MS = 15_000;
 
@@ -27,6 +30,7 @@ export async function examine<T>(
   const part = nothingFound();
   await inTurns(things, async ({ id, thing }) => {
     part.checked += 1;
+    part.calls += LOOKED;
     try {
       const verdict = await within(ASK_MS, `the check of ${id}`, judge(thing));
       if (!verdict) return;
@@ -34,6 +38,7 @@ export async function examine<T>(
       part.found.push(finding);
       if ("but" in verdict) part.skipped.push({ ...finding, reason: verdict.but });
       else if (sweep.mode === "mend") {
+        part.calls += MENDED;
         if (await within(ASK_MS, `the removal of ${id}`, mend(thing))) part.removed.push(finding);
         else part.skipped.push({ ...finding, reason: "it could not be removed; the next sweep tries again" });
       }

@@ -9,7 +9,7 @@ import {
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { fleetOf, poolOf, tenantOf, vaultOf } from "../../src/durable/stubs.ts";
 import type { ContainerId, PoolId, TenantId } from "../../src/ids.ts";
-import worker from "../../src/index.ts";
+import worker, { Pool, Tenant } from "../../src/index.ts";
 import { DAILY } from "../../src/sweep/daily.ts";
 import type { TenantRecord } from "../../src/tenant/record.ts";
 import { type Answer, aPool, call, claim, env, eventually, put, release, status } from "../support/fleet.ts";
@@ -189,7 +189,57 @@ describe("a container", () => {
   });
 });
 
+test("rows of pools that are gone go, however many there are", async () => {
+  const insert = env.DB.prepare(
+    `INSERT INTO containers (container_id, pool_id, workload_id, workload_version, image, state, tier, started_at, since, updated_at)
+     VALUES (?, 'pool-of-before', 'w', 1, 'sandbox', 'warm', 'lite', 1, 1, 1)`,
+  );
+  const gone = ["c-gone-1", "c-gone-2", "c-gone-3"];
+  for (const id of gone) await insert.bind(id).run();
+  const swept = await sweep(["pools"], false, 1);
+  for (const id of gone) expect(about(id, swept)).toEqual({ found: 1, removed: 1, skipped: [] });
+});
+
 describe("what lies in R2", () => {
+  test("is looked through whether or not a pool answers, and the silent one is named", async () => {
+    const pool = await aPool("silent", { minSize: 0 });
+    vi.spyOn(Pool.prototype, "tenants").mockRejectedValue(new Error("the pool does not answer"));
+    const swept = await sweep(["vaults"]);
+    expect(swept.failed).toContainEqual({ id: `pool:${pool}`, detail: "the pool does not answer" });
+    expect(swept.checked).toBeGreaterThan(0);
+  });
+
+  test("of a sync spec under the name of nobody stays too, if it was committed", async () => {
+    await env.BUCKET.put("tenants/nobody-spec/specs/models/ledger.json", "{}");
+    await env.BUCKET.put("tenants/nobody-spec/objects/1", "half a save");
+    later(8 * DAY);
+    expect(about("nobody-spec", await sweep(["prefixes"]))).toMatchObject({
+      removed: 0,
+      skipped: [expect.stringContaining("committed")],
+    });
+    await env.BUCKET.delete("tenants/nobody-spec/specs/models/ledger.json");
+    expect(about("nobody-spec", await sweep(["prefixes"]))).toMatchObject({ found: 1, removed: 1 });
+  });
+
+  test("under the name of nobody is not old because the first thousand of it are", async () => {
+    const old = { key: "tenants/nobody-many/objects/1", size: 1, uploaded: new Date(1) };
+    const list = env.BUCKET.list.bind(env.BUCKET);
+    vi.spyOn(env.BUCKET, "list").mockImplementation((async (options: R2ListOptions = {}) => {
+      if (options.delimiter === "/" && options.prefix === "tenants/") {
+        return { objects: [], delimitedPrefixes: ["tenants/nobody-many/"], truncated: false };
+      }
+      if (options.prefix !== "tenants/nobody-many/") return list(options);
+      return options.cursor === undefined
+        ? { objects: [old], delimitedPrefixes: [], truncated: true, cursor: "more" }
+        : { objects: [{ ...old, uploaded: new Date(Date.now()) }], delimitedPrefixes: [], truncated: false };
+    }) as never);
+    expect(about("nobody-many", await sweep(["prefixes"]))).toEqual({
+      found: 1,
+      removed: 0,
+      skipped: [expect.stringContaining("within a week")],
+    });
+  });
+
   test("under a tenant's name and in no generation goes a day later, what is saved stays", async () => {
     const pool = await aPool("litter", { minSize: 0 });
     await claim("litter-a", pool);
@@ -300,6 +350,19 @@ describe("what D1 registers", () => {
     expect((await sweep(["domains", "keys"])).found).toEqual([]);
   });
 
+  test("stays where it was registered for somebody else while it was looked at", async () => {
+    const insert = "INSERT OR REPLACE INTO domains (host, tenant_id, created_at) VALUES ('again.example.com', ?, 1)";
+    await env.DB.prepare(insert).bind("again-ghost").run();
+    vi.spyOn(Tenant.prototype, "touch").mockImplementation(async () => {
+      await env.DB.prepare(insert).bind("again-heir").run();
+      return null;
+    });
+    expect(about("again.example.com", await sweep(["domains"]))).toMatchObject({ found: 1, removed: 0 });
+    const kept = await env.DB.prepare("SELECT tenant_id FROM domains WHERE host = 'again.example.com'").first();
+    expect(kept).toEqual({ tenant_id: "again-heir" });
+    await env.DB.prepare("DELETE FROM domains WHERE host = 'again.example.com'").run();
+  });
+
   test("and keeps for a while only goes when that is over", async () => {
     const insert =
       "INSERT INTO idempotency (id, fingerprint, attempt, started_at, expires_at) VALUES ('old', 'f', 'a', 1, 2), ('new', 'f', 'a', 1, ?)";
@@ -314,11 +377,13 @@ describe("what D1 registers", () => {
 });
 
 describe("the sweep that runs by itself", () => {
-  const daily = async () => {
+  const tick = async (cron: string) => {
     const ctx = createExecutionContext();
-    worker.scheduled(createScheduledController({ cron: DAILY, scheduledTime: new Date(Date.now()) }), env, ctx);
+    worker.scheduled(createScheduledController({ cron, scheduledTime: new Date(Date.now()) }), env, ctx);
     await waitOnExecutionContext(ctx);
   };
+  const daily = () => tick(DAILY);
+  const hourly = () => tick("23 * * * *");
 
   test("goes through everything, records what it did, and tells of orphans until there are none", async () => {
     await aPool("daily", { minSize: 1 });
@@ -339,6 +404,29 @@ describe("the sweep that runs by itself", () => {
     expect((await recorded("platform:sweep")).filter((line) => line.startsWith("alert.")).at(-1)).toBe(
       "alert.cleared system",
     );
+  });
+
+  test("makes no more requests in one run than the platform allows; the next run of any trigger goes on", async () => {
+    const domain = env.DB.prepare("INSERT INTO domains (host, tenant_id, created_at) VALUES (?, 'many-ghost', 1)");
+    const hosts = Array.from({ length: 250 }, (_, i) => `many-${i}.example.com`);
+    await env.DB.batch(hosts.map((host) => domain.bind(host)));
+    const left = () => env.DB.prepare("SELECT COUNT(*) AS n FROM domains WHERE tenant_id = 'many-ghost'").first("n");
+    await env.DB.prepare(
+      `INSERT OR REPLACE INTO sweep (id, cursor, started_at, updated_at, checked, found, removed, failed)
+       VALUES (1, '{"of":"domains","after":""}', 5, 5, 0, 0, 0, 0)`,
+    ).run();
+    const prepared = vi.spyOn(env.DB, "prepare");
+    await daily();
+    expect(prepared.mock.calls.length).toBeLessThan(1_000);
+    prepared.mockRestore();
+    expect(await left()).toBeGreaterThan(0);
+    expect(await env.DB.prepare("SELECT cursor FROM sweep").first("cursor")).not.toBeNull();
+    await hourly();
+    expect(await left()).toBe(0);
+    const ended = await env.DB.prepare("SELECT cursor, started_at, updated_at, removed FROM sweep").first();
+    expect(ended).toMatchObject({ cursor: null, started_at: 5, removed: expect.any(Number) });
+    await hourly();
+    expect(await env.DB.prepare("SELECT cursor, started_at, updated_at, removed FROM sweep").first()).toEqual(ended);
   });
 
   test("goes on where the one before it ended", async () => {
