@@ -4,7 +4,7 @@ import type { ContainerId, Epoch } from "../ids.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { sha256 } from "../sha256.ts";
 import { HASHED_BYTES } from "./etag.ts";
-import { type FoundFile, foundBytes, foundStream, type Origin } from "./found.ts";
+import { bytesOf, type FoundFile, foundBytes, foundStream, type Origin } from "./found.ts";
 import type { FilePath } from "./path.ts";
 import type { ByteRange, FileAnswers, FileFacts, FileKind, FileRequest } from "./types.ts";
 
@@ -51,7 +51,7 @@ export class ContainerFiles {
           origin,
           facts,
           async () => done(body),
-          () => body.cancel(),
+          async () => void body.cancel().catch(() => {}), // whoever sends it may be gone
         ),
       );
     }
@@ -61,7 +61,7 @@ export class ContainerFiles {
   /** A small one is read to its end, so that its hash is that of what is sent. */
   async #whole(facts: FileFacts, body: ReadableStream<Uint8Array>, origin: Origin): Promise<Outcome<FoundFile>> {
     try {
-      const bytes = new Uint8Array(await within(ASK_MS, "read", new Response(body).arrayBuffer()));
+      const bytes = await bytesOf(body);
       return done(foundBytes(origin, { ...facts, sha256: sha256(bytes) }, bytes));
     } catch {
       return failed("container_unavailable", "The file broke off while it was read.");

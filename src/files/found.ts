@@ -1,3 +1,4 @@
+import { within } from "../durable/deadline.ts";
 import { done, type Outcome } from "../outcome.ts";
 import { tagOf } from "./etag.ts";
 import type { ByteRange } from "./types.ts";
@@ -35,6 +36,15 @@ export interface FoundFile {
 /** A tag there is always: small files' hashes are known. */
 const tagged = (file: { size: number; mtimeNs: string; sha256: string | null }): string =>
   tagOf(file) ?? `${file.size}-${file.mtimeNs}`;
+
+/** To the end of a content that is taken into memory, in ms. */
+const READ_MS = 40_000;
+
+/** All of it. @throws what broke it off, DeadlineError */
+export async function bytesOf(content: Content): Promise<Uint8Array<ArrayBuffer>> {
+  if (content instanceof Uint8Array) return content;
+  return new Uint8Array(await within(READ_MS, "the content", new Response(content).arrayBuffer()));
+}
 
 /** A file whose content is here. */
 export function foundBytes(

@@ -6,7 +6,7 @@ import { type Applied, applyTogether, type Change, type NamedChange } from "./at
 import { changes, type Item, type ItemResult, nameOf, type Todo } from "./batch.ts";
 import type { ContainerFiles } from "./container.ts";
 import { HASHED_BYTES, tagOf } from "./etag.ts";
-import type { FoundFile } from "./found.ts";
+import { bytesOf, type FoundFile } from "./found.ts";
 import { shown } from "./path.ts";
 import type { Source } from "./place.ts";
 import type { ReadOptions, TenantFiles } from "./tenant-files.ts";
@@ -123,7 +123,7 @@ export class BatchRun {
     }
     const content = await file.content(null);
     if (!content.ok) return content;
-    const bytes = new Uint8Array(await new Response(content.value).arrayBuffer());
+    const bytes = await bytesOf(content.value);
     this.#bytesRead += bytes.length;
     return done({ ...contentView(bytes), ...fileView(file), ...originView(file.origin, Date.now()) });
   }

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { Problem } from "../errors/problem.ts";
 import { contentView, entryView, fileView, headersOf, originView, writtenView } from "../files/answers.ts";
 import { HASHED_BYTES, readVerdict, tagOf } from "../files/etag.ts";
-import type { Content, FoundFile } from "../files/found.ts";
+import { bytesOf, type Content, type FoundFile } from "../files/found.ts";
 import { type FilePath, percentEncoded, shown } from "../files/path.ts";
 import { type Asked, rangeAsked } from "../files/range.ts";
 import { type ListPlace, TenantFiles } from "../files/tenant-files.ts";
@@ -236,7 +236,7 @@ async function jsonOf(found: FoundFile) {
     throw new Problem("file_too_large", detail, { extra: { size: found.size, etag: `"${found.tag}"` } });
   }
   const content = value(await found.content(null));
-  const all = new Uint8Array(await new Response(content).arrayBuffer());
+  const all = await bytesOf(content);
   return { ...contentView(all), ...fileView(found), ...originView(found.origin, Date.now()) };
 }
 

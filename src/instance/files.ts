@@ -1,4 +1,4 @@
-import { messageOf } from "../durable/deadline.ts";
+import { messageOf, within } from "../durable/deadline.ts";
 import { type FilePath, type Located, locate, shown } from "../files/path.ts";
 import type { FileAnswers, FileRequest, StagedChange, WriteRequest } from "../files/types.ts";
 import type { Epoch } from "../ids.ts";
@@ -162,10 +162,14 @@ async function write(control: FileControl, at: Located, request: WriteRequest): 
   return control.write(at, { size, body: sent }, condition, stage, isStream ? TRANSFER_MS : 2 * QUICK_MS);
 }
 
-/** The same body, exactly as long as was said, or broken off; `end` is called when it ended or nobody reads it any more. */
-function passed(body: ReadableStream<Uint8Array>, length: number, end: () => void): ReadableStream<Uint8Array> {
+/**
+ * The same body, exactly as long as was said, or broken off; `end` is called when it ended or nobody reads it any more. A pipe that is
+ * told to end waits for a write that nobody reads: its place is given back all the same.
+ */
+export function passed(body: ReadableStream<Uint8Array>, length: number, end: () => void): ReadableStream<Uint8Array> {
   const { readable, writable } = new FixedLengthStream(length);
-  body.pipeTo(writable, { signal: AbortSignal.timeout(TRANSFER_MS) }).then(end, end);
+  const piping = body.pipeTo(writable, { signal: AbortSignal.timeout(TRANSFER_MS) });
+  within(TRANSFER_MS + QUICK_MS, "a body", piping).then(end, end);
   return readable;
 }
 

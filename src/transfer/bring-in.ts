@@ -99,7 +99,7 @@ async function attempt(env: Env, request: BringIn, { save, deadlineAt }: ImportG
     const staged = await within(deadlineAt - Date.now() - MARGIN_MS, "import", stage());
     if (!staged.ok) return staged;
   } catch (error) {
-    await vault.abort(save).catch(() => {}); // or the next epoch does
+    await within(TELL_MS, "the end", vault.abort(save)).catch(() => {}); // or the next epoch does
     return { ok: false, failure: failureOf(error) };
   }
   return untilHeard(COMMIT_MS, "the commit", () => vault.commit(save, { force }));

@@ -41,7 +41,7 @@ export async function forward(
       const response = await once(sink, passed, body, signal);
       if (attempt === attempts || (response.status !== 429 && response.status < 500)) return shown(response);
       const pauseMs = pauseAfter(attempt, response.headers.get("retry-after"));
-      await response.body?.cancel();
+      response.body?.cancel().catch(() => {}); // nobody reads it
       await sleep(pauseMs);
     } catch (error) {
       if (signal.aborted) throw new S3Error("RequestTimeout", "The client went away.");

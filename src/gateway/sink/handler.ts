@@ -1,7 +1,9 @@
 import { configOf } from "../../config.ts";
+import { within } from "../../durable/deadline.ts";
 import { type Place, placesOf } from "../../sync/places.ts";
 import type { Actor, VaultStorage } from "../../vault/storage.ts";
 import type { Address } from "../storage/address.ts";
+import { STALL_MS } from "../storage/body.ts";
 import { ask } from "../storage/context.ts";
 import { S3Error } from "../storage/errors.ts";
 import type { Operation } from "../storage/operation.ts";
@@ -86,7 +88,7 @@ async function bodyOf(
 
 async function document(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   if (lengthOf(request) > LARGEST_DOCUMENT) throw new S3Error("MalformedXML", "The XML you provided is too long.");
-  return new Uint8Array(await request.arrayBuffer());
+  return new Uint8Array(await within(STALL_MS, "reading the document", request.arrayBuffer()));
 }
 
 function lengthOf(request: Request): number {

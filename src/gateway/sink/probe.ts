@@ -1,5 +1,5 @@
 import { configOf } from "../../config.ts";
-import { messageOf } from "../../durable/deadline.ts";
+import { messageOf, within } from "../../durable/deadline.ts";
 import { classifySync, type SyncProblem } from "../../sync/classify.ts";
 import { TENANT } from "../../sync/spec.ts";
 import { encodeKey } from "../storage/address.ts";
@@ -75,10 +75,11 @@ function problemIn(text: string): XmlNode | null {
 
 async function inR2(env: Env, { spec }: KnownSink, name: string, content: string): Promise<string> {
   const key = `probes/${spec.id}/${name}`;
-  await env.BUCKET.put(key, content);
+  const there = async (): Promise<string> => (await (await env.BUCKET.get(key))?.text()) ?? "";
+  await within(PROBE_MS, "R2", env.BUCKET.put(key, content));
   try {
-    return (await (await env.BUCKET.get(key))?.text()) ?? "";
+    return await within(PROBE_MS, "R2", there());
   } finally {
-    await env.BUCKET.delete(key);
+    await within(PROBE_MS, "R2", env.BUCKET.delete(key));
   }
 }

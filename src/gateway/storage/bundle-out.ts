@@ -1,13 +1,17 @@
+import { messageOf, within } from "../../durable/deadline.ts";
 import type { Generation } from "../../ids.ts";
 import { log } from "../../log.ts";
 import { encodeName } from "../../vault/names.ts";
 import type { GenerationPage, PageCursor, PageEntry, VaultStorage } from "../../vault/storage.ts";
-import { ask, type Backend } from "./context.ts";
+import { STALL_MS } from "./body.ts";
+import { ask, type Backend, reach } from "./context.ts";
 import { BLOCK, padded } from "./tar/header.ts";
 import { END, headerOf } from "./tar/write.ts";
 
 /** R2 contents that are asked for before they are needed. */
 const AHEAD = 4;
+/** Bytes per second: whoever reads more slowly, or gets less from R2, is not waited for any longer. */
+const SLOWEST = 64 * 1024;
 
 /**
  * Streams a generation as the tar of docs/container.md: `tree/…`, then `sums` and `parts` to verify it by. They come last, so that
@@ -37,9 +41,10 @@ async function stream(
   const first = await page(null);
   const { readable, writable } = new IdentityTransformStream();
   waitUntil(
-    write(bucket, writable, first, page).catch(async (error) => {
-      log.error("storage: a restore broke off", { generation, error: String(error) });
-      await writable.abort(error).catch(() => {}); // the reader went away first
+    write(bucket, writable, first, page).catch((error) => {
+      log.error("storage: a restore broke off", { generation, error: messageOf(error) });
+      // Its end is not waited for: what nobody reads holds it up.
+      writable.abort(error).catch(() => {}); // the reader went away first
     }),
   );
   return new Response(readable, { headers: { "content-type": "application/x-tar" } });
@@ -62,7 +67,7 @@ async function write(
   }
   const tail = [...textFile("sums", checks.sums), ...textFile("parts", checks.parts), END];
   await send(writable, Buffer.concat(tail));
-  await writable.close();
+  await within(STALL_MS, "the end of a bundle", writable.close());
 }
 
 /** Lines of the two verification files. */
@@ -99,7 +104,7 @@ async function writePage(
     if (getting !== undefined) {
       await send(writable, Buffer.concat(pending));
       pending = [];
-      await (await getting).body.pipeTo(writable, { preventClose: true });
+      await pass((await getting).body, size, writable);
       fetched.delete(entry);
       fetchAhead(asked + 1);
     } else if (size > 0) {
@@ -117,7 +122,7 @@ const treePath = (path: string): string => (path === "" ? "tree" : `tree/${path}
 /** @throws Error when R2 has not exactly what the index promises */
 async function contentOf(bucket: R2Bucket, entry: PageEntry): Promise<R2ObjectBody> {
   const key = entry.content?.object ?? "";
-  const found = await bucket.get(key);
+  const found = await reach(bucket.get(key));
   if (found === null) throw new Error(`${key} is missing`);
   if (found.size !== entry.content?.size) throw new Error(`${key} has ${found.size} bytes`);
   return found;
@@ -150,10 +155,28 @@ function textFile(path: string, lines: readonly string[]): Uint8Array[] {
   return [header, text, ZEROS.subarray(0, padded(text.length) - text.length)];
 }
 
+const patienceFor = (bytes: number): number => STALL_MS + (bytes / SLOWEST) * 1000;
+
+/** A content of R2's; a pipe that is told to end may wait for a reader that is gone, so that is not waited for either. */
+async function pass(
+  content: ReadableStream<Uint8Array>,
+  size: number,
+  writable: WritableStream<Uint8Array>,
+): Promise<void> {
+  const end = new AbortController();
+  const piping = content.pipeTo(writable, { preventClose: true, signal: end.signal });
+  try {
+    await within(patienceFor(size), "sending a content", piping);
+  } catch (error) {
+    end.abort(error);
+    throw error;
+  }
+}
+
 async function send(writable: WritableStream<Uint8Array>, bytes: Uint8Array): Promise<void> {
   const writer = writable.getWriter();
   try {
-    await writer.write(bytes);
+    await within(patienceFor(bytes.length), "sending a bundle", writer.write(bytes));
   } finally {
     writer.releaseLock();
   }

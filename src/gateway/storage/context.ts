@@ -1,6 +1,8 @@
+import { within } from "../../durable/deadline.ts";
 import type { Outcome } from "../../outcome.ts";
 import { objection } from "../../vault/only-if.ts";
 import type { Actor, OnlyIf, VaultStorage } from "../../vault/storage.ts";
+import { STALL_MS } from "./body.ts";
 import { fromFailure } from "./errors.ts";
 
 /** Where contents go, and for whom. */
@@ -20,12 +22,18 @@ export interface Gateway extends Backend {
   objectPrefix: string;
 }
 
-/** @throws S3Error for what the Vault refused */
+/** Longer than a vault takes that has to read small contents from their packs in R2. */
+const VAULT_MS = 150_000;
+
+/** @throws S3Error for what the Vault refused; DeadlineError */
 export async function ask<T>(answer: Promise<Outcome<T>>): Promise<T> {
-  const outcome = await answer;
+  const outcome = await within(VAULT_MS, "the vault", answer);
   if (!outcome.ok) throw fromFailure(outcome.failure);
   return outcome.value;
 }
+
+/** One request to R2, but for the body that it sends or gets. @throws DeadlineError */
+export const reach = <T>(answer: Promise<T>): Promise<T> => within(STALL_MS, "R2", answer);
 
 /**
  * Refuses early what the Vault would refuse at the end, so that gigabytes are not sent for nothing; it is the Vault that decides.

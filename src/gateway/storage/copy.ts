@@ -2,7 +2,7 @@ import type { ObjectRead, OnlyIf } from "../../vault/storage.ts";
 import { decodeKey } from "./address.ts";
 import { LARGEST_UPLOAD, pullFrom, type Upload } from "./body.ts";
 import { evaluateSource, writeConditions } from "./conditions.ts";
-import { ask, type Gateway } from "./context.ts";
+import { ask, type Gateway, reach } from "./context.ts";
 import { noSuchKey, S3Error } from "./errors.ts";
 import { metadataOf } from "./metadata.ts";
 import { checkVersion } from "./operation.ts";
@@ -100,7 +100,7 @@ async function contentStream(
 ): Promise<ReadableStream<Uint8Array> | null> {
   if (length === 0) return null;
   if (object === null) return new Response(body?.subarray(offset, offset + length) ?? null).body;
-  const stored = await gateway.bucket.get(object, { range: { offset, length } });
+  const stored = await reach(gateway.bucket.get(object, { range: { offset, length } }));
   if (stored === null) throw new S3Error("InternalError", "The content of this object is missing.");
   return stored.body;
 }

@@ -1,8 +1,8 @@
 import type { NewUpload, UploadPart } from "../../vault/storage.ts";
-import { type Upload, uploadOf } from "./body.ts";
+import { pullFrom, type Upload, uploadOf } from "./body.ts";
 import { type Announced, algorithmNamed, announcedBy, compareChecksum, newChecksum } from "./checksum.ts";
 import { writeConditions } from "./conditions.ts";
-import { ask, expectToHold, type Gateway } from "./context.ts";
+import { ask, expectToHold, type Gateway, reach } from "./context.ts";
 import { copiedPart } from "./copy.ts";
 import { S3Error } from "./errors.ts";
 import { metadataOf } from "./metadata.ts";
@@ -30,7 +30,7 @@ export async function createMultipartUpload(gateway: Gateway, request: Request, 
   if (algorithm !== null) headers.set("x-amz-checksum-algorithm", algorithmNamed(algorithm).toUpperCase());
   const { objects } = await ask(gateway.vault.reserve(gateway.actor, 1));
   const object = objects[0] as string;
-  const { uploadId: r2UploadId } = await gateway.bucket.createMultipartUpload(object);
+  const { uploadId: r2UploadId } = await reach(gateway.bucket.createMultipartUpload(object));
   await ask(gateway.vault.beginUpload(gateway.actor, { object, key, r2UploadId, metadata }));
   const answer = xml(
     "InitiateMultipartUploadResult",
@@ -78,7 +78,7 @@ export async function completeMultipartUpload(
   checkSize(headers, content.size);
   const whole = announcedBy(headers, false);
   const target = gateway.bucket.resumeMultipartUpload(found.object, found.r2UploadId);
-  await target.complete(parts.map((part) => ({ partNumber: part.number, etag: part.r2Etag })));
+  await reach(target.complete(parts.map((part) => ({ partNumber: part.number, etag: part.r2Etag }))));
   if (whole !== null) await compareWhole(gateway, whole, found.object);
   const info = await ask(gateway.vault.put(gateway.actor, { key, content, metadata: found.metadata }, null, onlyIf));
   const location = element("Location", `http://sink.internal/${gateway.name}/${encodeURIComponent(key)}`);
@@ -110,10 +110,11 @@ function checkSize(headers: Headers, size: number): void {
  * @throws S3Error `BadDigest`, after which the upload is gone
  */
 async function compareWhole(gateway: Gateway, { algorithm, value }: Announced, object: string): Promise<void> {
-  const stored = await gateway.bucket.get(object);
+  const stored = await reach(gateway.bucket.get(object));
   if (stored === null) throw new S3Error("InternalError", "The content of this upload is missing.");
   const checksum = newChecksum(algorithm);
-  for await (const chunk of stored.body) checksum.update(chunk);
+  const pull = pullFrom(stored.body);
+  for (let chunk = await pull(); chunk !== null; chunk = await pull()) checksum.update(chunk);
   try {
     compareChecksum(algorithm, value ?? "", checksum.digest().toString("base64"));
   } catch (error) {
@@ -124,7 +125,7 @@ async function compareWhole(gateway: Gateway, { algorithm, value }: Announced, o
 
 export async function abortMultipartUpload(gateway: Gateway, key: string, uploadId: string): Promise<Response> {
   const found = await uploadFor(gateway, key, uploadId);
-  await gateway.bucket.resumeMultipartUpload(found.object, found.r2UploadId).abort();
+  await reach(gateway.bucket.resumeMultipartUpload(found.object, found.r2UploadId).abort());
   await ask(gateway.vault.dropUpload(gateway.actor, found.object));
   return new Response(null, { status: 204 });
 }

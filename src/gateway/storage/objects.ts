@@ -1,7 +1,7 @@
 import { INLINE_LIMIT, type NewObject, type ObjectInfo, type OnlyIf } from "../../vault/storage.ts";
 import { type Upload, uploadOf } from "./body.ts";
 import { evaluate, rangeHolds, rangeOf, writeConditions } from "./conditions.ts";
-import { ask, expectToHold, type Gateway } from "./context.ts";
+import { ask, expectToHold, type Gateway, reach } from "./context.ts";
 import { noSuchKey, S3Error } from "./errors.ts";
 import { headersOf, metadataOf } from "./metadata.ts";
 import { milliseconds } from "./times.ts";
@@ -30,7 +30,7 @@ export async function getObject(
   if (request.method === "HEAD") return new Response(null, { status, headers, encodeBody });
   if (found.object === null)
     return new Response(found.body?.subarray(offset, offset + length) ?? null, { status, headers, encodeBody });
-  const stored = await gateway.bucket.get(found.object, { range: { offset, length } });
+  const stored = await reach(gateway.bucket.get(found.object, { range: { offset, length } }));
   if (stored === null) throw new S3Error("InternalError", "The content of this object is missing.");
   // A fixed length lets the answer carry Content-Length and fail when the content is cut short.
   return new Response(stored.body.pipeThrough(new FixedLengthStream(length)), { status, headers, encodeBody });

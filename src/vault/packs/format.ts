@@ -98,7 +98,7 @@ export async function gzip(pieces: Iterable<string>): Promise<Uint8Array> {
     for (const piece of pieces) await writer.write(encoder.encode(piece));
     await writer.close();
   } catch (error) {
-    await writer.abort(error);
+    writer.abort(error).catch(() => {}); // nobody gets what it holds
     throw error;
   }
   return reading;
