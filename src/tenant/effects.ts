@@ -1,6 +1,6 @@
 import { configOf } from "../config.ts";
 import { messageOf, sleep, within } from "../durable/deadline.ts";
-import { instanceOf, poolOf, vaultOf } from "../durable/stubs.ts";
+import { instanceOf, poolOf, specVaultOf, vaultOf } from "../durable/stubs.ts";
 import { generation, type PoolId } from "../ids.ts";
 import type { Assignment } from "../instance/types.ts";
 import { log } from "../log.ts";
@@ -227,14 +227,22 @@ export class Effects {
 
   /** Null when the vault did not answer: it is asked again. What was not committed by now never will be. */
   async #conclude(step: Extract<Step, { do: "conclude" }>, record: TenantRecord): Promise<Outcome<Committed> | null> {
-    const vault = vaultOf(this.#env, record.tenantId);
+    const source = record.operation?.import?.source;
+    const isRebuild = source?.kind === "rebuild";
+    const vault =
+      isRebuild && source.spec !== undefined
+        ? specVaultOf(this.#env, record.tenantId, source.spec)
+        : vaultOf(this.#env, record.tenantId);
     const known = await this.#call(VAULT_MS, "conclude", async () => {
       const fenced = await vault.fence(step.epoch, `conclude:${step.operationId}`);
       return fenced.ok ? done(await vault.describe()) : fenced;
     });
     if (!known.ok) return known.failure.code === "operation_interrupted" ? null : known;
-    const made = known.value.generations.find((one) => one.epoch === step.imported && one.status === "head");
-    if (!made) return failed("deadline_exceeded", "The import took longer than its deadline; nothing of it is kept.");
+    // A rebuild brings back what others made; the vault that answered is whole again.
+    const made = known.value.generations.find(
+      (one) => one.status === "head" && (isRebuild || one.epoch === step.imported),
+    );
+    if (!made) return failed("deadline_exceeded", "It took longer than its deadline; nothing of it is kept.");
     const { generation, files, bytes, changed } = made;
     return done({ generation, files, bytes, changed });
   }

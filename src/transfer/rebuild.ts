@@ -18,7 +18,8 @@ export interface Rebuilt {
 
 /**
  * Makes a tenant's vault anew from what R2 has, under an epoch of the tenant's that nobody ever wrote under, while
- * nothing else is done with it. What broke off is begun anew by the next one: it takes nothing from R2.
+ * nothing else is done with it. What broke off the vault goes on with by itself (src/vault/fsck/rebuild.ts); it may be begun anew as
+ * well: it takes nothing from R2.
  */
 export async function rebuild(
   env: Env,
@@ -53,7 +54,7 @@ async function allPages(
       after = page.value.next;
       if (after === null) break;
     }
-    const { head, generations } = await vault.describe();
+    const { head, generations } = await within(PAGE_MS, "rebuild", vault.describe());
     const found = generations.find((one) => one.generation === head?.generation);
     if (!found) return failed("not_found", "R2 holds no generation that could be brought back whole.");
     const { generation, files, bytes, changed } = found;

@@ -1,6 +1,7 @@
 import { within } from "../durable/deadline.ts";
 import { log } from "../log.ts";
 import { R2_MS } from "./contents.ts";
+import { goOnAlone } from "./fsck/rebuild.ts";
 import { deliver } from "./packs/deliver.ts";
 import { transact, type VaultParts } from "./parts.ts";
 import type { VaultRecord } from "./plan.ts";
@@ -26,7 +27,7 @@ export async function tend(parts: VaultParts): Promise<number | null> {
     const snapshot = snapshotOf(parts);
     if (snapshot === null) return null;
     const { steps, due } = planTend(snapshot, parts.now());
-    if (steps.length === 0) return snapshot.rebuilding ? null : earliest([due, spill(parts)]);
+    if (steps.length === 0) return earliest([due, spill(parts)]);
     for (const step of steps) await perform(parts, step);
   }
   return parts.now() + SOON_MS;
@@ -72,6 +73,8 @@ const earliest = (times: readonly (number | null)[]): number | null => {
 
 async function perform(parts: VaultParts, step: TendStep): Promise<void> {
   switch (step.do) {
+    case "rebuild":
+      return goOnAlone(parts);
     case "abort":
       transact(parts, () => abortOpen(parts, ({ save }) => step.saves.includes(save)));
       return;
@@ -163,6 +166,6 @@ async function sweepObjects(parts: VaultParts): Promise<void> {
   if (packs.length === 0) return;
   await within(R2_MS, "deleting packs", parts.bucket().delete(packs.slice(0, R2_BATCH).map(({ object }) => object)));
   transact(parts, () => {
-    for (const { pack } of packs.slice(0, R2_BATCH)) parts.packs.forget(pack);
+    for (const { object } of packs.slice(0, R2_BATCH)) parts.packs.forget(object);
   });
 }

@@ -6,7 +6,8 @@ const UNUSED_BODY = `NOT EXISTS (SELECT 1 FROM entries e WHERE e.body = garbage.
 const UNUSED_OBJECT = `NOT EXISTS (SELECT 1 FROM entries e WHERE e.object = garbage.object)
   AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.object = garbage.object)
   AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.object = garbage.object)
-  AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.object = garbage.object)`;
+  AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.object = garbage.object)
+  AND NOT EXISTS (SELECT 1 FROM packs p WHERE p.object = garbage.object)`;
 
 /**
  * The SQL of what may be thrown away. A row in `garbage` is a suspicion, never a sentence: content is deleted only when

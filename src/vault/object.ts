@@ -21,6 +21,7 @@ import * as objects from "./objects.ts";
 import { Packs } from "./packs/store.ts";
 import * as pages from "./pages.ts";
 import { prefixOf, type VaultParts } from "./parts.ts";
+import { rebuilding } from "./plan.ts";
 import { PACK_SOON_MS } from "./saves.ts";
 import * as saving from "./saving.ts";
 import { Staging } from "./staging.ts";
@@ -221,9 +222,8 @@ export class Vault extends DurableObject<Env> implements VaultApi, VaultStorage 
     when: "as a rule" | "also while it is rebuilt" = "as a rule",
   ): Promise<Outcome<T>> {
     if (this.#unusable !== null) return this.#unusable;
-    if (when === "as a rule" && this.#parts.store.record()?.rebuilding === 1)
-      return failed("operation_in_progress", "This vault is being rebuilt from R2; that has to end first.");
     await this.#keepAlarm();
+    if (when === "as a rule" && this.#parts.store.record()?.rebuilding === 1) return rebuilding();
     try {
       return await work(this.#parts);
     } catch (error) {

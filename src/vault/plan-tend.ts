@@ -9,7 +9,7 @@ const BEYOND_MS = 60 * 1000;
 
 /** All that the plan depends on. */
 export interface TendSnapshot {
-  /** While the index is made anew nothing is as it will be. */
+  /** While the index is made anew nothing is as it will be, and that is all there is to do. */
   rebuilding: boolean;
   /** Saves that take puts, and when each was opened last. */
   open: readonly { save: number; at: number }[];
@@ -32,6 +32,8 @@ export interface TendSnapshot {
 
 /** Each may be done again; in this order. */
 export type TendStep =
+  /** One page of it. */
+  | { do: "rebuild" }
   | { do: "abort"; saves: number[] }
   | { do: "end-saves" }
   | { do: "end-uploads"; before: number }
@@ -49,7 +51,7 @@ export interface TendPlan {
 }
 
 export function planTend(snapshot: TendSnapshot, now: number): TendPlan {
-  if (snapshot.rebuilding) return { steps: [], due: null };
+  if (snapshot.rebuilding) return { steps: [{ do: "rebuild" }], due: null };
   return { steps: stepsOf(snapshot, now), due: dueOf(snapshot, now) };
 }
 

@@ -28,6 +28,7 @@ export function planFence(
 ): { failure: Failure } | { next: VaultRecord; changed: boolean } {
   if (record === null) return { next: { epoch, incarnation, base: 0, head: 0, last: 0, rebuilding: 0 }, changed: true };
   if (epoch < record.epoch) return refused(stale(epoch, record.epoch));
+  if (record.rebuilding === 1) return refused(rebuilding());
   if (epoch === record.epoch) {
     if (incarnation !== record.incarnation)
       return refused(failed("stale_epoch", `Epoch ${epoch} belongs to another container.`));
@@ -50,6 +51,10 @@ export function refusal(
     return failed("stale_epoch", `Epoch ${actor.epoch} belongs to another container.`);
   return null;
 }
+
+/** Nobody begins from what is not all there yet. */
+export const rebuilding = (): { ok: false; failure: Failure } =>
+  failed("operation_in_progress", "This vault is being rebuilt from R2, and goes on by itself until that ends.");
 
 export function stale(epoch: Epoch, current: Epoch): { ok: false; failure: Failure } {
   return failed("stale_epoch", `Epoch ${epoch} was superseded by ${current}.`);

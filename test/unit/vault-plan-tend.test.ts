@@ -33,6 +33,8 @@ const kinds = (snapshot: Partial<TendSnapshot>, now = NOW) =>
 /** What a step leaves. R2 answers, or the task is put off. */
 function after(snapshot: TendSnapshot, step: TendStep, now: number, r2: "answers" | "fails"): TendSnapshot {
   switch (step.do) {
+    case "rebuild":
+      return { ...snapshot, rebuilding: false };
     case "abort":
       return { ...snapshot, open: snapshot.open.filter(({ save }) => !step.saves.includes(save)), endedSaves: true };
     case "end-saves":
@@ -88,10 +90,10 @@ const snapshots = fc.record({
 });
 
 describe("what a vault tends to", () => {
-  it("is nothing where there is nothing, and nothing while it is rebuilt", () => {
+  it("is nothing where there is nothing, and nothing but that while it is rebuilt", () => {
     expect(planTend(nothing, NOW)).toEqual({ steps: [], due: null });
     const rebuilding = { ...nothing, rebuilding: true, objects: true, task: { due: 0 } };
-    expect(planTend(rebuilding, NOW)).toEqual({ steps: [], due: null });
+    expect(planTend(rebuilding, NOW)).toEqual({ steps: [{ do: "rebuild" }], due: null });
   });
 
   it("ends a save that nobody went on with for a day, and never one that is younger", () => {

@@ -1,8 +1,12 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { createHash } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { tenantOf, vaultOf } from "../../src/durable/stubs.ts";
+import type { TenantId } from "../../src/ids.ts";
 import { aPool, call, claim, env, eventually, get, put, release, request, status } from "../support/fleet.ts";
 import { aManifest, bytesOf, Container, expectOk, MTIME, type Node } from "./vault-kit.ts";
+
+afterEach(() => void vi.restoreAllMocks());
 
 interface Report {
   checked: Record<string, number>;
@@ -165,6 +169,51 @@ describe("fsck", () => {
     expect((await status("fsck-h")).body).toMatchObject({ state: "idle", generation: before.generation });
     expect((await fsck("fsck-h", { spec: "../x" })).status).toBe(422);
   });
+
+  it.each([
+    ["its deadline comes after the vault has ended it", true],
+    ["its deadline comes first", false],
+  ])(
+    "goes on by itself when whoever asked for it is gone, and the tenant says what came of it: %s",
+    async (_, vaultFirst) => {
+      const tenant = vaultFirst ? "fsck-i" : "fsck-j";
+      const pool = await aPool(`${tenant}-alone`, { minSize: 1 });
+      await saved(tenant, pool);
+      await runInDurableObject(vault(tenant), (_, state) => state.storage.deleteAll());
+      await evictDurableObject(vault(tenant));
+      const asked = { source: { kind: "rebuild" as const }, force: false, token: "gone" };
+      const { save, operation } = await expectOk(
+        tenantOf(env, tenant as TenantId).beginImport(tenant as TenantId, asked, { actor: "test", requestId: null }),
+      );
+      const get = vi.spyOn(env.BUCKET, "get").mockImplementation((async (key: string) => {
+        if (key.includes("/packs/")) throw new Error("R2 is away");
+        return null;
+      }) as never);
+      const rebuilding = vaultOf(env, tenant as TenantId).rebuild(save.epoch, { after: null, discard: false });
+      expect(await rebuilding).toMatchObject({ ok: false, failure: { code: "storage_unavailable" } });
+      get.mockRestore();
+      expect((await fsck(tenant, { rebuild: true })).body).toMatchObject({ code: "operation_in_progress" });
+      const stub = env.TENANT.getByName(tenant) as unknown as DurableObjectStub;
+      const overdue = async (expected: object) => {
+        await runInDurableObject(stub, (_, state) => {
+          const [row] = state.storage.sql.exec<{ doc: string }>("SELECT doc FROM tenant").toArray();
+          const doc = JSON.parse(row?.doc ?? "{}");
+          doc.operation.deadlineAt = Date.now() - 1;
+          state.storage.sql.exec("UPDATE tenant SET doc = ?", JSON.stringify(doc));
+        });
+        await evictDurableObject(stub);
+        await eventually(async () => {
+          await runDurableObjectAlarm(stub);
+          expect((await call("GET", `/api/v1/operations/${operation.id}`)).body).toMatchObject(expected);
+        });
+      };
+      if (!vaultFirst) await overdue({ status: "failed", error: { code: "operation_in_progress" } });
+      await runDurableObjectAlarm(vault(tenant));
+      if (vaultFirst) await overdue({ status: "succeeded", result: { generation: 2 } });
+      expect((await fsck(tenant)).body.problems).toEqual([]);
+      expect((await claim(tenant, pool)).body).toMatchObject({ restored: { generation: 2, files: 2 } });
+    },
+  );
 
   it("refuses what makes no sense, and is for admins", async () => {
     const pool = await aPool("fsck-bad", { minSize: 1 });

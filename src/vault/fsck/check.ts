@@ -5,7 +5,8 @@ import { treeHash } from "../manifest.ts";
 import { sha256Of } from "../packs/format.ts";
 import { readLedger } from "../packs/ledger.ts";
 import { readPack } from "../packs/read.ts";
-import { transact, type VaultParts } from "../parts.ts";
+import { Refused, transact, type VaultParts } from "../parts.ts";
+import { rebuilding, type VaultRecord } from "../plan.ts";
 import { ORPHAN_MS } from "../plan-tend.ts";
 import { PACK_SOON_MS, treeOf } from "../saves.ts";
 import { sizeOf } from "../tree.ts";
@@ -42,7 +43,8 @@ export async function fsck(
   const at = parseCursor(cursor);
   if (at === null) return failed("invalid", "This is no cursor of a check.");
   const checked = { generations: 0, contents: 0, objects: 0, packs: 0, listed: 0 };
-  if (parts.store.record() === null) {
+  const record = parts.store.record();
+  if (record === null) {
     const detail = "R2 holds generations of this vault, whose index is gone: rebuild it.";
     const problems = (await indexMissing(parts)) ? [problem("index_missing", detail)] : [];
     return done({ checked, problems, next: null });
@@ -50,6 +52,8 @@ export async function fsck(
   const repair: Repair = (write) => {
     if (!options.repair) return false;
     const mended = transact(parts, () => {
+      // While R2 was asked the index may have been given up for another: what was found is not true of that.
+      if (!isSameIndex(parts, record)) throw new Refused(rebuilding());
       write();
       parts.arm(parts.now() + PACK_SOON_MS);
     });
@@ -60,6 +64,11 @@ export async function fsck(
   const following = PHASES[PHASES.indexOf(at.phase) + 1];
   const next = part.after !== null ? `${at.phase}:${part.after}` : following === undefined ? null : `${following}:`;
   return done({ checked, problems: part.problems, next });
+}
+
+function isSameIndex(parts: VaultParts, { epoch }: VaultRecord): boolean {
+  const now = parts.store.record();
+  return now?.epoch === epoch && now.rebuilding === 0;
 }
 
 function parseCursor(cursor: string | null): { phase: Phase; after: string } | null {
@@ -171,7 +180,7 @@ async function packs(parts: VaultParts, after: string, repair: Repair): Promise<
     // What is in the index too is packed again; what is not, the contents have told already.
     const repaired = repair(() => {
       packAgain(parts, parts.packs.inlineOf(pack));
-      if (fault.what === "pack_missing" && parts.packs.held(pack) === 0) parts.packs.forget(pack);
+      if (fault.what === "pack_missing" && parts.packs.held(pack) === 0) parts.packs.forget(object);
     });
     problems.push({ ...fault, repaired });
   });

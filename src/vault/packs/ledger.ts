@@ -1,6 +1,6 @@
 import { within } from "../../durable/deadline.ts";
 import type { Epoch, Generation } from "../../ids.ts";
-import { R2_MS } from "../contents.ts";
+import { ContentError, R2_MS } from "../contents.ts";
 import { transact, type VaultParts } from "../parts.ts";
 import type { GenerationRow } from "../store.ts";
 import type { Task } from "./store.ts";
@@ -29,19 +29,33 @@ export async function writeLedger(parts: VaultParts, task: Task): Promise<void> 
   const key = ledgerKey(parts.prefix());
   await within(R2_MS, `writing ${key}`, parts.bucket().put(key, JSON.stringify(ledger)));
   const kept = transact(parts, () => parts.packs.finish(task));
-  // Erased meanwhile: nothing may be left.
-  if (kept.ok && !kept.value) await within(R2_MS, `deleting ${key}`, parts.bucket().delete(key));
+  // Erased meanwhile: nothing may be left. What was written by another alarm too, or is what a rebuild goes by, stays.
+  if (kept.ok && !kept.value && isEmpty(parts)) await within(R2_MS, `deleting ${key}`, parts.bucket().delete(key));
 }
 
-/** Null where there is none. @throws Error when R2 fails, or it is unreadable */
+function isEmpty(parts: VaultParts): boolean {
+  return parts.store.record()?.rebuilding === 0 && parts.store.generations().length === 0;
+}
+
+/** Null where there is none. @throws ContentError `internal` where it is not whole; Error when R2 fails, or it is of a newer Worker */
 export async function readLedger(parts: VaultParts): Promise<Ledger | null> {
   const key = ledgerKey(parts.prefix());
-  const read = async (): Promise<Ledger | null> => {
+  const read = async (): Promise<string | null> => {
     const object = await parts.bucket().get(key);
-    return object === null ? null : object.json<Ledger>();
+    return object === null ? null : object.text();
   };
-  const ledger = await within(R2_MS, `reading ${key}`, read());
-  if (ledger !== null && ledger.format !== "boilerhouse-ledger-1")
-    throw new Error(`${key} is no ledger that this Worker knows`);
+  const text = await within(R2_MS, `reading ${key}`, read());
+  if (text === null) return null;
+  const ledger = parsed(text);
+  if (ledger === null) throw new ContentError("internal", `${key} is not whole.`);
+  if (ledger.format !== "boilerhouse-ledger-1") throw new Error(`${key} is no ledger that this Worker knows`);
   return ledger;
+}
+
+function parsed(text: string): Ledger | null {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

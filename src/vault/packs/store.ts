@@ -180,10 +180,14 @@ export class Packs {
     return this.#sql.exec<{ n: number }>("SELECT count(*) AS n FROM packed WHERE pack = ?", pack).one().n;
   }
 
-  /** A pack that is not in R2 any more, and what it held. Inside a commit. */
-  forget(pack: number): void {
-    this.#sql.exec("DELETE FROM packed WHERE pack = ?", pack);
-    this.#sql.exec("DELETE FROM packs WHERE pack = ?", pack);
+  /** A pack that is not in R2 any more, and what it held: by its key, since a rebuild numbers packs anew. Inside a commit. */
+  forget(object: string): void {
+    this.#sql.exec("DELETE FROM packed WHERE pack IN (SELECT pack FROM packs WHERE object = ?)", object);
+    this.#sql.exec("DELETE FROM packs WHERE object = ?", object);
+  }
+
+  isKnown(object: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM packs WHERE object = ?", object).toArray().length > 0;
   }
 
   #packs(where: string, ...bindings: (string | number)[]): Pack[] {

@@ -53,7 +53,10 @@ export async function writePack(parts: VaultParts, task: Task, mostBytes = MOST_
       return true;
     });
     if (!kept.ok || !kept.value) {
-      await within(R2_MS, `deleting ${object}`, parts.bucket().delete(object));
+      // A generation that went, or a tenant that was erased, leaves nothing. But the same pack may have been written by another alarm,
+      // or found by a rebuild.
+      if (parts.store.record()?.rebuilding === 0 && !parts.packs.isKnown(object))
+        await within(R2_MS, `deleting ${object}`, parts.bucket().delete(object));
       return;
     }
     if (!more) return;
