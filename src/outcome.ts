@@ -25,3 +25,6 @@ export const failed = (
   ok: false,
   failure: { code, detail: redactText(detail), ...more },
 });
+
+/** A copy: an answer of another object that is itself passed on keeps its call open, and this object in memory. */
+export const detached = <T>(outcome: Outcome<T>): Outcome<T> => structuredClone(outcome);

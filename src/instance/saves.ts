@@ -1,7 +1,7 @@
 import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
 import { vaultOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
-import { done, failed } from "../outcome.ts";
+import { detached, done, failed } from "../outcome.ts";
 import { Inside } from "./inside.ts";
 import type { Life } from "./life.ts";
 import type { BootRecord } from "./record.ts";
@@ -67,7 +67,7 @@ export class Saves {
       if (fenced && !fenced.ok) return fenced;
       const vault = vaultOf(this.#env, this.#life.holder?.tenantId as TenantId);
       const saving = saveState(new Inside(this.#life.runtime, boot), vault, ref, request);
-      return await within(timeoutMs + SAVE_GRACE_MS, "save", saving);
+      return detached(await within(timeoutMs + SAVE_GRACE_MS, "save", saving));
     } catch (error) {
       return failed(error instanceof DeadlineError ? "deadline_exceeded" : "operation_interrupted", messageOf(error));
     } finally {

@@ -3,7 +3,7 @@ import { DeadlineError, messageOf, within } from "../durable/deadline.ts";
 import { Document } from "../durable/document.ts";
 import { specVaultOf, vaultOf } from "../durable/stubs.ts";
 import type { TenantId } from "../ids.ts";
-import { done, type Failure, failed, type Outcome } from "../outcome.ts";
+import { detached, done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { RcCall } from "../sync/options.ts";
 import type { AgentJob, SyncStats } from "./agent.ts";
 import { Inside } from "./inside.ts";
@@ -128,11 +128,8 @@ export class SpecSyncs {
       }
       const name = `${run.spec.id}@${run.version}`;
       const restored = this.#read().restored.includes(name);
-      const ran = await within(
-        run.timeoutMs + GRACE_MS,
-        "sync",
-        runLegs(run, { inside, steps, restored, deadlineAt, vault: this.#vault(run) }),
-      );
+      const legs = runLegs(run, { inside, steps, restored, deadlineAt, vault: this.#vault(run) });
+      const ran = detached(await within(run.timeoutMs + GRACE_MS, "sync", legs));
       if (steps.cancelled) return cancelled();
       if (ran.ok && run.way === "down" && !restored) this.#change({ restored: [...this.#read().restored, name] });
       return ran;
@@ -148,7 +145,7 @@ export class SpecSyncs {
     const vaults = [vaultOf(this.#env, run.tenantId), ...(own ? [own] : [])];
     const fenced = await Promise.all(vaults.map((vault) => vault.fence(run.epoch, containerId)));
     await this.#access.intercept(boot, run.tenantId as TenantId, run.epoch);
-    return fenced.find(({ ok }) => !ok) ?? done(null);
+    return detached(fenced.find(({ ok }) => !ok) ?? done(null));
   }
 
   #vault({ tenantId, spec }: SpecRun) {

@@ -6,7 +6,7 @@ import { fleetOf, instanceOf, poolOf, tenantOf } from "../durable/stubs.ts";
 import type { Counted } from "../fleet/types.ts";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import { log } from "../log.ts";
-import { done, failed, type Outcome } from "../outcome.ts";
+import { detached, done, failed, type Outcome } from "../outcome.ts";
 import { findPool, findWorkload } from "../registry/store.ts";
 import { findVersion } from "../registry/workloads.ts";
 import type { Tier } from "../runtime/port.ts";
@@ -210,9 +210,6 @@ export class Effects {
     }
   }
 }
-
-/** A copy: an answer of another object that is itself passed on keeps its call open, and this object in memory. */
-const detached = <T>(outcome: Outcome<T>): Outcome<T> => structuredClone(outcome);
 
 /** The end of a journal. */
 export interface ChainEnd {

@@ -7,7 +7,7 @@ import { Outbox } from "../durable/outbox.ts";
 import { vaultOf } from "../durable/stubs.ts";
 import { type ContainerId, type Epoch, type Generation, parseTenantId, type TenantId } from "../ids.ts";
 import type { ContainerEnd } from "../instance/types.ts";
-import { done, failed, type Outcome } from "../outcome.ts";
+import { detached, done, failed, type Outcome } from "../outcome.ts";
 import type { Committed } from "../vault/types.ts";
 import type { AdmissionKind } from "./admissions.ts";
 import { Admitting } from "./admitting.ts";
@@ -142,7 +142,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     const outcome = await vaultOf(this.env, tenantId).pin(generation, { pinned });
     return outcome.ok
       ? this.note(tenantId, pinned ? "tenant.generation_pinned" : "tenant.generation_unpinned", { generation }, by)
-      : outcome;
+      : detached(outcome);
   }
 
   async note(tenantId: TenantId, action: string, detail: Record<string, unknown>, by: By): Promise<Outcome<null>> {
