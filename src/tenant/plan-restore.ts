@@ -87,14 +87,14 @@ export function restored(
     kind: "go",
     record: { ...current, epoch: next, operation: goingOn },
     steps: [leaseStep(goingOn, record.poolId, next)],
-    journal: [{ type: "tenant.restored", detail: { generation, from: made.from.generation, epoch: next } }],
+    journal: [{ type: "tenant.restored", detail: { generation, restoredFrom: made.from.generation, epoch: next } }],
   };
 }
 
 /** Where nothing runs. What a failure had left in `error` sleeps now, so that the next request starts it on what was restored. */
 function ended(record: TenantRecord, operation: Operation, made: Made, now: number): Plan {
   const next: TenantRecord = { ...record, operation: null };
-  const detail = { generation: made.committed.generation, from: made.from.generation };
+  const detail = { generation: made.committed.generation, restoredFrom: made.from.generation };
   const timings = { total: now - operation.startedAt };
   const state = record.state === "error" ? ("asleep" as const) : record.state;
   const result = actionAnswer({ ...next, state }, null, timings, made);

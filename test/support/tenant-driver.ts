@@ -3,7 +3,7 @@ import { type ContainerId, generation, type PoolId, type TenantId } from "../../
 import type { Health } from "../../src/instance/types.ts";
 import type { Lease } from "../../src/pool/types.ts";
 import { workloadSchema } from "../../src/registry/specs.ts";
-import type { Fresh, Limits, Plan, Step, TenantEvent } from "../../src/tenant/events.ts";
+import type { Fresh, Going, Limits, Plan, Step, TenantEvent } from "../../src/tenant/events.ts";
 import { plan } from "../../src/tenant/plan.ts";
 import { newTenant, type TenantRecord } from "../../src/tenant/record.ts";
 
@@ -36,12 +36,15 @@ export class Driver {
   record: TenantRecord = newTenant("alice" as TenantId, 0);
   steps: Step[] = [];
   now = 1_000;
+  /** Looks at every plan before it is carried out. */
+  onPlan?: (before: TenantRecord, planned: Going) => void;
   #drawn = 0;
 
   send(event: TenantEvent): Plan {
     const fresh: Fresh = { operationId: `op-${++this.#drawn}`, saveId: `save-${this.#drawn}` };
     const planned = plan(this.record, event, fresh, limits, this.now);
     if (planned.kind === "go") {
+      this.onPlan?.(this.record, planned);
       this.record = planned.record;
       this.steps = planned.steps;
     }
