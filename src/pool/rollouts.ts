@@ -31,7 +31,7 @@ export class Rollouts {
   readonly #store: PoolStore;
   readonly #background: (work: Promise<unknown>) => void;
   /** Until when a tenant that was busy is not asked again; known to this life of the object only. */
-  readonly #later = new Map<TenantId, number>();
+  readonly #notBefore = new Map<TenantId, number>();
   #pass: Promise<void> | null = null;
 
   constructor(env: Env, store: PoolStore, background: (work: Promise<unknown>) => void) {
@@ -53,7 +53,7 @@ export class Rollouts {
     for (;;) {
       const { record, slots } = this.#store;
       if (!record) return;
-      const { rollout, steps } = planRollout(record, slots, this.#later, Date.now());
+      const { rollout, steps } = planRollout(record, slots, this.#notBefore, Date.now());
       this.#keep(rollout);
       if (!rollout || steps.length === 0) return;
       await Promise.all(steps.map((step) => this.#take(step, rollout)));
@@ -100,9 +100,14 @@ export class Rollouts {
       case "begun":
         return { type: "begun", operationId: answer.operationId };
       case "later":
-        this.#later.set(tenantId, Date.now() + BUSY_MS);
-        return { type: "left" };
+        return this.#later(tenantId);
     }
+  }
+
+  /** It comes by itself, or is asked again. */
+  #later(tenantId: TenantId): Found {
+    this.#notBefore.set(tenantId, Date.now() + BUSY_MS);
+    return { type: "left" };
   }
 
   async #follow(tenantId: TenantId, operationId: string): Promise<Found> {
@@ -116,10 +121,10 @@ export class Rollouts {
       case "succeeded":
         return { type: "ready" };
       case "cancelled":
-        return { type: "left" };
+        return this.#later(tenantId);
       case "failed":
         // Its state is saved, and nothing is wrong with the version: it comes with its next start.
-        if (error?.code === "capacity_exhausted") return { type: "left" };
+        if (error?.code === "capacity_exhausted") return this.#later(tenantId);
         return { type: "failed", code: error?.code ?? "start_failed", detail: error?.detail ?? "Its restart failed." };
     }
   }

@@ -153,6 +153,35 @@ describe("a rolling upgrade", () => {
     expect(asked.filter(([, kind]) => kind === "begun").map(([tenant]) => tenant)).toEqual(["busy-free", "busy-save"]);
   });
 
+  it("takes a restart that finds no room, or is cancelled, for no fault of the version, and asks again later", async () => {
+    const id = await aPool("rolls-roomless", { minSize: 1, maxSize: 9 });
+    await policy(id, { policy: "rolling", healthyMs: 0 });
+    for (const tenant of ["no-room", "cancelled"]) await claim(tenant, id);
+    const ended = {
+      "no-room": { status: "failed", error: { code: "capacity_exhausted", detail: "Tier lite is at its cap." } },
+      cancelled: { status: "cancelled" },
+    };
+    const nameOf = (tenant: Tenant) => (tenant as unknown as { ctx: DurableObjectState }).ctx.id.name ?? "";
+    const asked: string[] = [];
+    vi.spyOn(Tenant.prototype, "upgrade").mockImplementation(async function (this: Tenant) {
+      asked.push(nameOf(this));
+      return { kind: "begun", operationId: "top-1" };
+    });
+    vi.spyOn(Tenant.prototype, "operation").mockImplementation(async function (this: Tenant) {
+      return { ok: true, value: ended[nameOf(this) as keyof typeof ended] as never };
+    });
+    await update(id, { name: "second" });
+    await eventually(async () => expect(asked).toHaveLength(2));
+    await runDurableObjectAlarm(poolStub(id));
+    await eventually(async () => expect(await rollout(id)).toMatchObject({ state: "rolling", moving: [], failed: [] }));
+    expect(asked.sort()).toEqual(["cancelled", "no-room"]);
+    vi.restoreAllMocks();
+    const later = Date.now() + 16_000;
+    vi.spyOn(Date, "now").mockImplementation(() => later);
+    await runDurableObjectAlarm(poolStub(id));
+    await eventually(async () => expect(await rollout(id)).toMatchObject({ state: "done", upgraded: 2 }), 15_000);
+  });
+
   it("is gone on with after its pool left memory in the middle", async () => {
     const id = await aPool("rolls-on", { minSize: 1, maxSize: 9 });
     await policy(id, { policy: "rolling", healthyMs: 0 });
