@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { OperationView } from "../tenant/views.ts";
 import { json } from "./context.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { pending, pendingView } from "./views.ts";
+import { pending, pendingView } from "./operation-views.ts";
 
 /** The 202 of everything that can be waited for. */
 export const stillRunning = {

@@ -8,6 +8,7 @@ import { TENANT_ID, type TenantId } from "../ids.ts";
 import { jsonBody } from "./body.ts";
 import { type AppEnv, json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
+import { iso, isoOrNull } from "./iso.ts";
 import { encodeCursor, pageQuery } from "./paging.ts";
 import { ownIdParam } from "./params.ts";
 
@@ -199,12 +200,10 @@ const viewOf = (key: ApiKey): z.output<typeof keyView> => ({
   tenantId: key.tenantId,
   prefix: key.prefix,
   requestsPerMinute: key.requestsPerMinute,
-  createdAt: new Date(key.createdAt).toISOString(),
+  createdAt: iso(key.createdAt),
   createdBy: key.createdBy,
-  expiresAt: iso(key.expiresAt),
-  lastUsedAt: iso(key.lastUsedAt),
-  revokedAt: iso(key.revokedAt),
-  previousUntil: iso(key.previousUntil),
+  expiresAt: isoOrNull(key.expiresAt),
+  lastUsedAt: isoOrNull(key.lastUsedAt),
+  revokedAt: isoOrNull(key.revokedAt),
+  previousUntil: isoOrNull(key.previousUntil),
 });
-
-const iso = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());

@@ -7,9 +7,9 @@ import { tenantOfOperation } from "../tenant/operation-id.ts";
 import { json, refusals, resource } from "./context.ts";
 import { addressOf } from "./endpoints.ts";
 import { guarded } from "./guarded.ts";
+import { operation, operationView } from "./operation-views.ts";
 import { ownIdParam } from "./params.ts";
 import { poolOperation, poolOperationView } from "./pool-views.ts";
-import { operation, operationView } from "./views.ts";
 
 const get = guarded("operations:read", {
   method: "get",

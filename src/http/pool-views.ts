@@ -3,10 +3,10 @@ import type { DeletionView, PoolDescription } from "../pool/types.ts";
 import type { RegisteredPool } from "../registry/store.ts";
 import { upgradeOf } from "../registry/upgrade.ts";
 import { TIERS } from "../runtime/port.ts";
+import { iso, isoOrNull, time } from "./iso.ts";
 
-/** What pools look like from outside (contract: Pool). Times are ISO 8601. */
+/** What pools look like from outside (contract: Pool). */
 
-const time = z.iso.datetime();
 const failures = z.array(z.object({ tenantId: z.string(), code: z.string(), detail: z.string() }));
 
 const upgradeView = z.object({
@@ -144,9 +144,6 @@ export const poolOperationView = z
       .openapi({ description: "The tenants that keep it from ending." }),
   })
   .openapi("PoolOperation");
-
-const iso = (ms: number): string => new Date(ms).toISOString();
-const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
 export function viewOf(registered: RegisteredPool, description: PoolDescription): PoolView {
   const { breaker, deletion, rollout, schedule, ...rest } = description;

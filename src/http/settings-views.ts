@@ -3,10 +3,9 @@ import { actorFor } from "../audit/events.ts";
 import type { Principal } from "../auth/principal.ts";
 import { TIERS } from "../runtime/port.ts";
 import type { ConfigVersion, Settings } from "../tenant/views.ts";
+import { iso, time } from "./iso.ts";
 
 /** What is set about a tenant, as it looks from outside. */
-
-const time = z.iso.datetime();
 
 export const lifecycleView = z
   .strictObject({
@@ -69,11 +68,11 @@ export const configVersion = (
 ): z.output<typeof configVersionView> => ({
   ...rest,
   actor: actorFor(reader, actor),
-  at: new Date(at).toISOString(),
+  at: iso(at),
 });
 
 export const secretsOf = ({ secrets, secretsVersion, pendingRestart }: Settings): SecretsAnswer => ({
-  items: secrets.map(({ updatedAt, ...secret }) => ({ ...secret, updatedAt: new Date(updatedAt).toISOString() })),
+  items: secrets.map(({ updatedAt, ...secret }) => ({ ...secret, updatedAt: iso(updatedAt) })),
   version: secretsVersion,
   pendingRestart,
 });

@@ -8,11 +8,10 @@ import type { TenantRun } from "../sync/history.ts";
 import { syncSpecShape } from "../sync/spec.ts";
 import type { SyncStatus } from "../sync/status.ts";
 import type { ActionAnswer, OperationView } from "../tenant/views.ts";
-import { acted, actionView } from "./views.ts";
+import { iso, isoOrNull, time } from "./iso.ts";
+import { acted, actionView } from "./operation-views.ts";
 
-/** What sync specs look like from outside. Times are ISO 8601; a sink's secret never comes back. */
-
-const time = z.iso.datetime();
+/** What sync specs look like from outside. A sink's secret never comes back. */
 
 export const probeView = z
   .object({
@@ -107,8 +106,6 @@ export type Triggered =
   | { tenantId: TenantId; kind: "ended"; answer: ActionAnswer }
   | { tenantId: TenantId; kind: "failed"; failure: Failure };
 
-const iso = (ms: number): string => new Date(ms).toISOString();
-
 export function syncSpecOf(registered: RegisteredSyncSpec): z.output<typeof syncSpecView> {
   const { spec, version, createdAt, updatedAt, secretMasked } = registered;
   const shown = secretMasked === null || spec.sink.type !== "s3" ? {} : { secretAccessKeyMasked: secretMasked };
@@ -124,7 +121,7 @@ export function syncStatusOf(
   return {
     ...status,
     sink: sink && probeOf(sink),
-    lastSync: status.lastSync === null ? null : iso(status.lastSync),
+    lastSync: isoOrNull(status.lastSync),
     errors: status.errors.map((error) => ({ ...error, at: iso(error.at) })),
     covers,
   };

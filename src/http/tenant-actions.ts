@@ -13,8 +13,8 @@ import { addressOf } from "./endpoints.ts";
 import { by, guarded } from "./guarded.ts";
 import { knownTenantFirst } from "./known-tenant.ts";
 import { onlyAdmin, requireSelfService } from "./may.ts";
+import { acted, actionView } from "./operation-views.ts";
 import { tenantParam } from "./params.ts";
-import { acted, actionView } from "./views.ts";
 import { waitSchema } from "./wait.ts";
 
 /** What a tenant can be asked to do, one route each; all of them can be waited for. */

@@ -3,10 +3,9 @@ import { TENANT_ID } from "../ids.ts";
 import { listTenants, type TenantLine } from "../registry/tenants.ts";
 import { json, refusals, resource } from "./context.ts";
 import { guarded } from "./guarded.ts";
+import { time } from "./iso.ts";
 import { jsonTime, listOf, textOf } from "./json-list.ts";
 import { cursorOf, encodeCursor, pageQuery } from "./paging.ts";
-
-const time = z.iso.datetime();
 
 /** A line of the list; it may be a second behind `GET …/status`, which asks the tenant itself. */
 const lineView = z

@@ -20,9 +20,9 @@ import { type AppEnv, json, refusals, resource } from "./context.ts";
 import { by, guarded } from "./guarded.ts";
 import { knownTenantFirst } from "./known-tenant.ts";
 import { onlyAdmin, requireSelfService } from "./may.ts";
+import { acted, actionView } from "./operation-views.ts";
 import { generationQuery, tenantParam } from "./params.ts";
 import { describedOf } from "./tenant-state.ts";
-import { acted, actionView } from "./views.ts";
 
 /** State that leaves a tenant, or comes to it from elsewhere than its container. Nothing here wakes anything. */
 

@@ -13,8 +13,9 @@ import { addressOf } from "./endpoints.ts";
 import { by, guarded } from "./guarded.ts";
 import { knownTenantFirst } from "./known-tenant.ts";
 import { mayClaim, mayRelease, requireSelfService } from "./may.ts";
+import { claimed, claimView, released, releaseView } from "./operation-views.ts";
 import { tenantParam } from "./params.ts";
-import { claimed, claimView, released, releaseView, status, statusView } from "./views.ts";
+import { status, statusView } from "./tenant-views.ts";
 import { waitSchema } from "./wait.ts";
 
 const WAITS =

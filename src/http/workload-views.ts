@@ -1,6 +1,9 @@
 import { z } from "@hono/zod-openapi";
 import { workloadInput } from "../registry/specs.ts";
-import type { ListedWorkload, WorkloadLine, WorkloadVersion } from "../registry/workloads.ts";
+import type { WorkloadLine } from "../registry/workload-list.ts";
+import type { WorkloadVersion } from "../registry/workload-versions.ts";
+import type { ListedWorkload } from "../registry/workloads.ts";
+import { iso, time } from "./iso.ts";
 import { jsonTime } from "./json-list.ts";
 
 /** What workloads look like from outside (contract: Workload). */
@@ -21,8 +24,8 @@ export const workloadView = specView
   .extend({
     version: z.int(),
     pools: z.int().openapi({ description: "How many run it." }),
-    createdAt: z.iso.datetime(),
-    updatedAt: z.iso.datetime(),
+    createdAt: time,
+    updatedAt: time,
   })
   .openapi("Workload");
 
@@ -30,12 +33,10 @@ export const versionView = z
   .object({
     version: z.int(),
     spec: specView,
-    at: z.iso.datetime(),
+    at: time,
     actor: z.string().nullable().openapi({ description: "Null for one from before actors were recorded." }),
   })
   .openapi("WorkloadVersion");
-
-const iso = (ms: number): string => new Date(ms).toISOString();
 
 export const viewOf = ({
   spec,

@@ -4,13 +4,8 @@ import { forgetWorkload } from "../registry/cache.ts";
 import { schemaErrors } from "../registry/config-schema.ts";
 import { completed, type Workload, workloadReplacement, workloadSchema } from "../registry/specs.ts";
 import { findWorkload } from "../registry/store.ts";
-import {
-  deleteWorkload,
-  describeWorkload,
-  insertWorkload,
-  listWorkloads,
-  replaceWorkload,
-} from "../registry/workloads.ts";
+import { listWorkloads } from "../registry/workload-list.ts";
+import { deleteWorkload, describeWorkload, insertWorkload, replaceWorkload } from "../registry/workloads.ts";
 import { jsonBody } from "./body.ts";
 import { json, refusals, resource } from "./context.ts";
 import { etagOf, ifMatchOf } from "./etag.ts";

@@ -2,7 +2,7 @@ import { messageOf, within } from "../durable/deadline.ts";
 import { failed, type Outcome } from "../outcome.ts";
 import type { Workload } from "../registry/specs.ts";
 import { upgradeOf } from "../registry/upgrade.ts";
-import { findVersion } from "../registry/workloads.ts";
+import { findVersion } from "../registry/workload-versions.ts";
 import { knowsVersion, type PoolRecord } from "./record.ts";
 import type { LeaseRequest } from "./types.ts";
 

@@ -1,7 +1,8 @@
 import { applyD1Migrations, type D1Migration } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { describeWorkload, listVersions } from "../../src/registry/workloads.ts";
+import { listVersions } from "../../src/registry/workload-versions.ts";
+import { describeWorkload } from "../../src/registry/workloads.ts";
 
 const MIGRATIONS = (env as unknown as { TEST_MIGRATIONS: D1Migration[] }).TEST_MIGRATIONS;
 const WORKLOAD = {
