@@ -1,6 +1,40 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
-import { defineConfig } from "vitest/config";
+import { defineConfig, type UserWorkspaceConfig } from "vitest/config";
 import { prepareAssets } from "./scripts/stack/assets.ts";
+
+export const unit: UserWorkspaceConfig = {
+  test: { name: "unit", environment: "node", include: ["test/unit/**/*.test.ts"] },
+};
+
+export const workers: UserWorkspaceConfig = {
+  plugins: [
+    cloudflareTest(async () => {
+      prepareAssets();
+      return {
+        wrangler: { configPath: "./wrangler.jsonc" },
+        miniflare: {
+          bindings: {
+            ENVIRONMENT: "development",
+            RUNTIME: "simulated",
+            ADMIN_KEY: "test-admin-key-0123456789",
+            SECRETS_KEY: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+            SECRETS_KEY_PREVIOUS: "YmVmb3JlIGl0IHdhcyByb3RhdGVkLCAzMiBieXRlcyE=",
+            TEST_MIGRATIONS: await readD1Migrations("migrations"),
+          },
+        },
+      };
+    }),
+  ],
+  test: {
+    name: "workers",
+    include: ["test/workers/**/*.test.ts"],
+    setupFiles: ["test/support/migrate.ts"],
+    globalSetup: ["test/support/s3-setup.ts"],
+    testTimeout: 20_000,
+    // Deliveries to D1 come within a second on a machine that has nothing else to do.
+    expect: { poll: { timeout: 10_000 } },
+  },
+};
 
 /**
  * `unit`: pure code in Node. `workers`: the whole Worker with its Durable Objects in workerd, on simulated containers
@@ -9,38 +43,8 @@ import { prepareAssets } from "./scripts/stack/assets.ts";
 export default defineConfig({
   test: {
     projects: [
-      {
-        test: { name: "unit", environment: "node", include: ["test/unit/**/*.test.ts"] },
-      },
-      {
-        plugins: [
-          cloudflareTest(async () => {
-            prepareAssets();
-            return {
-              wrangler: { configPath: "./wrangler.jsonc" },
-              miniflare: {
-                bindings: {
-                  ENVIRONMENT: "development",
-                  RUNTIME: "simulated",
-                  ADMIN_KEY: "test-admin-key-0123456789",
-                  SECRETS_KEY: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-                  SECRETS_KEY_PREVIOUS: "YmVmb3JlIGl0IHdhcyByb3RhdGVkLCAzMiBieXRlcyE=",
-                  TEST_MIGRATIONS: await readD1Migrations("migrations"),
-                },
-              },
-            };
-          }),
-        ],
-        test: {
-          name: "workers",
-          include: ["test/workers/**/*.test.ts"],
-          setupFiles: ["test/support/migrate.ts"],
-          globalSetup: ["test/support/s3-setup.ts"],
-          testTimeout: 20_000,
-          // Deliveries to D1 come within a second on a machine that has nothing else to do.
-          expect: { poll: { timeout: 10_000 } },
-        },
-      },
+      unit,
+      workers,
       {
         test: {
           name: "simulation",
