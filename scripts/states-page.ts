@@ -43,7 +43,7 @@ Made by \`npm run docs\` from the plans that decide (\`scripts/states/\`), and c
 An admin asks, with a right request, and waits for nothing (\`?wait=0s\`): 202 is an operation that begins or is joined, 200 what was so already or is done at once, 207 a batch of which every operation has an answer of its own.
 
 ## Tenants
-That saved generation 1, but for the one never seen. \`…\` stands for \`${tenants.about}\`. *Importing* and *syncing* have such an operation under way; *release failed* is tried again by itself, *guarded* waits for \`force\`.
+All but the one never seen have saved generation 1. \`…\` stands for \`${tenants.about}\`. *Importing* and *syncing* have such an operation under way; *release failed* is tried again by itself, *guarded* waits for \`force\`.
 
 ${ofTenants}
 

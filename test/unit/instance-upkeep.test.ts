@@ -66,7 +66,7 @@ describe("the end of a container", () => {
   });
 
   it("that cannot be told now, or given back, is no error: the next alarm tells it", async () => {
-    await upkeepOf({ POOL: { holder: unreachable } }).tell(end);
-    await upkeepOf({ FLEET: { release: unreachable } }).free(boot);
+    await expect(upkeepOf({ POOL: { holder: unreachable } }).tell(end)).resolves.toBeUndefined();
+    await expect(upkeepOf({ FLEET: { release: unreachable } }).free(boot)).resolves.toBeUndefined();
   });
 });
