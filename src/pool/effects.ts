@@ -8,7 +8,7 @@ import type { ContainerId, Epoch, PoolId, TenantId } from "../ids.ts";
 import { log } from "../log.ts";
 import { detached, done, failed, type Outcome } from "../outcome.ts";
 import { findPool, findWorkload } from "../registry/store.ts";
-import { findVersion } from "../registry/workloads.ts";
+import { findVersion } from "../registry/workload-versions.ts";
 import type { Tier } from "../runtime/port.ts";
 import type { Given } from "./administer.ts";
 import { admission, type Entry, LONGEST_TURN_MS, notWanted } from "./admission.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { epoch, type TenantId } from "../../src/ids.ts";
+import type { Activity } from "../../src/instance/activity.ts";
 import { Assigning } from "../../src/instance/assigning.ts";
 import { Life } from "../../src/instance/life.ts";
 import type { BootRecord } from "../../src/instance/record.ts";
@@ -8,12 +9,13 @@ import type { ContainerRuntime } from "../../src/runtime/port.ts";
 
 const alice = "alice" as TenantId;
 const bob = "bob" as TenantId;
+const activity = { at: 0, note: () => {} } as unknown as Activity;
 const boot = { plan: { containerId: "c-1", poolId: "demo", workload: { volumes: {} } } } as unknown as BootRecord;
 const assigned: Assigned = { restored: null, timings: {} };
 
 /** The life of a container that serves alice's third epoch. */
 function serving({ running = true } = {}): Life {
-  const life = new Life({ running } as ContainerRuntime, boot);
+  const life = new Life({ running } as ContainerRuntime, boot, activity);
   life.state = "assigned";
   life.holder = { tenantId: alice, epoch: epoch(3), assigned };
   return life;
@@ -48,7 +50,7 @@ describe("an assignment", () => {
   });
 
   it("of another tenant is refused by a container that its pool gave away before this object came to memory", async () => {
-    const life = new Life({ running: true } as ContainerRuntime, boot);
+    const life = new Life({ running: true } as ContainerRuntime, boot, activity);
     life.state = "warm";
     life.leasedTo = { tenantId: alice, epoch: epoch(3) };
     expect(await run(life, bob, 9)).toMatchObject({ failure: { code: "stale_epoch" } });
@@ -60,7 +62,7 @@ describe("an assignment", () => {
   });
 
   it("to a container that ended is refused with how it ended", async () => {
-    const life = new Life({ running: true } as ContainerRuntime, boot);
+    const life = new Life({ running: true } as ContainerRuntime, boot, activity);
     life.state = "warm";
     life.end = { at: 1, cause: "oom", exitCode: 137, detail: "It ran out of memory." };
     expect(await run(life, bob, 1)).toMatchObject({

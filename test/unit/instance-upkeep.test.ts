@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { epoch, type TenantId } from "../../src/ids.ts";
+import type { Activity } from "../../src/instance/activity.ts";
 import { Life } from "../../src/instance/life.ts";
 import type { BootRecord } from "../../src/instance/record.ts";
 import type { ContainerEnd } from "../../src/instance/types.ts";
@@ -7,12 +8,13 @@ import { Upkeep } from "../../src/instance/upkeep.ts";
 import type { ContainerRuntime } from "../../src/runtime/port.ts";
 import { fakeEnv, unreachable } from "../support/fake-objects.ts";
 
+const activity = { at: 0, note: () => {} } as unknown as Activity;
 const boot = { startedAt: 0, plan: { containerId: "c-1", poolId: "demo" } } as unknown as BootRecord;
 const alice = { tenantId: "alice" as TenantId, epoch: epoch(3) };
 const end: ContainerEnd = { at: 1, cause: "exited", exitCode: 1, detail: "It exited." };
 
 function upkeepOf(objects: { POOL?: object; TENANT?: object; FLEET?: object }, holder: Life["holder"] = null) {
-  const life = new Life({ running: true } as ContainerRuntime, boot);
+  const life = new Life({ running: true } as ContainerRuntime, boot, activity);
   life.holder = holder;
   const named = Object.fromEntries(Object.entries(objects).map(([name, object]) => [name, () => object]));
   return new Upkeep({} as DurableObjectStorage, fakeEnv({ objects: named }), life);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Activity } from "../../src/instance/activity.ts";
 import { Life } from "../../src/instance/life.ts";
 import type { BootRecord } from "../../src/instance/record.ts";
 import type { ContainerEnd } from "../../src/instance/types.ts";
@@ -7,12 +8,16 @@ import { workloadSchema } from "../../src/registry/specs.ts";
 import { type ContainerRuntime, type Exit, RuntimeError } from "../../src/runtime/port.ts";
 
 const workload = workloadSchema.parse({ id: "sandbox", image: "sandbox" });
+const activity = { at: 0, note: () => {} } as unknown as Activity;
 const boot = { bootId: "b-1", bootKey: "k", plan: { containerId: "c-1", workload } } as unknown as BootRecord;
 
-/** A container that is watched, as far as its monitor says. */
-function watched(monitor: () => Promise<Exit>, { running }: { running: boolean }) {
-  const container = { running: true, monitor };
-  const life = new Life(container as unknown as ContainerRuntime, boot);
+/** A container that is watched, as far as its monitor says, and what answers in it. */
+function watched(
+  monitor: () => Promise<Exit>,
+  { running, ...more }: { running: boolean; fetch?: () => Promise<Response> },
+) {
+  const container = { running: true, monitor, ...more };
+  const life = new Life(container as unknown as ContainerRuntime, boot, activity);
   const ends: ContainerEnd[] = [];
   const watch = new Watch(life, (end) => ends.push(end));
   watch.begin();
@@ -48,12 +53,25 @@ describe("a monitor", () => {
 });
 
 describe("init's word", () => {
-  it("that it gave up is the end of the container; that it starts the workload again is not", () => {
-    const { watch, ends } = watched(() => new Promise(() => {}), { running: true });
-    watch.workloadExited({ exitCode: 1, restarts: 3, restarting: true, oom: false });
-    expect(ends).toEqual([]);
-    watch.workloadExited({ exitCode: 137, restarts: 4, restarting: false, oom: true });
+  const gaveUp = { exitCode: 137, restarts: 4, restarting: false, oom: true };
+  const saying = (workload: string) => {
+    const status = { bootId: boot.bootId, workload, restarts: 4, lastExitCode: 137 };
+    const monitor = () => new Promise<Exit>(() => {});
+    return watched(monitor, { running: true, fetch: async () => Response.json(status) });
+  };
+
+  it("that it starts the workload again is no end, also where memory ran out", async () => {
+    const { watch, ends } = saying("running");
+    await watch.workloadExited({ ...gaveUp, restarting: true });
+    expect([ends, typeof watch.known.lastOomAt]).toEqual([[], "number"]);
+  });
+
+  it("that it gave up is the end of the container, unless the workload was started again since", async () => {
+    const { watch, ends } = saying("failed");
+    await watch.workloadExited(gaveUp);
     expect(ends.map(({ cause, exitCode }) => [cause, exitCode])).toEqual([["oom", 137]]);
-    expect(watch.known.lastOomAt).toBeDefined();
+    const old = saying("running");
+    await old.watch.workloadExited(gaveUp);
+    expect(old.ends).toEqual([]);
   });
 });

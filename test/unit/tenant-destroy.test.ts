@@ -32,7 +32,7 @@ describe("a destruction", () => {
     const tenant = new Driver().activate();
     destroy(tenant, true);
     for (const { containerId } of tenant.record.retiring) tenant.send({ type: "retired", containerId });
-    for (const part of ["specs", "domains", "keys", "pool"] as const) {
+    for (const part of ["container", "specs", "domains", "keys", "pool"] as const) {
       tenant.send({ type: "withdrawn", part, failure: null });
     }
     tenant.send({ type: "erase_failed", failure });

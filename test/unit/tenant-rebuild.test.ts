@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ContainerId, Epoch, PoolId, TenantId } from "../../src/ids.ts";
 import { type Known, rebuiltFrom } from "../../src/tenant/rebuild.ts";
-import type { Desired, TenantState } from "../../src/tenant/types.ts";
+import type { Desired, TenantState } from "../../src/tenant/vocabulary.ts";
 
 const NOW = 1_000_000;
 

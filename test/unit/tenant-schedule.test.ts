@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { COOLDOWN } from "../../src/durable/cadence.ts";
 import { generation } from "../../src/ids.ts";
 import { nextOf, wakeAtOf } from "../../src/tenant/schedule.ts";
-import type { Lifecycle } from "../../src/tenant/types.ts";
+import type { Lifecycle } from "../../src/tenant/vocabulary.ts";
 import { Driver } from "../support/tenant-driver.ts";
 
 const HOUR = 3_600_000;
@@ -18,9 +19,13 @@ describe("a tenant that sleeps", () => {
     expect(wakeAtOf(asleep({ mode: "on-demand" }), at(8))).toBeNull();
   });
 
-  it("is woken at once where it is always on, and a minute after a wake that failed", () => {
+  it("is woken at once where it is always on, and after a pause where a wake just failed", () => {
     expect(wakeAtOf(asleep({ mode: "always-on" }), at(8))).toBe(at(8));
-    expect(wakeAtOf(asleep({ mode: "always-on" }, failedAt(at(8))), at(8))).toBe(at(8, 1));
+    expect(wakeAtOf(asleep({ mode: "always-on" }, failedAt(at(8))), at(8))).toBe(at(8) + COOLDOWN.wake);
+  });
+
+  it("stays asleep where somebody stopped it, also when it is always on", () => {
+    expect(wakeAtOf(asleep({ mode: "always-on" }, { stoppedReason: "user" }), at(8))).toBeNull();
   });
 
   it("is woken at the next of its times, on the day after where all of today's are over", () => {
@@ -31,10 +36,9 @@ describe("a tenant that sleeps", () => {
     expect(nextOf([], at(8))).toBeNull();
   });
 
-  it("keeps the time that it waits for, and tries again a minute after one that failed", () => {
+  it("keeps the time that it waits for, however late it is", () => {
     const scheduled = { mode: "scheduled" as const, wakeTimes: ["08:15"] };
     expect(wakeAtOf(asleep(scheduled, { wakeAt: at(8, 15) }), at(8, 20))).toBe(at(8, 15));
-    expect(wakeAtOf(asleep(scheduled, { wakeAt: at(8, 15), ...failedAt(at(8, 16)) }), at(8, 16))).toBe(at(8, 17));
   });
 
   it("is not woken while its record was made anew and its config is asked for", () => {
