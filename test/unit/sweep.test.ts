@@ -4,6 +4,7 @@ import { foldersUnder } from "../../src/sweep/bucket.ts";
 import { sweepDue } from "../../src/sweep/due.ts";
 import { sweepLeases } from "../../src/sweep/leases.ts";
 import { sweepPrefixes } from "../../src/sweep/prefixes.ts";
+import { sweepPage } from "../../src/sweep/sweep.ts";
 import type { Mode, Sweep } from "../../src/sweep/types.ts";
 import { sweepVaults } from "../../src/sweep/vaults.ts";
 import { examine } from "../../src/sweep/verdict.ts";
@@ -88,10 +89,10 @@ describe("a folder in R2", () => {
     expect([part.found.length, part.removed]).toEqual([1, []]);
   });
 
-  it("is not judged while D1 does not say whose it is", async () => {
+  it("is not judged while D1 does not say whose it is: the sweep says so, and goes on with what comes next", async () => {
     const bucket = { list: async () => ({ delimitedPrefixes: ["tenants/alice/"], truncated: false }) };
-    const part = await sweepPrefixes(sweeping(fakeEnv({ bucket, rows: unreachable })), "");
-    expect([part.found, part.failed.length]).toEqual([[], 1]);
+    const page = await sweepPage(sweeping(fakeEnv({ bucket, rows: unreachable })), { of: "prefixes", after: "" });
+    expect([page.found, page.failed.map(({ id }) => id), page.next?.of]).toEqual([[], ["prefixes"], "domains"]);
   });
 
   it("is found however many there are before it", async () => {
