@@ -37,7 +37,10 @@ export class Chaos implements Faults {
   constructor(world: World) {
     this.#world = world;
     world.faults = this;
-    world.onStep = ({ label }) => this.#interrupt(label);
+    world.onStep = ({ label }) => {
+      this.#hears(label);
+      this.#interrupt(label);
+    };
   }
 
   /** Prepares a fault, or does it at once. */
@@ -77,7 +80,6 @@ export class Chaos implements Faults {
   }
 
   verdict(point: Point): Verdict {
-    if (point.at === "deliver") this.#hears(point.to);
     if (point.at === "alarm") return this.#alarm(point.object);
     for (const armed of this.#armed) {
       if (!meets(armed, point)) continue;
@@ -104,7 +106,10 @@ export class Chaos implements Faults {
 
   isDeaf = (object: string): boolean => this.#deaf.has(object);
 
-  #hears(object: string): void {
+  /** Only a call that arrives is heard: one that was lost on its way has told nobody anything. */
+  #hears(label: string): void {
+    if (this.#deaf.size === 0) return;
+    const [, object = ""] = /^call .* → (\S+)\.\w+$/.exec(label) ?? [];
     const since = this.#deaf.get(object);
     if (since !== undefined && this.#world.now - since > RETRIES_MS) this.#deaf.delete(object);
   }
