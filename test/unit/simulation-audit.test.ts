@@ -87,6 +87,7 @@ const aPool = (more: object = {}) => ({
   ...more,
 });
 const RUNNING = new Set(["c-1", "c-2"]);
+const runs = (id: string) => RUNNING.has(id);
 
 const OPERATION = { id: "op-1", kind: "claim", deadlineAt: NOW + 60_000 };
 const written = (more: object = {}) => ({
@@ -141,10 +142,10 @@ const CASES: Readonly<Record<RuleName, { sound: () => Violation[]; broken: Recor
   },
   gone: {
     sound: () => [
-      ...forgotten("t0", ["c-0", "c-1"], ["c-1"], RUNNING),
-      ...forgotten("p0", ["c-1", "c-2"], ["c-1", "c-2"], RUNNING),
+      ...forgotten("t0", ["c-0", "c-1"], ["c-1"], runs),
+      ...forgotten("p0", ["c-1", "c-2"], ["c-1", "c-2"], runs),
     ],
-    broken: { "a container that runs on": () => forgotten("t0", ["c-1"], [], RUNNING) },
+    broken: { "a container that runs on": () => forgotten("t0", ["c-1"], [], runs) },
   },
   ready: {
     sound: () =>

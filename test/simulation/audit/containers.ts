@@ -80,10 +80,10 @@ export const forgotten = (
   owner: string,
   before: readonly string[],
   after: readonly string[],
-  running: ReadonlySet<string>,
+  runs: (id: string) => boolean,
 ): Violation[] =>
   before
-    .filter((id) => running.has(id) && !after.includes(id))
+    .filter((id) => !after.includes(id) && runs(id))
     .map((id) => violation("gone", `${owner} has forgotten ${id}, which runs`));
 
 /** I4, P-CAP: containers that exist, by tier. */

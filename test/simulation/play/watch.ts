@@ -74,6 +74,8 @@ export class Watch {
     this.found.push(...violations);
   }
 
+  readonly #runs = (id: string): boolean => this.#world.containers.get(id)?.running ?? false;
+
   /** Between two events: what runs. */
   look(): void {
     const { running } = this.#world.containers;
@@ -134,9 +136,7 @@ export class Watch {
     this.#tenants.set(view.name, after);
     this.report(recorded({ name: view.key, before: before.document, after: document, entries }, documentHash));
     this.report(epochs(known && seenTenant(known), seenTenant(after)));
-    this.report(
-      forgotten(view.name, containersOf(known), containersOf(after), new Set(this.#world.containers.running)),
-    );
+    this.report(forgotten(view.name, containersOf(known), containersOf(after), this.#runs));
     this.report(exit(seenTenant(after), this.#world.now));
     const tenant = this.#ledger.tenant(view.name);
     if (after.operation?.id !== tenant.operation?.id) {
@@ -207,8 +207,7 @@ export class Watch {
     const before = this.#pools.get(view.name) ?? null;
     this.#pools.set(view.name, seen);
     this.report(poolRules(seen, before));
-    const running = new Set(this.#world.containers.running);
-    this.report(forgotten(view.name, idsOf(before), idsOf(seen), running));
+    this.report(forgotten(view.name, idsOf(before), idsOf(seen), this.#runs));
     this.report(leasesOf(this.pools));
   }
 
