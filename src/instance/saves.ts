@@ -60,18 +60,21 @@ export class Saves {
   }
 
   async #save(boot: BootRecord, request: SaveRequest): Promise<SaveOutcome> {
-    const { epoch, saveId, timeoutMs } = request;
-    const ref = { epoch, incarnation: boot.plan.containerId, saveId };
     try {
-      const fenced = this.#life.fenced === epoch ? null : await this.#storage.open(boot, epoch, "save");
-      if (fenced && !fenced.ok) return fenced;
-      const vault = vaultOf(this.#env, this.#life.holder?.tenantId as TenantId);
-      const saving = saveState(new Inside(this.#life.runtime, boot), vault, ref, request);
-      return detached(await within(timeoutMs + SAVE_GRACE_MS, "save", saving));
+      return detached(await within(request.timeoutMs + SAVE_GRACE_MS, "save", this.#saveFenced(boot, request)));
     } catch (error) {
       return failed(error instanceof DeadlineError ? "deadline_exceeded" : "operation_interrupted", messageOf(error));
     } finally {
       this.#underWay = null;
     }
+  }
+
+  async #saveFenced(boot: BootRecord, request: SaveRequest): Promise<SaveOutcome> {
+    const { epoch, saveId } = request;
+    const fenced = this.#life.fenced === epoch ? null : await this.#storage.open(boot, epoch, "save");
+    if (fenced && !fenced.ok) return fenced;
+    const ref = { epoch, incarnation: boot.plan.containerId, saveId };
+    const vault = vaultOf(this.#env, this.#life.holder?.tenantId as TenantId);
+    return saveState(new Inside(this.#life.runtime, boot), vault, ref, request);
   }
 }

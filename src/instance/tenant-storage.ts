@@ -1,3 +1,4 @@
+import { within } from "../durable/deadline.ts";
 import { vaultOf } from "../durable/stubs.ts";
 import type { Epoch, TenantId } from "../ids.ts";
 import { failed, type Outcome } from "../outcome.ts";
@@ -5,6 +6,9 @@ import { sha256 } from "../sha256.ts";
 import type { GenerationSummary } from "../vault/types.ts";
 import type { Life } from "./life.ts";
 import type { BootRecord } from "./record.ts";
+
+/** For a Vault that takes up its index first. Who waits for it joins the same wait, which must have an end of its own. */
+const OPEN_MS = 60_000;
 
 /** What a container reaches: through intercepts only, of its tenant's storage for one tenant and one epoch. */
 export class TenantStorage {
@@ -18,17 +22,18 @@ export class TenantStorage {
     this.#life = life;
   }
 
-  /** Registers the tenant's storage with the container and fences it against every older epoch, side by side. */
+  /** Registers the tenant's storage with the container and fences it against every older epoch, side by side. @throws DeadlineError; it may still happen then, and may be asked for again */
   async open(
     boot: BootRecord,
     epoch: Epoch,
     why: "assign" | "resume" | "save",
   ): Promise<Outcome<{ head: GenerationSummary | null }>> {
     const tenantId = this.#life.holder?.tenantId as TenantId;
-    const [fenced] = await Promise.all([
+    const opened = Promise.all([
       vaultOf(this.#env, tenantId).fence(epoch, boot.plan.containerId),
       this.intercept(boot, tenantId, epoch),
     ]);
+    const [fenced] = await within(OPEN_MS, `${why}: the fence of the vault`, opened);
     if (fenced.ok) this.#life.fenced = epoch;
     return fenced.ok ? fenced : failed(fenced.failure.code, `${why}: ${fenced.failure.detail}`);
   }
