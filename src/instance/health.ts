@@ -34,8 +34,8 @@ export const newlyWatched = (graceUntil: number): Watched => ({
 
 /** Of two probes that both failed at once, the second begins so much later, where the interval has room for it. */
 const LEAST_PAUSE_MS = 250;
-/** What of each interval is left for alarms that ring late. */
-const SLACK = 0.05;
+/** What of each interval is left for alarms and words that come late: a share of it, and what a busy machine takes. */
+const slackMs = (intervalMs: number): number => 0.05 * intervalMs + Math.min(500, 0.1 * intervalMs);
 /** What of it a probe has at least before the next one begins, unless the one before it hangs already: what refuses says so at once. */
 const LOOK = 0.02;
 /** How much earlier still a round may begin, so that containers that started together spread out. */
@@ -62,7 +62,7 @@ export const isGivenUp = ({ health }: Watched): boolean => health.status === "un
 
 /** From the begin of one round to the next one's. @param random 0 to 1 */
 export const nextRoundMs = ({ intervalMs }: Check, random: number): number =>
-  Math.ceil(intervalMs * (1 - SLACK - JITTER * random));
+  Math.ceil(intervalMs * (1 - JITTER * random) - slackMs(intervalMs));
 
 export interface Round {
   /** Most probes of it; at most as many are under way at once. */
@@ -77,7 +77,7 @@ export interface Round {
 
 export function roundOf(watched: Watched, check: Check, now: number): Round {
   const probes = now < watched.graceUntil ? 1 : needed(watched, check);
-  const spanMs = check.intervalMs * (1 - SLACK);
+  const spanMs = check.intervalMs - slackMs(check.intervalMs);
   const pauseMs = Math.floor(Math.max(0, spanMs - check.timeoutMs) / Math.max(1, probes - 1));
   const apartMs = Math.min(LEAST_PAUSE_MS, Math.floor(spanMs / probes));
   const lookMs = Math.max(pauseMs, Math.min(apartMs, Math.floor(check.intervalMs * LOOK)));

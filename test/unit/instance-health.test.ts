@@ -131,7 +131,7 @@ describe("a workload that is asked", () => {
       fc.asyncProperty(checks, shares, shares, async (of, when, random) => {
         fc.pre(of.retries > 1 && of.timeoutMs <= of.intervalMs / 2);
         const from = Math.ceil(1 + when * of.intervalMs);
-        const until = from + 0.9 * (0.95 * of.intervalMs - of.timeoutMs);
+        const until = from + 0.9 * (0.85 * of.intervalMs - of.timeoutMs);
         const behaviour: Behaviour = (at) => ({
           probe: healthy,
           at: at >= from && at < until ? Number.POSITIVE_INFINITY : at,
@@ -154,7 +154,7 @@ describe("a workload that is asked", () => {
         );
         expect(seen.givenUpAt).toBeLessThanOrEqual(from + 2 * of.intervalMs);
         const first = seen.began.find((at) => at >= from) ?? 0;
-        const apart = Math.floor(Math.min(250, (0.95 * of.intervalMs) / of.retries));
+        const apart = Math.floor(Math.min(250, (0.85 * of.intervalMs) / of.retries));
         expect(seen.givenUpAt - first).toBeGreaterThanOrEqual((of.retries - 1) * apart);
       }),
     );
