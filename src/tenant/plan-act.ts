@@ -7,7 +7,7 @@ import { restore } from "./plan-restore.ts";
 import { beginSave } from "./plan-save.ts";
 import { beginManual, specsOf } from "./plan-sync.ts";
 import { callingOff, inProgress, joining, move, nothing, refuse } from "./planning.ts";
-import { isLossy, type Operation, type TenantRecord } from "./record.ts";
+import { isLossy, type Operation, type Suspension, type TenantRecord } from "./record.ts";
 import type { ReleaseRequest } from "./requests.ts";
 import { takenUp } from "./syncs.ts";
 import type { OperationKind, TenantState } from "./vocabulary.ts";
@@ -167,7 +167,13 @@ function suspend(
   if (record.state === "suspended") return nothing(record);
   const isIdle = record.state === "idle" || (record.state === "error" && record.desired !== "active");
   const from = isIdle ? ("idle" as const) : ("asleep" as const);
-  const suspension = { at: now, actor: by.actor, ...(reason === undefined ? {} : { reason }), from };
+  const suspension: Suspension = {
+    at: now,
+    actor: by.actor,
+    ...(reason === undefined ? {} : { reason }),
+    from,
+    ...(record.state === "asleep" && record.stoppedReason === "user" ? { stopped: "user" } : {}),
+  };
   const noted = { ...record, suspension };
   switch (record.state) {
     case "active":
@@ -186,7 +192,9 @@ function suspend(
 function resume(record: TenantRecord): Plan {
   if (record.state !== "suspended") return nothing(record);
   const from = record.suspension?.from ?? "idle";
-  return move(record, from === "asleep" ? "resumed_asleep" : "resumed_idle", { suspension: null, desired: from });
+  const stoppedReason = record.suspension?.stopped ?? record.stoppedReason;
+  const back = { suspension: null, desired: from, stoppedReason };
+  return move(record, from === "asleep" ? "resumed_asleep" : "resumed_idle", back);
 }
 
 const withoutContainer = (record: TenantRecord, what: string): Plan =>

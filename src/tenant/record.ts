@@ -169,6 +169,8 @@ export interface Suspension {
   reason?: string;
   /** Where a resumption leads. */
   from: "idle" | "asleep";
+  /** Somebody had stopped it before, which holds on after it. */
+  stopped?: "user";
 }
 
 /** The parts that a destruction still has to delete, and until when what is kept is kept. */

@@ -74,6 +74,25 @@ describe("a tenant that is always on and that somebody stopped", () => {
     expect(act(tenant, { kind: "stop" })).toMatchObject({ kind: "go", journal: [] });
   });
 
+  it("is stopped still after a suspension; one that was on is on again", () => {
+    for (const [tenant, after] of [
+      [stopped(alwaysOn), "asleep"],
+      [living(alwaysOn), "waking"],
+    ] as const) {
+      act(tenant, { kind: "suspend" });
+      if (tenant.record.state !== "suspended") {
+        tenant.answer("quiesce", { type: "quiesced", busy: false, failure: null });
+        tenant.answer("save", { type: "saved", outcome: committed });
+      }
+      expect(tenant.record).toMatchObject({ state: "suspended", stoppedReason: "policy" });
+      tenant.now += 100 * HOUR;
+      tick(tenant);
+      act(tenant, { kind: "resume" });
+      tick(tenant);
+      expect(tenant.record.state).toBe(after);
+    }
+  });
+
   it("is on again after its object lost its record, unless it was stopped then", () => {
     const lost = ({ record }: Driver, state: "active" | "asleep") =>
       rebuiltFrom(
