@@ -227,7 +227,7 @@ describe("a destroyed tenant", () => {
 
   it("is destroyed from the middle of a claim, too, and nothing of it stays", async () => {
     const pool = await aPool("interrupted", { minSize: 1 });
-    simulation.every.slow("claim", 300);
+    simulation.every.slow("claim", 1_500);
     const claiming = claim("caught", pool);
     await eventually(async () => expect((await status("caught")).body).toMatchObject({ state: "claiming" }));
     expect((await act("caught", "destroy")).body).toMatchObject({ state: "destroyed" });
