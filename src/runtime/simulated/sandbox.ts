@@ -67,7 +67,9 @@ export class Sandbox {
     server.binaryType = "arraybuffer"; // a Blob could not be sent back
     server.accept();
     this.#sockets.add(server);
-    server.addEventListener("message", ({ data }) => server.send(data));
+    server.addEventListener("message", ({ data }) => {
+      if (this.#sockets.has(server)) server.send(data); // what was under way when it was closed is not answered
+    });
     server.addEventListener("close", ({ code }) => {
       this.#sockets.delete(server);
       server.close(code === 1005 || code === 1006 ? 1000 : code);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { World } from "../world/types.ts";
-import { asking, aTenant } from "./support.ts";
+import { asking, aTenant, until } from "./support.ts";
 
 const UPGRADE = { headers: { upgrade: "websocket", connection: "upgrade" } };
 
@@ -55,6 +55,17 @@ describe("a socket", () => {
     world.containers.controls.for(id).freeze();
     await world.advance(120_000);
     expect(socket.closed).toBe(1012);
+  });
+
+  it("whose workload closes it while a frame is under way gets no answer to that, and is closed", async () => {
+    const { world, id } = await aTenant();
+    const socket = await aSocket(world);
+    socket.webSocket.send("too late");
+    await until(world, /^socket message$/); // its Instance has passed it on
+    world.containers.get(id)?.init.workload()?.closeSockets();
+    await world.advance(1_000);
+    expect(socket.heard).toEqual([]);
+    expect(socket.closed).not.toBeNull();
   });
 
   it("breaks when its Instance is reset, and the next one reaches the same container", async () => {
