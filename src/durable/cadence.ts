@@ -23,6 +23,8 @@ export const COOLDOWN = {
   delivery: 53_000,
   /** An object without a record that nothing is known of is not looked for again so soon. */
   rebuild: 43_000,
+  /** Until a tier at whose cap claims of a pool were refused counts as one with room again, when no more are. */
+  fullTier: 307_000,
 } as const;
 
 /** `jitter` in [0, 1) spreads a cadence by up to a fifth, so that what began together does not stay together. */

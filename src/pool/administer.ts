@@ -203,6 +203,7 @@ export function deleted(before: PoolRecord, drain: Drain, now: number): Decision
     failures: null,
     breaker: null,
     exhaustedAt: null,
+    fullTiers: [],
     drain: { ...drain, endedAt: now },
   };
   // The request is recorded where it began; this is its end, which may be much later.
@@ -210,6 +211,7 @@ export function deleted(before: PoolRecord, drain: Drain, now: number): Decision
   const cleared = [
     ...(before.breaker ? [alerts.breakerCleared(record, now)] : []),
     ...(before.exhaustedAt == null ? [] : [alerts.exhaustionCleared(record, now)]),
+    ...alerts.tiersCleared(before, () => true, now).entries,
   ];
   return { record, entries: [...cleared, entry("pool.deleted", before, record, by, now)] };
 }

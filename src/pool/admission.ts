@@ -2,7 +2,7 @@ import { DeadlineError, sleep, within } from "../durable/deadline.ts";
 import { fleetOf } from "../durable/stubs.ts";
 import type { Admission } from "../fleet/types.ts";
 import type { ContainerId, PoolId } from "../ids.ts";
-import { done, failed, type Outcome } from "../outcome.ts";
+import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import type { Tier } from "../runtime/port.ts";
 
 /** How a start comes to be admitted by the fleet. */
@@ -79,6 +79,10 @@ const WHY: Readonly<Record<Refusal["reason"], (tier: Tier) => string>> = {
   rate: () => "Too many containers are starting.",
   rebuilding: () => "It is not known at the moment how many containers run.",
 };
+
+/** Whether a start was refused at the cap of its tier, rather than for something of its pool, its tenant or the platform. */
+export const isTierFull = ({ code, extra }: Failure): boolean =>
+  code === "capacity_exhausted" && extra?.limit === "cap";
 
 function refused(tier: Tier, { reason, retryAfterMs }: Refusal, standing: Claimed): Outcome<never> {
   // A refill comes back when the fleet said, which spreads them; a caller is told the round figure.

@@ -1,11 +1,14 @@
 import { type AuditEntry, audited } from "../audit/entry.ts";
 import { SYSTEM } from "../auth/principal.ts";
+import { COOLDOWN } from "../durable/cadence.ts";
 import type { ContainerId } from "../ids.ts";
-import { type PoolRecord, type Slot, subjectOf, targetOf } from "./record.ts";
+import type { Tier } from "../runtime/port.ts";
+import type { Decision } from "./administer.ts";
+import { type FullTier, type PoolRecord, type Slot, subjectOf, targetOf } from "./record.ts";
 
 /** What somebody has to know of a pool. Each is raised once and cleared once. Pure; times in ms since 1970. */
 
-type Alert = "pool_breaker" | "pool_exhausted" | "destroy_abandoned";
+type Alert = "pool_breaker" | "pool_exhausted" | "tier_exhausted" | "destroy_abandoned";
 
 const alert = (
   what: "raised" | "cleared",
@@ -45,7 +48,7 @@ export function exhaustion(
   slots: readonly Slot[],
   drySince: number | null,
   now: number,
-): { drySince: number | null; change: { record: PoolRecord; entries: AuditEntry[] } | null } {
+): { drySince: number | null; change: Decision | null } {
   const target = targetOf(record, now);
   const isDry = target > 0 && !record.paused && record.drain === null && !slots.some((slot) => slot.state === "warm");
   if (!isDry) {
@@ -61,4 +64,37 @@ export function exhaustion(
     drySince: since,
     change: { record: after, entries: [alert("raised", after, "pool_exhausted", now, detail)] },
   };
+}
+
+/** While a tier is full the record is written so often at most, however many claims are refused. */
+export const NOTED_MS = 59_000;
+
+/** A claim was refused at the cap of its tier (F47). */
+export function tierRefused(record: PoolRecord, tier: Tier, now: number): Decision {
+  const before = record.fullTiers ?? [];
+  const full = before.find((one) => one.tier === tier);
+  if (full && Math.abs(now - full.refusedAt) < NOTED_MS) return { record, entries: [] };
+  const since = full?.since ?? now;
+  const fullTiers = [...before.filter((one) => one !== full), { tier, since, refusedAt: now }];
+  const after = { ...record, fullTiers };
+  return { record: after, entries: full ? [] : [alert("raised", after, "tier_exhausted", now, { tier, since })] };
+}
+
+/** A start of this tier was admitted: there is room in it. */
+export const tierAdmitted = (record: PoolRecord, tier: Tier, now: number): Decision =>
+  tiersCleared(record, (full) => full.tier === tier, now);
+
+/** Of tiers that nobody was refused at for a while nothing is known any more. */
+export const tiersQuiet = (record: PoolRecord, now: number): Decision =>
+  tiersCleared(record, ({ refusedAt }) => Math.abs(now - refusedAt) >= COOLDOWN.fullTier, now);
+
+/** When the next of them is quiet, unless a claim is refused before; null where no tier is full. */
+export const tiersQuietAt = ({ fullTiers = [] }: PoolRecord): number | null =>
+  fullTiers.length === 0 ? null : Math.min(...fullTiers.map(({ refusedAt }) => refusedAt + COOLDOWN.fullTier));
+
+export function tiersCleared(record: PoolRecord, isOver: (full: FullTier) => boolean, now: number): Decision {
+  const over = (record.fullTiers ?? []).filter(isOver);
+  if (over.length === 0) return { record, entries: [] };
+  const after = { ...record, fullTiers: record.fullTiers?.filter((full) => !isOver(full)) ?? [] };
+  return { record: after, entries: over.map(({ tier }) => alert("cleared", after, "tier_exhausted", now, { tier })) };
 }

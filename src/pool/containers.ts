@@ -6,8 +6,9 @@ import type { ContainerId } from "../ids.ts";
 import { done, type Failure, failed, type Outcome } from "../outcome.ts";
 import { came, entry, went } from "./administer.ts";
 import * as alerts from "./alerts.ts";
-import { afterFailure, afterSuccess, refillFrom } from "./breaker.ts";
+import { afterSuccess, refillFrom } from "./breaker.ts";
 import type { Effects } from "./effects.ts";
+import { afterFailedStart } from "./failed-start.ts";
 import { afterTry } from "./plan-ending.ts";
 import { LOOK_SLACK_MS } from "./plan-reconcile.ts";
 import { isCurrent, type Slot } from "./record.ts";
@@ -165,12 +166,20 @@ export class Containers {
       standing: () => (this.#store.slot(slot.containerId)?.lease ? "claim" : "refill"),
       waitMs: () => this.#patience.get(slot.containerId) ?? 0,
       isWanted,
-      onAdmitted: () => this.#unadmitted.delete(slot.containerId),
+      onAdmitted: () => this.#admitted(slot),
     });
     this.#starts.delete(slot.containerId);
     // What was given up meanwhile is no fault of what was started.
     if (!outcome.ok && isWanted()) return this.#startFailed(slot.containerId, outcome.failure);
     return this.#started(slot.containerId);
+  }
+
+  #admitted({ containerId, tier }: Slot): void {
+    this.#unadmitted.delete(containerId);
+    const { record } = this.#store;
+    if (!record) return;
+    const room = alerts.tierAdmitted(record, tier, Date.now());
+    if (room.record !== record) this.#store.save(room);
   }
 
   #started(id: ContainerId): Outcome<null> {
@@ -202,15 +211,12 @@ export class Containers {
   }
 
   #startFailed(id: ContainerId, failure: Failure): Outcome<null> {
-    const { record: before } = this.#store;
+    const { record } = this.#store;
     const slot = this.#store.slot(id);
     const now = Date.now();
-    if (before && slot && isCurrent(before, slot)) {
-      const { record, opened } = afterFailure(before, failure, now);
-      const detail = { failures: record.failures?.count ?? 0, lastError: failure.detail };
-      const entries = opened ? [entry("pool.breaker_opened", before, record, SYSTEM, now, detail)] : [];
-      if (opened && !before.breaker) entries.push(alerts.breakerRaised(record, now));
-      this.#store.save({ record, entries, alarm: Math.max(now + 1, refillFrom(record)) });
+    const after = record && slot && afterFailedStart(record, slot, failure, now);
+    if (after && after.record !== record) {
+      this.#store.save({ ...after, alarm: Math.max(now + 1, refillFrom(after.record)) });
     }
     this.#hooks.background(this.retire(id, failure.code));
     return { ok: false, failure };

@@ -1,4 +1,5 @@
 import type { ContainerId } from "../ids.ts";
+import { tiersQuietAt } from "./alerts.ts";
 import { breakerState, refillFrom } from "./breaker.ts";
 import { endingDue } from "./plan-ending.ts";
 import { occupied } from "./plan-lease.ts";
@@ -45,6 +46,8 @@ export function nextAlarm(record: PoolRecord, slots: readonly Slot[], now: numbe
   if (record.targetUntil !== undefined && record.targetUntil > now) due.push(record.targetUntil);
   const refill = refillFrom(record);
   if (refill > now) due.push(refill);
+  const quiet = tiersQuietAt(record);
+  if (quiet !== null) due.push(quiet);
   const shrink = shrinkAt(record, slots, now);
   if (shrink !== null) due.push(shrink);
   return Math.max(now + 1, Math.ceil(Math.min(...due)));

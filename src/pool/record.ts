@@ -26,6 +26,8 @@ export interface PoolRecord {
   registered?: Registration;
   /** Since when the alert stands that nothing is warm; null or absent: it does not. */
   exhaustedAt?: number | null;
+  /** Tiers at whose cap claims were refused: each is an alert that stands; absent: none does. */
+  fullTiers?: readonly FullTier[];
   failures: Failures | null;
   /** Null while closed. */
   breaker: OpenBreaker | null;
@@ -33,6 +35,14 @@ export interface PoolRecord {
   drain: Drain | null;
   /** Of the latest version that tenants were brought to; null where nobody ever was. */
   rollout: Rollout | null;
+}
+
+/** A tier that had no room for claims of the pool. */
+export interface FullTier {
+  tier: Tier;
+  since: number;
+  /** When a claim was refused lately; of several within a minute the first. */
+  refusedAt: number;
 }
 
 /** Starts that failed lately; they slow the refill down, and open the breaker. */

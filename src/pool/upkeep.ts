@@ -3,7 +3,7 @@ import { atMost } from "../durable/at-most.ts";
 import { sleep } from "../durable/deadline.ts";
 import type { ContainerId } from "../ids.ts";
 import { configured } from "./administer.ts";
-import { DRY_MS, exhaustion } from "./alerts.ts";
+import { DRY_MS, exhaustion, tiersQuiet } from "./alerts.ts";
 import { newContainerId } from "./container-id.ts";
 import type { Containers } from "./containers.ts";
 import type { Effects } from "./effects.ts";
@@ -127,7 +127,7 @@ export class Upkeep {
     });
   }
 
-  /** Raises and clears the alert that nothing is warm. */
+  /** Raises and clears the alert that nothing is warm, and clears those of tiers that were full. */
   #notice(): void {
     const { record, slots } = this.#store;
     if (!record || isDeleted(record)) return;
@@ -136,6 +136,9 @@ export class Upkeep {
     this.#drySince = drySince;
     if (change) this.#store.save(change);
     else if (drySince !== null && record.exhaustedAt == null) this.#store.alarm.arm(drySince + DRY_MS + 1);
+    const noted = change?.record ?? record;
+    const quiet = tiersQuiet(noted, now);
+    if (quiet.record !== noted) this.#store.save(quiet);
   }
 
   /** Tells the fleet what there is, and ends what it counts beyond that. */

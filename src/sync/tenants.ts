@@ -1,3 +1,4 @@
+import { atMost } from "../durable/at-most.ts";
 import { within } from "../durable/deadline.ts";
 import { poolOf, tenantOf } from "../durable/stubs.ts";
 import { type PoolId, parseTenantId, type TenantId } from "../ids.ts";
@@ -5,6 +6,8 @@ import type { Outcome } from "../outcome.ts";
 import type { SyncSpec } from "./spec.ts";
 
 const ASK_MS = 10_000;
+/** Tenants that are asked at a time. */
+const AT_ONCE = 25;
 
 export interface TenantsPage {
   tenants: TenantId[];
@@ -27,13 +30,13 @@ export async function holdersOf(env: Env, poolId: string, after: string, limit: 
 export async function syncingTenants(env: Env, { id, poolId }: Pick<SyncSpec, "id" | "poolId">): Promise<TenantId[]> {
   const holders = await holdersOf(env, poolId, "", Number.MAX_SAFE_INTEGER);
   if (!holders.ok) return []; // there is no such pool any more
-  const asked = await Promise.all(
-    holders.value.tenants.map(async (tenantId) => {
-      const state = await within(ASK_MS, "state", tenantOf(env, tenantId).syncState(tenantId, id)).catch(() => null);
-      return state?.ok && state.value.running ? [tenantId] : [];
-    }),
-  );
-  return asked.flat();
+  const { tenants } = holders.value;
+  const syncing = new Set<TenantId>();
+  await atMost(AT_ONCE, tenants, async (tenantId) => {
+    const state = await within(ASK_MS, "state", tenantOf(env, tenantId).syncState(tenantId, id)).catch(() => null);
+    if (state?.ok && state.value.running) syncing.add(tenantId);
+  });
+  return tenants.filter((tenantId) => syncing.has(tenantId));
 }
 
 /** Whoever is the pool's, from the copies that tenants send to D1: a moment old, and good enough to know whom to ask. */

@@ -18,7 +18,7 @@ export function standingOf(record: TenantRecord | null, toVersion: number): Upgr
     return leads ? { kind: "begun", operationId: operation.id } : { kind: "later", state };
   }
   if (state !== "active" || !held) return { kind: "later", state };
-  // A pool that only helps out counts the versions of another workload; its own pool gives the tenant the present one.
+  // Another pool's container serves it, which no rollout moves; the tenant's next start asks its own pool again.
   if (held.poolId !== record.poolId) return { kind: "later", state };
   // A container of before versions were known is as old as can be.
   return (held.workloadVersion ?? 0) >= toVersion ? { kind: "current" } : null;

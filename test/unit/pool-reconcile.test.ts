@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { COOLDOWN } from "../../src/durable/cadence.ts";
 import type { ContainerId } from "../../src/ids.ts";
-import { DRY_MS, exhaustion } from "../../src/pool/alerts.ts";
+import { DRY_MS, exhaustion, NOTED_MS, tierAdmitted, tierRefused, tiersQuiet } from "../../src/pool/alerts.ts";
+import { afterFailedStart } from "../../src/pool/failed-start.ts";
 import { afterTry, endingDue } from "../../src/pool/plan-ending.ts";
 import { newSlot, occupied } from "../../src/pool/plan-lease.ts";
 import { type Memory, type PoolStep, planReconcile } from "../../src/pool/plan-reconcile.ts";
 import { nextAlarm } from "../../src/pool/plan-size.ts";
-import type { PoolRecord, Slot } from "../../src/pool/record.ts";
+import { type PoolRecord, readRecord, type Slot } from "../../src/pool/record.ts";
 import { aPool, aSlot, leasedTo } from "../support/pool-fixtures.ts";
 
 const CEILING = 400_000;
@@ -219,5 +221,69 @@ describe("the alert that nothing is warm", () => {
   it("is none of a pool that keeps nothing warm, is paused, or is being deleted", () => {
     for (const pool of [aPool({ minSize: 0 }), aPool({}, { paused: true })])
       expect(raised(pool, [], NOW, NOW + 90_000)).toEqual({ drySince: null, change: null });
+  });
+});
+
+describe("the alert that a tier is full", () => {
+  const atCap = { code: "capacity_exhausted", detail: "", extra: { limit: "cap" } } as const;
+  const wanted = (more: Partial<Slot> = {}) => aSlot(1, { ...leasedTo("alice", 1), state: "starting", ...more });
+  const refused = (record: PoolRecord, now: number) => tierRefused(record, "lite", now);
+
+  it("is raised by the first claim that is refused there, and cleared by a start that is admitted there, each once", () => {
+    const { record, entries } = afterFailedStart(aPool(), wanted(), atCap, NOW);
+    const detail = { alert: "tier_exhausted", poolId: "demo", tier: "lite", since: NOW };
+    expect(entries).toMatchObject([{ action: "alert.raised", subject: "pool:demo", detail }]);
+    const again = afterFailedStart(record, wanted(), atCap, NOW + NOTED_MS);
+    expect(again.entries).toEqual([]);
+    expect(tierAdmitted(again.record, "basic", NOW + NOTED_MS)).toEqual({ record: again.record, entries: [] });
+    const cleared = tierAdmitted(again.record, "lite", NOW + NOTED_MS);
+    expect(cleared.entries).toMatchObject([
+      { action: "alert.cleared", subject: "pool:demo", detail: { alert: "tier_exhausted", tier: "lite" } },
+    ]);
+    expect(tierAdmitted(cleared.record, "lite", NOW + NOTED_MS)).toEqual({ record: cleared.record, entries: [] });
+  });
+
+  it("is of each tier that claims ask for, also one that the refill does not start, and holds that up by nothing", () => {
+    const { record, entries } = afterFailedStart(aPool(), wanted({ tier: "basic" }), atCap, NOW);
+    expect(entries).toMatchObject([{ detail: { tier: "basic" } }]);
+    expect(record.failures).toBeNull();
+    expect(refused(record, NOW + 1).entries).toMatchObject([{ detail: { tier: "lite", since: NOW + 1 } }]);
+    expect(tierAdmitted(refused(record, NOW + 1).record, "basic", NOW + 2).record.fullTiers).toMatchObject([
+      { tier: "lite" },
+    ]);
+  });
+
+  it("is not raised by a refill, nor by what another limit or fault comes to", () => {
+    const refill = afterFailedStart(aPool(), wanted({ lease: null }), atCap, NOW);
+    const rate = afterFailedStart(aPool(), wanted(), { ...atCap, extra: { limit: "rate" } }, NOW);
+    const fault = afterFailedStart(aPool(), wanted(), { code: "start_failed", detail: "" }, NOW);
+    for (const { record, entries } of [refill, rate, fault]) {
+      expect(entries).toEqual([]);
+      expect(record.fullTiers).toBeUndefined();
+    }
+  });
+
+  it("is written again about once a minute, however many claims are refused", () => {
+    const { record } = refused(aPool(), NOW);
+    expect(refused(record, NOW + NOTED_MS - 1).record).toBe(record);
+    const noted = refused(record, NOW + NOTED_MS).record;
+    expect(noted.fullTiers).toEqual([{ tier: "lite", since: NOW, refusedAt: NOW + NOTED_MS }]);
+  });
+
+  it("is cleared when no claim was refused for some minutes, which the pool's alarm is set for", () => {
+    const { record } = refused(refused(aPool(), NOW).record, NOW + 90_000);
+    const over = NOW + 90_000 + COOLDOWN.fullTier;
+    expect(nextAlarm(record, [], over - 9_000, 0)).toBe(over);
+    expect(tiersQuiet(record, over - 1)).toEqual({ record, entries: [] });
+    const quiet = tiersQuiet(record, over);
+    expect(quiet.entries).toMatchObject([{ action: "alert.cleared", detail: { tier: "lite" } }]);
+    expect(nextAlarm(quiet.record, [], over, 0)).toBe(over + 60_000);
+  });
+
+  it("is none of a record of before it was kept", () => {
+    const { fullTiers: _, ...stored } = refused(aPool(), NOW).record;
+    const record = readRecord(stored);
+    expect(tiersQuiet(record, NOW)).toEqual({ record, entries: [] });
+    expect(nextAlarm(record, [], NOW, 0)).toBe(NOW + 60_000);
   });
 });

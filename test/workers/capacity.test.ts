@@ -381,6 +381,38 @@ describe("a pool", () => {
     );
   });
 
+  it("whose claims are refused at the cap of their tier raises an alert, until one is admitted or none comes for minutes", async () => {
+    const tier = "standard-1";
+    const id = await aPool("capped", { minSize: 0 }, { resources: { tier } });
+    const others = Array.from({ length: 50 }, () => ({ containerId: fresh(), tier }) as const);
+    await fleet().renew("crowd" as PoolId, others); // 50 is the cap
+    const refusedFor = async (tenant: string) =>
+      expect(await claimAtOnce(tenant, id)).toMatchObject({ status: 503, body: { limit: "cap", tier } });
+    const raised = (times: number) =>
+      eventually(async () => {
+        const alert = { alert: "tier_exhausted", poolId: id, tier, since: expect.any(Number) };
+        expect(await recorded(id, "alert.raised")).toEqual(Array.from({ length: times }, () => alert));
+      });
+    const cleared = (times: number) =>
+      eventually(async () => {
+        const alert = { alert: "tier_exhausted", poolId: id, tier };
+        expect(await recorded(id, "alert.cleared")).toEqual(Array.from({ length: times }, () => alert));
+      });
+    await refusedFor("crowded-1");
+    await refusedFor("crowded-2");
+    await raised(1);
+    const [{ containerId: left } = { containerId: fresh() }] = others;
+    await fleet().release(left);
+    expect(await claim("let-in", id)).toMatchObject({ status: 201, body: { launch: "cold" } });
+    await cleared(1);
+    await refusedFor("crowded-1");
+    await raised(2);
+    later(400_000);
+    await ring(id);
+    await cleared(2);
+    for (const { containerId } of others) await fleet().release(containerId);
+  });
+
   it("asks for an end that fails less and less often, calls it abandoned, counts it on, and ends it when it can", async () => {
     const id = await aPool("undying", { minSize: 1, maxSize: 3 });
     await call("POST", path(id, "/pause"));
@@ -416,14 +448,15 @@ describe("a pool", () => {
       const [row] = state.storage.sql.exec<{ doc: string }>("SELECT doc FROM pool WHERE id = 1").toArray();
       const halted = { at: 1, actor: "system", reason: "it exits" };
       const rollout = { to: 1, startedAt: 1, endedAt: null, moving: [], upgraded: 0, failed: [], halted };
-      const record = { ...JSON.parse(row?.doc ?? "{}"), rollout, exhaustedAt: 1 };
+      const fullTiers = [{ tier: "lite", since: 1, refusedAt: Date.now() }];
+      const record = { ...JSON.parse(row?.doc ?? "{}"), rollout, exhaustedAt: 1, fullTiers };
       state.storage.sql.exec("UPDATE pool SET doc = ? WHERE id = 1", JSON.stringify(record));
     });
     await evictDurableObject(poolObject(id));
     expect((await call("DELETE", path(id, "?wait=10s"))).status).toBe(200);
     await eventually(async () => {
       const cleared = (await recorded(id, "alert.cleared")).map(({ alert }) => alert);
-      expect(cleared.sort()).toEqual(["pool_exhausted", "rollout_halted"]);
+      expect(cleared.sort()).toEqual(["pool_exhausted", "rollout_halted", "tier_exhausted"]);
     });
   });
 });
