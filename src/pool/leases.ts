@@ -6,7 +6,7 @@ import { type Effects, LONGEST_WAIT_MS } from "./effects.ts";
 import { type Answer, Line } from "./line.ts";
 import { keptVersion } from "./pinned.ts";
 import { CONFIRM_MS, heldBy, type LeasePlan, leaseSlot, planLease, STARTS_PER_TENANT } from "./plan-lease.ts";
-import { isDeleted, knowsVersion, type Slot, withVersion, workloadOf } from "./record.ts";
+import { isDeleted, knowsVersion, type PoolRecord, type Slot, withVersion, workloadOf } from "./record.ts";
 import { withClaim } from "./statistics.ts";
 import type { PoolStore } from "./store.ts";
 import type { Lease, LeaseRequest } from "./types.ts";
@@ -98,6 +98,7 @@ export class Leases {
   async #find(request: LeaseRequest, isThere: () => boolean): Promise<Answer<Taken>> {
     for (;;) {
       const known = this.#store.record;
+      if (known && runsAnother(known, request)) return { found: noPool() };
       const missing = known ? await this.#effects.missingVersion(known, request) : done(null);
       if (!missing.ok) return { found: missing };
       const record = this.#store.record;
@@ -191,7 +192,12 @@ export class Leases {
     if (!record) return noPool();
     const { tenantId, epoch, via = [] } = request;
     this.#store.divert(tenantId, { epoch, poolId });
-    const leased = await this.#effects.leaseFrom(poolId, { ...request, waitMs: 0, via: [...via, record.id] });
+    const leased = await this.#effects.leaseFrom(poolId, {
+      ...request,
+      waitMs: 0,
+      via: [...via, record.id],
+      workloadId: record.spec.workloadId,
+    });
     if (leased.ok) return done({ ...leased.value, reason: "fallback_pool" });
     // Whether it has the tenant is not known after an answer that got lost: it is asked there again.
     if (leased.failure.code !== "operation_interrupted") this.#store.divert(tenantId, null);
@@ -212,6 +218,10 @@ export class Leases {
 /** Of the pool or its tier; what a tenant has too much of itself, it gets nowhere. */
 const isFull = (outcome: Outcome<unknown>): boolean =>
   !outcome.ok && outcome.failure.code === "capacity_exhausted" && outcome.failure.extra?.limit !== "tenant";
+
+/** A tenant's state and secrets are never given to another workload, by whatever name somebody sent it here. */
+const runsAnother = ({ spec }: PoolRecord, { workloadId = spec.workloadId }: LeaseRequest): boolean =>
+  workloadId !== spec.workloadId;
 
 /** That pool was deleted meanwhile: it has nothing of this tenant, and never will. */
 const isNotThere = (outcome: Outcome<unknown>): boolean => !outcome.ok && outcome.failure.extra?.refused !== undefined;

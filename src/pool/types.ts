@@ -28,6 +28,8 @@ export interface LeaseRequest {
   waitMs?: number;
   /** The pools that had nothing, and sent the tenant on; the first is its own. */
   via?: PoolId[];
+  /** What those run: another pool by the name of a fallback that was deleted may run something else. */
+  workloadId?: string;
 }
 
 export interface Lease {

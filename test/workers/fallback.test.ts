@@ -97,7 +97,8 @@ describe("a pool with a fallback", () => {
     await claim("at-home-still", id);
     expect(await claimAtOnce("abroad", id)).toMatchObject({ status: 201, body: { poolId: "former-spare" } });
     await fallback(id, null);
-    await eventually(async () => expect(await tenantsElsewhere(env.DB, id, 5)).toEqual(["abroad"]));
+    // After a burst of changes D1 hears of the next ones up to six seconds later.
+    await eventually(async () => expect(await tenantsElsewhere(env.DB, id, 5)).toEqual(["abroad"]), 15_000);
     expect(await created("too-early", id)).toMatchObject({
       status: 409,
       body: { code: "in_use", usedBy: ["tenant:abroad"] },
@@ -124,5 +125,21 @@ describe("a pool with a fallback", () => {
     expect((await call("DELETE", path("orphaned-spare", "?wait=10s"))).status).toBe(200);
     await release("holds-it");
     expect(await poolStub(id).lease(request("sent-away"))).toMatchObject({ ok: true, value: { poolId: id } });
+  });
+});
+
+describe("a pool by the name of a fallback that was deleted", () => {
+  it("helps nobody out while it runs another workload", async () => {
+    const id = await aPool("renamed", { minSize: 0, maxSize: 1 });
+    await call("POST", "/api/v1/pools", { id: "renamed-spare", workloadId: id, maxSize: 2 });
+    await call("PUT", path(id), { fallbackPoolId: "renamed-spare" });
+    expect((await call("DELETE", path("renamed-spare", "?wait=10s"))).status).toBe(200);
+    await aPool("renamed-spare", { minSize: 1 });
+    await claim("at-home-alone", id);
+    expect(await claimAtOnce("not-misled", id)).toMatchObject({ status: 503, body: { limit: "pool" } });
+    expect(await pool("renamed-spare")).toMatchObject({ warm: 1, claimed: 0, starting: 0 });
+    expect(await claim("its-own", "renamed-spare")).toMatchObject({ status: 201, body: { launch: "warm" } });
+    await release("at-home-alone");
+    expect(await claimAtOnce("not-misled", id)).toMatchObject({ status: 201, body: { poolId: id } });
   });
 });
