@@ -75,7 +75,7 @@ export class Assigning {
       ...(token === undefined ? {} : { gatewayToken: token }),
       assigned: outcome.value,
     };
-    life.touch();
+    life.assignedAt(Date.now());
     if (start === "on-claim") this.#watch.workloadAnswered();
     return outcome;
   }

@@ -21,6 +21,8 @@ interface Whom {
   holder: Holder | null;
   /** Whom the pool gave the container to, before it serves: its tenant assigns it again. */
   leasedTo: Holder | null;
+  /** When it was assigned, where it serves somebody. */
+  since?: number;
 }
 
 /** `grant`: from what its gateway token is derived, where it has one. */
@@ -43,5 +45,5 @@ export async function whomItServes(env: Env, { poolId, containerId }: BootPlan):
   const served = await within(ANSWER_MS, "servedBy", tenantOf(env, lease.tenantId).servedBy(containerId));
   if (!served) return { state: "warm", holder: null, leasedTo: lease };
   const holder = holderOf(env, lease.tenantId, served.epoch, served.gateway);
-  return { state: served.admission === "open" ? "assigned" : "saving", holder, leasedTo: null };
+  return { state: served.admission === "open" ? "assigned" : "saving", holder, leasedTo: null, since: served.since };
 }

@@ -45,6 +45,11 @@ export class Life {
     if (this.boot && !this.retired) this.#activity.note(Date.now());
   }
 
+  /** It serves somebody since then (ms since 1970). */
+  assignedAt(since: number): void {
+    this.#activity.assigned(since);
+  }
+
   /** ms since 1970. */
   get lastActivityAt(): number {
     return this.#activity.at;

@@ -65,6 +65,7 @@ export class Settling {
     life.state = whom.state;
     life.holder = whom.holder;
     life.leasedTo = whom.leasedTo;
+    if (whom.since !== undefined) life.assignedAt(whom.since);
     this.#unsettled = false;
     // A tenant is active only after its storage was fenced; one that is being left may have a newer epoch than that.
     if (whom.state === "assigned") life.fenced = whom.holder?.epoch ?? null;

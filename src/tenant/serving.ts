@@ -72,8 +72,8 @@ export class Serving {
     await this.#lost.find();
     const record = this.#machine.record();
     if (record?.held?.containerId !== containerId) return null;
-    const { epoch, gateway } = record.held;
-    return { epoch, admission: record.state === "active" ? "open" : "closed", ...(gateway ? { gateway } : {}) };
+    const { epoch, since, gateway } = record.held;
+    return { epoch, since, admission: record.state === "active" ? "open" : "closed", ...(gateway ? { gateway } : {}) };
   }
 }
 

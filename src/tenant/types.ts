@@ -71,6 +71,8 @@ export type Route =
 /** What a container is to its tenant. Admission is closed while it is being left, or kept after a failed save. */
 export interface Served {
   epoch: Epoch;
+  /** When it was assigned, or gone on with (ms since 1970). */
+  since: number;
   admission: "open" | "closed";
   /** What its assignment said of its gateway token. */
   gateway?: GatewayGrant;

@@ -41,7 +41,7 @@ describe("a container", () => {
 
   it("is somebody's as long as its tenant serves from it, or anybody does not answer", async () => {
     const POOL = { has: async () => false };
-    const serving = { servedBy: async () => ({ epoch: alice.epoch, admission: "open" }) };
+    const serving = { servedBy: async () => ({ epoch: alice.epoch, since: 0, admission: "open" }) };
     expect(await asked(upkeepOf({ POOL, TENANT: serving }, alice), 3)).toEqual([false, false, false]);
     expect(await asked(upkeepOf({ POOL, TENANT: { servedBy: unreachable } }, alice), 3)).toEqual([false, false, false]);
     expect(await asked(upkeepOf({ POOL: { has: unreachable } }), 3)).toEqual([false, false, false]);
