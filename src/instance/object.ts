@@ -95,9 +95,9 @@ export class Instance extends DurableObject<Env> implements InstanceApi {
     else if (this.#runtime.running) ctx.waitUntil(this.#destroy("unknown"));
   }
 
-  async boot(plan: BootPlan): Promise<Outcome<Started>> {
+  async boot(plan: BootPlan, notAfter: number): Promise<Outcome<Started>> {
     await this.#settling.settle();
-    return this.#starting.boot(plan);
+    return this.#starting.boot(plan, notAfter);
   }
 
   async assign(assignment: Assignment): Promise<Outcome<Assigned>> {

@@ -36,17 +36,21 @@ export class Starting {
     this.#reach = parts.reach;
   }
 
-  boot(plan: BootPlan): Promise<Outcome<Started>> {
-    this.#underWay ??= this.#boot(plan).finally(() => {
+  boot(plan: BootPlan, notAfter: number): Promise<Outcome<Started>> {
+    this.#underWay ??= this.#boot(plan, notAfter).finally(() => {
       this.#underWay = null;
     });
     return this.#underWay;
   }
 
-  async #boot(plan: BootPlan): Promise<Outcome<Started>> {
+  async #boot(plan: BootPlan, notAfter: number): Promise<Outcome<Started>> {
     const { boot, state, retired, runtime } = this.#life;
     if (retired) return failed("start_failed", "The container was retired before it started.");
-    if (!boot) return this.#start(plan);
+    if (!boot) {
+      if (Date.now() > notAfter)
+        return failed("start_failed", "Nobody waits for the start of this container any more.");
+      return this.#start(plan);
+    }
     if (!runtime.running || (state !== "warm" && state !== "assigned"))
       return failed("start_failed", "The container of this id ended; ids are not used again.");
     if (this.#isUp || state === "assigned") return done({ startMs: 0, readyMs: 0 });

@@ -164,8 +164,11 @@ export interface Observation {
 
 /** What the RPC surface of the Instance object looks like to Tenant, Pool and the proxy. */
 export interface InstanceApi {
-  /** Starts the container and resolves when it may be leased; idempotent. */
-  boot(plan: BootPlan): Promise<Outcome<{ startMs: number; readyMs: number }>>;
+  /**
+   * Starts the container and resolves when it may be leased; idempotent. Later than `notAfter` (ms since 1970) it begins
+   * nothing: whoever asked has given the start up, and nobody would count what it makes.
+   */
+  boot(plan: BootPlan, notAfter: number): Promise<Outcome<{ startMs: number; readyMs: number }>>;
   /** Provisions the container for one tenant and epoch, for ever. The same assignment again answers what is recorded. */
   assign(assignment: Assignment): Promise<Outcome<Assigned>>;
   /** Closes admission, or refuses with `busy` while anything is open or activity is later than `idleSince`. Without `idleSince` it always closes. */

@@ -43,7 +43,9 @@ export class Effects {
       if (!admitted.ok) return admitted;
       entry.onAdmitted();
       if (!entry.isWanted()) return notWanted();
-      const booted = await within(startMs + GRACE_MS, "start", instanceOf(this.#env, containerId).boot(plan));
+      const patienceMs = startMs + GRACE_MS;
+      const boot = instanceOf(this.#env, containerId).boot(plan, Date.now() + patienceMs);
+      const booted = await within(patienceMs, "start", boot);
       return booted.ok ? done(null) : detached(booted);
     } catch (error) {
       return failed("start_failed", messageOf(error));

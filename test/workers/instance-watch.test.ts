@@ -247,7 +247,10 @@ describe("a start", () => {
     const id = newId();
     simulation.for(id).lose("ready");
     const began = Date.now();
-    expect(await instance(id).boot(plan(id))).toMatchObject({ ok: false, failure: { code: "start_failed" } });
+    expect(await instance(id).boot(plan(id), Date.now() + 10_000)).toMatchObject({
+      ok: false,
+      failure: { code: "start_failed" },
+    });
     expect(Date.now() - began).toBeLessThan(3_000);
     expect(await observed(id)).toMatchObject({ alive: false });
     await instance(id).retire("over");
@@ -257,7 +260,7 @@ describe("a start", () => {
     for (const late of [false, true]) {
       const id = newId();
       simulation.for(id).fail("start", { code: "capacity", late });
-      expect(await instance(id).boot(plan(id))).toMatchObject({
+      expect(await instance(id).boot(plan(id), Date.now() + 10_000)).toMatchObject({
         ok: false,
         failure: { code: "capacity_exhausted", retryAfterMs: 30_000 },
       });
@@ -265,9 +268,18 @@ describe("a start", () => {
     }
   });
 
+  it("that is asked for when nobody waits for it any more begins nothing", async () => {
+    const id = newId();
+    expect(await instance(id).boot(plan(id), Date.now() - 1)).toMatchObject({
+      ok: false,
+      failure: { code: "start_failed" },
+    });
+    expect(await instance(id).describe()).toMatchObject({ ok: false, failure: { code: "not_found" } });
+  });
+
   it("that another boot answers is no container of ours, at once and later", async () => {
     const id = newId();
-    expect(await instance(id).boot(plan(id))).toMatchObject({ ok: true });
+    expect(await instance(id).boot(plan(id), Date.now() + 10_000)).toMatchObject({ ok: true });
     simulation.for(id).reboot();
     expect(await observed(id)).toMatchObject({ alive: false, end: { cause: "rebooted" } });
     await instance(id).retire("over");
@@ -280,7 +292,7 @@ describe("a container that nobody has", () => {
     const id = newId();
     const workload = workloadSchema.parse({ id: "w", image: "sandbox" });
     const plan = { containerId: id, poolId: pool as PoolId, workload, tier: "lite" as const, startTimeoutMs: 5_000 };
-    expect(await instance(id).boot(plan)).toMatchObject({ ok: true });
+    expect(await instance(id).boot(plan, Date.now() + 10_000)).toMatchObject({ ok: true });
     await ring(id);
     later(200_000);
     await ring(id);
