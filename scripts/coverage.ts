@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
 import { globSync, readFileSync, rmSync } from "node:fs";
 import { relative } from "node:path";
 import { AREAS, REPORTS } from "./coverage/areas.ts";
 import { ROOT } from "./paths.ts";
 import { main, Unusable } from "./steps.ts";
+import { runVitest } from "./suites/vitest.ts";
 
 const MEASURES = ["lines", "branches"] as const;
 const LEAST_PERCENT = 90;
@@ -16,7 +16,7 @@ type Counts = Record<(typeof MEASURES)[number], { readonly total: number; readon
  */
 await main(async () => {
   rmSync(REPORTS, { recursive: true, force: true });
-  const code = await runTests(process.argv.slice(2));
+  const code = await runVitest([`--config=${ROOT}/scripts/coverage/vitest.config.ts`, ...process.argv.slice(2)]);
   if (code !== 0) throw new Unusable("The tests failed: what they run says nothing.");
   const summary: Record<string, Counts> = JSON.parse(readFileSync(`${REPORTS}/coverage-summary.json`, "utf8"));
   const byFile = new Map(Object.entries(summary).map(([path, counts]) => [relative(ROOT, path), counts]));
@@ -34,19 +34,6 @@ await main(async () => {
   const low = rows.filter(({ percents }) => percents.some((percent) => percent < LEAST_PERCENT));
   if (low.length > 0) throw new Unusable(`Less than ${LEAST_PERCENT} %: ${low.map(({ area }) => area).join(", ")}`);
 });
-
-function runTests(named: readonly string[]): Promise<number | null> {
-  const vitest = `${ROOT}/node_modules/vitest/vitest.mjs`;
-  return new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      [vitest, "run", `--config=${ROOT}/scripts/coverage/vitest.config.ts`, ...named],
-      { cwd: ROOT, stdio: "inherit", env: { ...process.env, CI: "1" } },
-    );
-    child.on("error", () => resolve(null));
-    child.on("exit", resolve);
-  });
-}
 
 /** At least one: a file that was moved must not drop out unnoticed. */
 function filesOf(glob: string): string[] {

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { ROOT } from "../paths.ts";
+import { runVitest } from "./vitest.ts";
 
 export interface Suite {
   readonly name: string;
@@ -28,20 +28,5 @@ export function runSuite(suite: Suite, report: string, env: NodeJS.ProcessEnv): 
   // A suite with a configuration of its own is not part of the workspace's projects.
   const own = `${suite.directory}/vitest.config.ts`;
   const selection = existsSync(`${ROOT}/${own}`) ? ["--config", own] : ["--project", suite.name];
-  return new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      [
-        `${ROOT}/node_modules/vitest/vitest.mjs`,
-        "run",
-        ...selection,
-        "--reporter=default",
-        "--reporter=json",
-        `--outputFile.json=${report}`,
-      ],
-      { cwd: ROOT, stdio: "inherit", env: { ...process.env, ...env, CI: "1" } },
-    );
-    child.on("error", () => resolve(null));
-    child.on("exit", resolve);
-  });
+  return runVitest([...selection, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`], env);
 }
