@@ -54,8 +54,24 @@ export function tornSince(before: readonly ManifestEntry[], now: readonly Manife
   return changed?.path ?? null;
 }
 
+/**
+ * A file that a later listing has as it looked in this one, and that was changed or replaced meanwhile: its mod-time was put
+ * back. Null: there is none. Pure.
+ */
+export function disguisedSince(before: readonly ManifestEntry[], now: readonly ManifestEntry[]): string | null {
+  const later = new Map(now.map((entry) => [entry.path, entry]));
+  const changed = before.find((entry) => {
+    const found = later.get(entry.path);
+    return entry.kind === "file" && found !== undefined && looksSame(entry, found) && !isSame(entry, found);
+  });
+  return changed?.path ?? null;
+}
+
+const looksSame = (a: ManifestEntry, b: ManifestEntry): boolean =>
+  a.kind === b.kind && a.size === b.size && a.mtimeNs === b.mtimeNs;
+
 const isSame = (a: ManifestEntry, b: ManifestEntry | undefined): boolean =>
-  a.kind === b?.kind && a.inode === b.inode && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+  b !== undefined && looksSame(a, b) && a.inode === b.inode && a.ctimeNs === b.ctimeNs;
 
 /**
  * The entries in find's order, the state directory itself first. Sockets, pipes and devices are not state and are left out.

@@ -2,9 +2,9 @@ import { sleep } from "../durable/deadline.ts";
 import { stopwatch } from "../durable/stopwatch.ts";
 import { done, failed, type Outcome } from "../outcome.ts";
 import { literalGlob } from "../sync/glob.ts";
-import type { ManifestEntry, OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
+import type { OpenAnswer, SaveRef, VaultApi } from "../vault/types.ts";
 import type { Inside } from "./inside.ts";
-import { changedSince, tooManyFiles, tornSince } from "./manifest.ts";
+import { changedSince, disguisedSince, tooManyFiles, tornSince } from "./manifest.ts";
 import { preSave } from "./pre-save.ts";
 import { type Selection, selectionOf } from "./selection.ts";
 import type { Saved, SaveRequest } from "./types.ts";
@@ -18,7 +18,7 @@ const LIVE_PAUSES_MS = [50, 200, 800];
 /**
  * Saves a state volume as one generation: preSave → stop → list → open → send → commit. What was sent without a commit is
  * never visible. The save id makes every step repeatable. A live save leaves the workload running, and what it commits is
- * still the directory as it was at one moment (`unsentOf`): where that cannot be said, all is done again.
+ * still the directory as it was at one moment (`wasOneMoment`): where that cannot be said, all is done again.
  */
 export async function saveState(
   inside: Inside,
@@ -76,13 +76,13 @@ async function saveOnce(
   }
   const sent = await send(inside, opened.value, selection, left(), request.live ? "exact" : "seconds");
   if (sent.ok) timings.send = lap();
-  const unsent = request.live && opened.value.how === "incremental" ? unsentOf(selection, opened.value.paths) : [];
-  const whole = sent.ok && unsent.length > 0 ? await stillAsListed(inside, unsent, left()) : sent;
+  const isLive = request.live === true && opened.value.how !== "unchanged";
+  const whole = sent.ok && isLive ? await wasOneMoment(inside, opened.value, selection, left()) : sent;
   if (!whole.ok) {
     await vault.abort(ref);
     return whole;
   }
-  if (unsent.length > 0) timings.check = lap();
+  if (isLive) timings.check = lap();
   const committed = await vault.commit(ref, options);
   if (!committed.ok) return committed;
   timings.commit = lap();
@@ -125,18 +125,21 @@ async function send(
 }
 
 /**
- * What of a running workload's files is believed without being sent. A file that is sent arrives as it was listed, or the
- * Vault refuses it; if the others are afterwards still as they were listed too, then all of them were so together when the
- * listing had ended. So a file that is written all the time spoils a save only if it is hit between its listing and its sending.
+ * Whether all that a live save commits was so together, when the listing had ended. A file that is sent arrives with the
+ * size and the mod-time that were listed, or the Vault refuses it: it may be written again afterwards, but must not look as
+ * if it had not been. What is believed without being sent must be as it was listed still. So a file that is written all the
+ * time spoils a save only if it is hit between its listing and its sending.
  */
-function unsentOf({ kept }: Selection, sent: readonly string[]): ManifestEntry[] {
-  const gone = new Set(sent);
-  return kept.filter(({ path }) => !gone.has(path));
-}
-
-async function stillAsListed(inside: Inside, listed: ManifestEntry[], timeoutMs: number): Promise<Outcome<null>> {
+async function wasOneMoment(
+  inside: Inside,
+  opened: Exclude<OpenAnswer, { how: "done" }>,
+  { kept }: Selection,
+  timeoutMs: number,
+): Promise<Outcome<null>> {
   const now = await inside.control.manifest(timeoutMs);
   if (!now.ok) return now;
-  const torn = tornSince(listed, now.value.entries);
+  const sent = opened.how === "incremental" ? new Set(opened.paths) : null;
+  const unsent = sent ? kept.filter(({ path }) => !sent.has(path)) : [];
+  const torn = tornSince(unsent, now.value.entries) ?? disguisedSince(kept, now.value.entries);
   return torn === null ? done(null) : failed("save_failed", `${torn} changed while it was saved.`);
 }

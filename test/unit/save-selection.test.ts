@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { changedSince, type Listing, listingResponse, parseListing, tornSince } from "../../src/instance/manifest.ts";
+import {
+  changedSince,
+  disguisedSince,
+  type Listing,
+  listingResponse,
+  parseListing,
+  tornSince,
+} from "../../src/instance/manifest.ts";
 import { selectionOf } from "../../src/instance/selection.ts";
 import { globMatcher } from "../../src/sync/glob.ts";
 import type { ManifestEntry } from "../../src/vault/types.ts";
@@ -119,5 +126,19 @@ describe("a listing", () => {
       { kind: "symlink" as const },
     ])
       expect(tornSince(before, [entry("a", change), entry("b")])).toBe("a");
+  });
+
+  test("is disguised by a file that looks as it did and is another, and by nothing that shows", () => {
+    const before = [directory(""), entry("a"), entry("b")];
+    for (const disguise of [{ ctimeNs: "2" }, { inode: "2" }]) {
+      expect(disguisedSince(before, [entry("a", disguise), entry("b")])).toBe("a");
+    }
+    for (const shown of [
+      { size: 5, ctimeNs: "2" },
+      { mtimeNs: "2", ctimeNs: "2" },
+    ]) {
+      expect(disguisedSince(before, [entry("a", shown), entry("b"), entry("new")])).toBeNull();
+    }
+    expect(disguisedSince(before, [entry("b"), directory("")])).toBeNull();
   });
 });

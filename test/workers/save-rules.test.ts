@@ -149,6 +149,28 @@ describe("a live save", () => {
     await eventually(async () => expect(await textOf("torn", "a.txt")).toBe("after!"));
   });
 
+  it("is made anew where a file was rewritten under it with size and mod-time put back", async () => {
+    const pool = await aPool("disguised");
+    const { body } = await claim("disguised", pool);
+    await put("disguised", "a.txt", "before");
+    const commit = vi.spyOn(Vault.prototype, "commit");
+    const open = Vault.prototype.open;
+    vi.spyOn(Vault.prototype, "open").mockImplementationOnce(async function (this: Vault, ...args) {
+      const answer = await open.apply(this, args);
+      const files = filesOf(body.containerId);
+      const { mtimeNs } = files.stat("/data/a.txt") ?? {};
+      files.write("/data/a.txt", "after!", { uid: 10001, gid: 10001 });
+      files.write("/data/new.txt", "beside it", { uid: 10001, gid: 10001 });
+      files.change("/data/a.txt", { mtimeNs: mtimeNs as bigint });
+      return answer;
+    });
+    expect(await sync("disguised")).toMatchObject({ status: 200, body: { saved: { files: 2 } } });
+    expect(commit).toHaveBeenCalledOnce(); // of the first try, nothing: its new file was not listed
+    simulation.for(body.containerId).crash();
+    await eventually(async () => expect(await textOf("disguised", "a.txt")).toBe("after!"));
+    expect(await textOf("disguised", "new.txt")).toBe("beside it");
+  });
+
   it("that skips what is unchanged makes no generation, but one for a mode alone", async () => {
     const pool = await aPool("skipping");
     const { body } = await claim("skipper", pool);
