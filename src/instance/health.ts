@@ -35,7 +35,7 @@ export const newlyWatched = (graceUntil: number): Watched => ({
 /** Of two probes that both failed at once, the second begins so much later, where the interval has room for it. */
 const LEAST_PAUSE_MS = 250;
 /** What of each interval is left for alarms and words that come late: a share of it, and what a busy machine takes. */
-const slackMs = (intervalMs: number): number => 0.05 * intervalMs + Math.min(500, 0.1 * intervalMs);
+const slackMs = (intervalMs: number): number => 0.1 * intervalMs + Math.min(1_000, 0.2 * intervalMs);
 /** What of it a probe has at least before the next one begins, unless the one before it hangs already: what refuses says so at once. */
 const LOOK = 0.02;
 /** How much earlier still a round may begin, so that containers that started together spread out. */

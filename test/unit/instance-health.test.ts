@@ -154,7 +154,7 @@ describe("a workload that is asked", () => {
         );
         expect(seen.givenUpAt).toBeLessThanOrEqual(from + 2 * of.intervalMs);
         const first = seen.began.find((at) => at >= from) ?? 0;
-        const apart = Math.floor(Math.min(250, (0.85 * of.intervalMs) / of.retries));
+        const apart = Math.floor(Math.min(250, (0.7 * of.intervalMs) / of.retries));
         expect(seen.givenUpAt - first).toBeGreaterThanOrEqual((of.retries - 1) * apart);
       }),
     );
