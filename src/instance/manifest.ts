@@ -48,23 +48,28 @@ export const changedSince = ({ listedAtNs, baselineNs }: Listing): string | null
   baselineNs === null || BigInt(listedAtNs) < BigInt(baselineNs) ? null : baselineNs;
 
 /** A file or symlink that is not in a later listing as it was in this one; null: nothing changed in between. Pure. */
-export function tornSince(before: readonly ManifestEntry[], now: readonly ManifestEntry[]): string | null {
-  const later = new Map(now.map((entry) => [entry.path, entry]));
-  const changed = before.find((entry) => entry.kind !== "directory" && !isSame(entry, later.get(entry.path)));
-  return changed?.path ?? null;
-}
+export const tornSince = (before: readonly ManifestEntry[], now: readonly ManifestEntry[]): string | null =>
+  firstPath(before, now, (entry, later) => entry.kind !== "directory" && !isSame(entry, later));
 
 /**
  * A file that a later listing has as it looked in this one, and that was changed or replaced meanwhile: its mod-time was put
  * back. Null: there is none. Pure.
  */
-export function disguisedSince(before: readonly ManifestEntry[], now: readonly ManifestEntry[]): string | null {
+export const disguisedSince = (before: readonly ManifestEntry[], now: readonly ManifestEntry[]): string | null =>
+  firstPath(
+    before,
+    now,
+    (entry, later) => entry.kind === "file" && later !== undefined && looksSame(entry, later) && !isSame(entry, later),
+  );
+
+function firstPath(
+  before: readonly ManifestEntry[],
+  now: readonly ManifestEntry[],
+  isMeant: (entry: ManifestEntry, later: ManifestEntry | undefined) => boolean,
+): string | null {
+  if (before.length === 0) return null; // of a large tree even the map is work
   const later = new Map(now.map((entry) => [entry.path, entry]));
-  const changed = before.find((entry) => {
-    const found = later.get(entry.path);
-    return entry.kind === "file" && found !== undefined && looksSame(entry, found) && !isSame(entry, found);
-  });
-  return changed?.path ?? null;
+  return before.find((entry) => isMeant(entry, later.get(entry.path)))?.path ?? null;
 }
 
 const looksSame = (a: ManifestEntry, b: ManifestEntry): boolean =>

@@ -1,7 +1,7 @@
 /**
  * How long an isolate believes what it read of the registry (ms since it was read).
  *
- * `freshMs`: it is taken without looking. `besideMs`: it is taken too, while one caller looks beside its own work.
+ * `freshMs`: it is taken without looking. `besideMs`: it is taken so long, while one caller looks beside its own work.
  * `failingMs`: it is taken where a look fails, and the next look comes after another `freshMs`.
  */
 export interface Keeps {
@@ -45,7 +45,7 @@ export class Kept<T> {
     const { freshMs, besideMs, failingMs } = this.#keeps;
     const entry = this.#entries.get(key);
     const age = entry ? now - entry.readAt : Infinity;
-    if (entry && age <= Math.max(freshMs, besideMs)) {
+    if (entry && age <= besideMs) {
       if (age > freshMs && now - entry.lookedAt > freshMs) {
         entry.lookedAt = now; // one look is enough
         background(this.#look(key, now, look).catch(() => {}));

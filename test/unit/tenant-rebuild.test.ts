@@ -37,6 +37,14 @@ const slot: NonNullable<Known["slot"]> = {
 };
 const standing = (record: ReturnType<typeof rebuiltFrom>) => [record.state, record.desired];
 
+const REST = {
+  tier: null,
+  lifecycle: { mode: "on-demand" as const },
+  tokenVersion: 3,
+  configVersion: 0,
+  secretsVersion: 0,
+};
+
 describe("a record that was lost", () => {
   it("begins under an epoch that none before it had, where no container goes on", () => {
     expect(known("active", "active", {}).epoch).toBe(5);
@@ -76,15 +84,8 @@ describe("a record that was lost", () => {
   });
 
   it("goes on with a destruction, of all its parts, and of what it was to delete", () => {
-    const rest = {
-      tier: null,
-      lifecycle: { mode: "on-demand" as const },
-      tokenVersion: 3,
-      configVersion: 0,
-      secretsVersion: 0,
-    };
     const begun = known("destroying", "destroyed", {
-      rest: { ...rest, destruction: { data: "delete", dataUntil: null } },
+      rest: { ...REST, destruction: { data: "delete", dataUntil: null } },
     });
     expect(begun.destruction).toMatchObject({
       data: "delete",
@@ -96,26 +97,13 @@ describe("a record that was lost", () => {
   });
 
   it("asks for the config and the secrets that only it had", () => {
-    const rest = {
-      tier: null,
-      lifecycle: { mode: "on-demand" as const },
-      tokenVersion: 3,
-      configVersion: 2,
-      secretsVersion: 1,
-    };
+    const rest = { ...REST, configVersion: 2, secretsVersion: 1 };
     expect(known("asleep", "asleep", { rest }).rebuilt?.needs).toEqual(["config", "secrets"]);
     expect(known("asleep", "asleep", {}).rebuilt?.needs).toEqual([]);
   });
 
   it("ends every token and session where it is not known which of them hold", () => {
-    const rest = {
-      tier: null,
-      lifecycle: { mode: "on-demand" as const },
-      tokenVersion: 3,
-      configVersion: 0,
-      secretsVersion: 0,
-    };
-    expect(known("asleep", "asleep", { rest }).tokenVersion).toBe(3);
+    expect(known("asleep", "asleep", { rest: REST }).tokenVersion).toBe(3);
     expect(known("asleep", "asleep", {}).tokenVersion).toBe(2);
   });
 });

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { tenantOf, vaultOf } from "../../src/durable/stubs.ts";
 import type { TenantId } from "../../src/ids.ts";
 import { aPool, call, claim, env, eventually, get, put, release, request, status } from "../support/fleet.ts";
+import { overdue } from "../support/overdue.ts";
 import { aManifest, bytesOf, Container, expectOk, MTIME, type Node } from "./vault-kit.ts";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -194,22 +195,16 @@ describe("fsck", () => {
       get.mockRestore();
       expect((await fsck(tenant, { rebuild: true })).body).toMatchObject({ code: "operation_in_progress" });
       const stub = env.TENANT.getByName(tenant) as unknown as DurableObjectStub;
-      const overdue = async (expected: object) => {
-        await runInDurableObject(stub, (_, state) => {
-          const [row] = state.storage.sql.exec<{ doc: string }>("SELECT doc FROM tenant").toArray();
-          const doc = JSON.parse(row?.doc ?? "{}");
-          doc.operation.deadlineAt = Date.now() - 1;
-          state.storage.sql.exec("UPDATE tenant SET doc = ?", JSON.stringify(doc));
-        });
-        await evictDurableObject(stub);
+      const endsAs = async (expected: object) => {
+        await overdue(stub);
         await eventually(async () => {
           await runDurableObjectAlarm(stub);
           expect((await call("GET", `/api/v1/operations/${operation.id}`)).body).toMatchObject(expected);
         });
       };
-      if (!vaultFirst) await overdue({ status: "failed", error: { code: "operation_in_progress" } });
+      if (!vaultFirst) await endsAs({ status: "failed", error: { code: "operation_in_progress" } });
       await runDurableObjectAlarm(vault(tenant));
-      if (vaultFirst) await overdue({ status: "succeeded", result: { generation: 2 } });
+      if (vaultFirst) await endsAs({ status: "succeeded", result: { generation: 2 } });
       expect((await fsck(tenant)).body.problems).toEqual([]);
       expect((await claim(tenant, pool)).body).toMatchObject({ restored: { generation: 2, files: 2 } });
     },

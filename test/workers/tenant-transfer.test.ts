@@ -1,8 +1,9 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { padded } from "../../src/gateway/storage/tar/header.ts";
 import { END, headerOf } from "../../src/gateway/storage/tar/write.ts";
 import { aPool, call, claim, env, eventually, get, put, release, request, status } from "../support/fleet.ts";
+import { overdue } from "../support/overdue.ts";
 import { aTar, type Node, random } from "./vault-kit.ts";
 
 interface ImportBody {
@@ -217,13 +218,7 @@ describe("an import", () => {
     expect((await claim("imp-l", pool)).body).toMatchObject({ code: "operation_in_progress" });
     expect((await importTar("imp-l", aTar(TREE))).body).toMatchObject({ code: "operation_in_progress" });
     const stub = env.TENANT.getByName("imp-l") as unknown as DurableObjectStub;
-    await runInDurableObject(stub, (_, state) => {
-      const [row] = state.storage.sql.exec<{ doc: string }>("SELECT doc FROM tenant").toArray();
-      const doc = JSON.parse(row?.doc ?? "{}");
-      doc.operation.deadlineAt = Date.now() - 1;
-      state.storage.sql.exec("UPDATE tenant SET doc = ?", JSON.stringify(doc));
-    });
-    await evictDurableObject(stub);
+    await overdue(stub);
     await eventually(async () => {
       await runDurableObjectAlarm(stub);
       expect((await call("GET", `/api/v1/operations/${operation.id}`)).body).toMatchObject({

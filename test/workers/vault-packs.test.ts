@@ -3,15 +3,12 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { epoch, generation } from "../../src/ids.ts";
 import { Bodies } from "../../src/vault/bodies.ts";
-import { Entries } from "../../src/vault/entries.ts";
 import { decodeEntry, decodeHeader, gunzipLines } from "../../src/vault/packs/format.ts";
 import type { Ledger } from "../../src/vault/packs/ledger.ts";
-import { Packs } from "../../src/vault/packs/store.ts";
 import { writePack } from "../../src/vault/packs/write.ts";
-import type { VaultParts } from "../../src/vault/parts.ts";
 import type { TABLES } from "../../src/vault/schema.ts";
-import { VaultStore } from "../../src/vault/store.ts";
 import { fsckAll, modelOf, readBack, rebuildAll } from "../support/vault-model.ts";
+import { withParts } from "../support/vault-parts.ts";
 import { aContainer, aManifest, aTar, Container, expectOk, MTIME, type Node, random } from "./vault-kit.ts";
 
 const stub = (container: Container) => env.VAULT.getByName(container.tenantId);
@@ -185,16 +182,7 @@ it("very many new contents go into several packs, each whole before the next, an
   const container = await aContainer();
   const many: Node[] = Array.from({ length: 20 }, (_, i) => ({ path: `f${i}`, content: random(1000) }));
   await expectOk(container.saveAll(many));
-  await runInDurableObject(stub(container), async (_, { storage }) => {
-    const parts = {
-      storage,
-      store: new VaultStore(storage.sql),
-      entries: new Entries(storage.sql),
-      bodies: new Bodies(storage.sql),
-      packs: new Packs(storage.sql),
-      bucket: () => env.BUCKET,
-      prefix: () => prefix(container),
-    } as unknown as VaultParts;
+  await withParts(container.tenantId, async (parts) => {
     const task = parts.packs.next();
     if (task === null) throw new Error("there is nothing to pack");
     await writePack(parts, task, 6500);

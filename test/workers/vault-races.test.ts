@@ -2,14 +2,12 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { epoch } from "../../src/ids.ts";
-import { Bodies } from "../../src/vault/bodies.ts";
-import { Entries } from "../../src/vault/entries.ts";
 import { writeLedger } from "../../src/vault/packs/ledger.ts";
 import { Packs } from "../../src/vault/packs/store.ts";
 import { writePack } from "../../src/vault/packs/write.ts";
 import type { VaultParts } from "../../src/vault/parts.ts";
-import { VaultStore } from "../../src/vault/store.ts";
 import { fsckAll, modelOf, readBack, rebuildAll } from "../support/vault-model.ts";
+import { withParts } from "../support/vault-parts.ts";
 import { aContainer, type Container, expectOk, type Node, random } from "./vault-kit.ts";
 
 /** What is on its way to R2 while something else happens to the same vault: nothing that is needed may go, in R2 or in the index. */
@@ -47,19 +45,8 @@ function heldUp(method: "put" | "delete", which: (key: string) => boolean) {
 afterEach(() => void vi.restoreAllMocks());
 
 /** The parts that deliver, twice at once. */
-const twice = (container: Container, work: (parts: VaultParts) => Promise<unknown>) =>
-  runInDurableObject(stub(container), async (_, { storage }) => {
-    const parts = {
-      storage,
-      store: new VaultStore(storage.sql),
-      entries: new Entries(storage.sql),
-      bodies: new Bodies(storage.sql),
-      packs: new Packs(storage.sql),
-      bucket: () => env.BUCKET,
-      prefix: () => prefix(container),
-    } as unknown as VaultParts;
-    await Promise.all([work(parts), work(parts)]);
-  });
+const twice = ({ tenantId }: Container, work: (parts: VaultParts) => Promise<unknown>) =>
+  withParts(tenantId, (parts) => Promise.all([work(parts), work(parts)]));
 
 describe("what two alarms deliver at once, the one before having taken too long,", () => {
   it("is in R2: the pack", async () => {
